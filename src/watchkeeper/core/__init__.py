@@ -1,0 +1,1 @@
+"""The pure core: decisions and data without clock, disk, network, thread or environment."""

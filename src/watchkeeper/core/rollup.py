@@ -1,0 +1,69 @@
+"""Merging slots: over workers at one moment, then over time; no observation lost or doubled."""
+
+from collections.abc import Iterable, Mapping
+
+from watchkeeper.core.histogram import Histogram
+from watchkeeper.core.metrics import Across, Series
+from watchkeeper.core.slot import Frame, Gauge, Value
+
+Values = Mapping[Series, Value]
+
+
+def merge_workers(parts: Iterable[Values]) -> dict[Series, Value]:
+    """Combine the values that several workers hold for the same slot."""
+    return _merge(parts, over_time=False)
+
+
+def merge_time(parts: Iterable[Values]) -> dict[Series, Value]:
+    """Combine the values of one worker, or of all, over successive spans, oldest first."""
+    return _merge(parts, over_time=True)
+
+
+def merge_frames(frames: Iterable[Frame]) -> dict[Series, Value]:
+    """Combine frames of any workers and slots into one span.
+
+    The flushes of one worker and slot follow each other, workers stand side by side within a
+    slot, and slots follow each other; only gauges can tell the difference.
+    """
+    slots: dict[int, dict[int, list[Frame]]] = {}
+    for frame in sorted(frames, key=lambda frame: frame.key):
+        slots.setdefault(frame.key.start, {}).setdefault(frame.key.worker, []).append(frame)
+    return merge_time(
+        merge_workers(_one_worker(parts) for parts in workers.values())
+        for _, workers in sorted(slots.items())
+    )
+
+
+def _one_worker(frames: list[Frame]) -> Values:
+    # The rows of a rolled-up minute (worker 0) are parts of the same minute: a late worker's
+    # share stands beside the rest instead of after it.
+    if frames[0].key.worker == 0:
+        return merge_workers(frame.values for frame in frames)
+    return merge_time(frame.values for frame in frames)
+
+
+def _merge(parts: Iterable[Values], *, over_time: bool) -> dict[Series, Value]:
+    merged: dict[Series, Value] = {}
+    for part in parts:
+        for series, value in part.items():
+            before = merged.get(series)
+            if isinstance(value, Histogram):
+                # The first histogram is copied: merging must not change what the caller holds.
+                if before is None:
+                    merged[series] = value.copy()
+                elif isinstance(before, Histogram):
+                    before.merge(value)
+            elif before is None:
+                merged[series] = value
+            elif isinstance(value, Gauge) and isinstance(before, Gauge):
+                merged[series] = _gauges(before, value, series.across, over_time=over_time)
+            elif isinstance(value, float | int) and isinstance(before, float | int):
+                merged[series] = before + value
+    return merged
+
+
+def _gauges(before: Gauge, value: Gauge, across: Across, *, over_time: bool) -> Gauge:
+    if not over_time and across is Across.SUM:
+        return Gauge(before.last + value.last, before.min + value.min, before.max + value.max)
+    last = max(before.last, value.last) if not over_time and across is Across.MAX else value.last
+    return Gauge(last, min(before.min, value.min), max(before.max, value.max))

@@ -1,0 +1,25 @@
+"""The exceptions that Watchkeeper raises to its users; captured ones are called issues."""
+
+
+class WatchkeeperError(Exception):
+    """Something in Watchkeeper failed."""
+
+    def __init__(self, message: str | None = None) -> None:
+        """Use the class's docstring as the message unless one is given."""
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class ConfigurationError(WatchkeeperError):
+    """A setting, rule or declaration is wrong; the message names the key and the cure."""
+
+
+class StorageError(WatchkeeperError):
+    """The database did not take or give what was asked."""
+
+
+class StorageUnavailableError(StorageError):
+    """The database cannot be reached or is busy now; the same call may work later."""
+
+
+class SchemaError(StorageError):
+    """The tables are of a schema that this version does not know; upgrade this process."""

@@ -1,0 +1,1 @@
+"""Where messages go: `open_notifier` and the protocol behind it."""

@@ -1,0 +1,1 @@
+"""The running parts: the only floor with threads, clocks and leases."""

@@ -1,0 +1,70 @@
+"""The one place that swallows exceptions, so that ours never reach the host."""
+
+import logging
+import threading
+from collections import Counter
+from time import monotonic
+from types import TracebackType
+from typing import Final
+
+LOG_EVERY_S: Final = 60.0  # one line per border and minute: a fault in the hot path must not flood
+
+_log = logging.getLogger("watchkeeper")
+_lock = threading.Lock()
+_errors: Counter[str] = Counter()
+_logged: dict[str, float] = {}
+
+
+class Guard:
+    """A border that no exception of Watchkeeper's own passes: `with guard("flush"): …`.
+
+    Holds no state, so one object serves every thread and may be entered again within itself.
+    Lets `BaseException`s such as KeyboardInterrupt and CancelledError through.
+    """
+
+    __slots__ = ("where",)
+
+    def __init__(self, where: str) -> None:
+        """Name the border as it shall appear in `watchkeeper_internal_errors_total`."""
+        self.where = where
+
+    def __enter__(self) -> None:
+        """Enter; costs next to nothing."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        """Swallow, count and log an `Exception`."""
+        if error is None or not isinstance(error, Exception):
+            return False
+        _report(self.where, error)
+        return True
+
+
+def guard(where: str) -> Guard:
+    """Return the guard of a border; keep it in a name where it is entered often."""
+    return Guard(where)
+
+
+def take_errors() -> dict[str, int]:
+    """Return the errors swallowed since the last call, by border."""
+    with _lock:
+        taken = dict(_errors)
+        _errors.clear()
+    return taken
+
+
+def _report(where: str, error: Exception) -> None:
+    with _lock:
+        _errors[where] += 1
+        now = monotonic()
+        if now - _logged.get(where, -LOG_EVERY_S) < LOG_EVERY_S:
+            return
+        _logged[where] = now
+    try:
+        _log.error("watchkeeper: %s failed; your app is unaffected", where, exc_info=error)
+    except Exception:  # noqa: BLE001, S110  # a host's logging handler may raise, and we are in its request
+        pass

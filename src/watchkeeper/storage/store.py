@@ -1,0 +1,387 @@
+"""The contract of a store: five small protocols, and the rows that pass through them.
+
+All times are seconds since the epoch (UTC); all ids are 64-bit integers given by the store unless
+said otherwise. Every method may raise `StorageError`; `StorageUnavailableError` means "try again
+later". Every write is one transaction. Rows hold plain values only: no SQL type leaves a store.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from watchkeeper.core.metrics import Scope
+from watchkeeper.core.slot import Frame, FrameKey
+
+ALL_WORKERS = 0  # the worker of frames that are merged over all workers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """One process that records. `id` is never used again; `number` is small and reused."""
+
+    id: int
+    number: int
+    scope: Scope
+    host: str
+    pid: int
+    started_at: float
+    seen_at: float
+    stopped_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueCount:
+    """How often one error happened in one worker and slot, with what describes its issue."""
+
+    fingerprint: str  # "<algorithm version>:<16 hex digits>"
+    aliases: tuple[str, ...] = ()  # fingerprints of the same error by older algorithms
+    count: int
+    first_at: float
+    last_at: float
+    type: str
+    title: str  # type and message of the first event, scrubbed
+    culprit: str  # innermost application frame, "module:function"
+    level: str = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One stored occurrence of an error. `id` is made by the capturer (32 hex digits)."""
+
+    id: str
+    fingerprint: str
+    at: float
+    method: str = ""
+    route: str = ""
+    status: int = 0
+    release: str = ""
+    request_id: str = ""
+    path: str = ""  # hash of the complete call path
+    data: Mapping[str, Any] = field(default_factory=dict)  # frames, causes, context: JSON values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """A group of the same error, as stored."""
+
+    id: int
+    scope: Scope  # release: that of the first occurrence
+    fingerprint: str
+    type: str
+    title: str
+    culprit: str
+    level: str
+    state: str  # open | resolved | muted | ignored
+    count: int
+    first_at: float
+    last_at: float
+    last_release: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """The last known result of one health check: `state` is pass, warn, fail or unknown."""
+
+    name: str
+    worker: int = ALL_WORKERS  # the worker's id for checks of one worker alone
+    state: str
+    since: float  # when it came into this state
+    at: float  # when it last ran
+    duration_s: float
+    output: str = ""
+    critical: bool = True
+    failures: int = 0  # consecutive failed runs
+    successes: int = 0  # consecutive good runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckChange:
+    """One transition of a health check."""
+
+    name: str
+    worker: int
+    before: str
+    after: str
+    at: float
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Everything that one flush of one worker writes, in one transaction."""
+
+    scope: Scope
+    frame: Frame
+    at: float  # when the flush was made: the worker's heartbeat
+    issues: Sequence[IssueCount] = ()
+    events: Sequence[Event] = ()
+    checks: Sequence[CheckResult] = ()
+    check_changes: Sequence[CheckChange] = ()
+
+
+class Written(StrEnum):
+    """What a write did."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"  # the same key was there already: nothing was counted twice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRow:
+    """The state of one rule on one group of labels, guarded by `version`."""
+
+    service: str
+    environment: str
+    rule: str
+    group: str  # canonical text of the group's labels, "" for a rule without `by`
+    state: str
+    data: Mapping[str, Any]  # the state machine's fields, JSON values
+    incident: int | None = None
+    version: int = 0  # 0: not stored yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """One continuous problem, from the first breach to its end. `id` 0: not stored yet."""
+
+    id: int = 0
+    service: str
+    environment: str
+    rule: str
+    group: str
+    severity: str
+    state: str  # pending | firing | resolved | event (something that happened, without an end)
+    started_at: float  # when the condition was first true
+    fired_at: float | None = None
+    resolved_at: float | None = None
+    value: float | None = None
+    peak: float | None = None
+    reason: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)  # counts, window, threshold, links
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A notification to be put into the outbox with the state change that caused it."""
+
+    kind: str  # firing | resolved | …
+    sequence: int  # of this kind within the incident, from 0
+    channel: str
+    payload: Mapping[str, Any]
+    due_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertChange:
+    """A transition to be saved: state by compare-and-set, incident and notices with it."""
+
+    row: AlertRow  # `version` is the one that was read
+    incident: Incident | None = None  # written or updated; its id lands in the alert's row
+    outgoing: Sequence[Outgoing] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxRow:
+    """One notification in the outbox. `message_id` stays the same over every attempt."""
+
+    id: int
+    message_id: str
+    incident: int
+    kind: str
+    sequence: int
+    channel: str
+    payload: Mapping[str, Any]
+    status: str  # due | sent | failed
+    attempts: int
+    created_at: float
+    next_try_at: float
+    claim: str = ""  # token of the claim that this row was handed out under
+    last_error: str = ""
+    sent_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A lease that was won: `token` grows with each take-over."""
+
+    name: str
+    token: int
+    until: float
+
+
+class FrameStore(Protocol):
+    """Workers and their frames."""
+
+    def register(self, scope: Scope, *, host: str, pid: int, at: float) -> Worker:
+        """Add a worker: a new id, and the smallest number free among the live ones."""
+
+    def write(self, batch: Batch) -> Written:
+        """Write a flush. A second write of the same frame key changes nothing at all."""
+
+    def stop_worker(self, worker: int, *, at: float) -> None:
+        """Mark a worker as cleanly stopped."""
+
+    def workers(self, *, service: str, environment: str, seen_since: float) -> list[Worker]:
+        """List the workers of a scope that wrote since, newest heartbeat first."""
+
+    def frames(
+        self,
+        resolution: int,
+        *,
+        since: float,
+        until: float,
+        service: str,
+        environment: str,
+        skip: Collection[FrameKey] = (),
+    ) -> list[Frame]:
+        """Read the frames whose slot starts in [since, until), oldest first.
+
+        Holds the series of the scope only. Those in `skip` are not even fetched. A payload that
+        is damaged or of an unknown version is left out and counted in `damaged_frames`.
+        """
+
+    def rolled_until(self, resolution: int, *, since: float) -> float:
+        """Return the end of the newest frame of this resolution at or after `since`, or `since`."""
+
+    def unrolled(self, resolution: int, *, before: float, limit: int) -> list[Frame]:
+        """Read frames of slots that ended at or before `before` and are in no coarser frame yet.
+
+        Oldest first, of every scope, whole minutes only within `limit` frames.
+        """
+
+    def write_rollup(self, rolled: Sequence[Frame], sources: Collection[FrameKey]) -> bool:
+        """Write coarser frames and mark their sources as rolled, in one transaction.
+
+        Each frame's sequence is chosen by the store (the next free one of its slot). Returns
+        False, having changed nothing, if any source is marked already: another roller was faster.
+        """
+
+    def add_frames(self, frames: Sequence[Frame]) -> None:
+        """Write ready-made frames (an imported or made history) without a worker's heartbeat."""
+
+    def prune_frames(self, resolution: int, *, before: float, limit: int) -> int:
+        """Delete up to `limit` frames that start before; return how many."""
+
+
+class IssueStore(Protocol):
+    """Issues, their counts per slot and their events."""
+
+    def issue(self, issue_id: int) -> Issue | None:
+        """Read one issue."""
+
+    def issues(
+        self,
+        *,
+        service: str,
+        environment: str,
+        seen_since: float,
+        limit: int,
+        first_seen_since: float | None = None,
+    ) -> list[Issue]:
+        """List issues of a scope, last seen first; with `first_seen_since`, only newer ones."""
+
+    def issue_counts(
+        self, issue_ids: Collection[int], *, since: float, until: float, resolution: int
+    ) -> dict[int, dict[int, int]]:
+        """Count occurrences: issue id → start of a span of `resolution` seconds → count."""
+
+    def events(self, issue_id: int, *, limit: int) -> list[Event]:
+        """Read the newest events of an issue."""
+
+    def prune_events(self, *, before: float, limit: int) -> int:
+        """Delete up to `limit` events, and counts, from before; return how many events."""
+
+
+class AlertStore(Protocol):
+    """Alert states, incidents and the outbox."""
+
+    def alerts(self, *, service: str, environment: str) -> list[AlertRow]:
+        """Read every alert state of a scope."""
+
+    def save_alert(self, change: AlertChange, *, at: float) -> AlertRow | None:
+        """Save a transition if the row's version is still the one that was read.
+
+        State, incident and notices go into one transaction. Returns the row as it is now (next
+        version, incident id), or None if somebody else was faster: then nothing was changed.
+        """
+
+    def incident(self, incident_id: int) -> Incident | None:
+        """Read one incident."""
+
+    def incidents(
+        self, *, service: str, environment: str, states: Collection[str], since: float, limit: int
+    ) -> list[Incident]:
+        """List incidents in one of `states` that started or ended since, newest first."""
+
+    def claim(
+        self, *, at: float, hold_s: float, channels: Collection[str], limit: int
+    ) -> list[OutboxRow]:
+        """Take due notifications for `hold_s` seconds, oldest first; `attempts` grows by one."""
+
+    def settle(
+        self, row: OutboxRow, *, status: str, at: float, next_try_at: float = 0, error: str = ""
+    ) -> bool:
+        """Record what became of a claimed notification; False if the claim was lost meanwhile."""
+
+    def outbox(self, *, incident: int | None = None, limit: int) -> list[OutboxRow]:
+        """List notifications, newest first."""
+
+    def evaluated_at(self, *, service: str, environment: str) -> float:
+        """Return when the scope's rules were last evaluated, 0 if never."""
+
+    def mark_evaluated(self, *, service: str, environment: str, at: float) -> None:
+        """Record an evaluation."""
+
+
+class CheckStore(Protocol):
+    """Last results and transitions of health checks; they are written with a `Batch`."""
+
+    def checks(self, *, service: str, environment: str) -> list[CheckResult]:
+        """Read the last result of every check and worker."""
+
+    def check_changes(
+        self, *, service: str, environment: str, since: float, limit: int
+    ) -> list[CheckChange]:
+        """Read transitions, newest first."""
+
+
+class AdminStore(Protocol):
+    """Schema, leases, tokens and what tells how the store is."""
+
+    def migrate(self) -> int:
+        """Bring the schema up to date under a lock; return its version.
+
+        Raises SchemaError if the tables are newer than this version knows.
+        """
+
+    def acquire(self, name: str, *, owner: str, ttl_s: float) -> Lease | None:
+        """Take or renew a lease by compare-and-set on the store's clock; None: another holds it."""
+
+    def release(self, name: str, *, owner: str) -> None:
+        """Give a lease back early."""
+
+    def meta(self, key: str) -> str | None:
+        """Read one value of the store's own."""
+
+    def set_meta(self, key: str, value: str, *, only_new: bool = False) -> str:
+        """Write a value (with `only_new`: unless there is one) and return what is stored now."""
+
+    def add_token(self, digest: str, *, purpose: str, expires_at: float) -> None:
+        """Store the hash of a one-time token."""
+
+    def use_token(self, digest: str, *, purpose: str, at: float) -> bool:
+        """Consume a one-time token: True for the first use before its end, False ever after."""
+
+    def size_bytes(self) -> int:
+        """Return how much room Watchkeeper's tables take."""
+
+    def description(self) -> str:
+        """Name the store in a few words without secrets: "sqlite watchkeeper.db"."""
+
+    def close(self) -> None:
+        """Close every connection; the store opens new ones if it is used again."""
+
+
+class Store(FrameStore, IssueStore, AlertStore, CheckStore, AdminStore, Protocol):
+    """Everything that Watchkeeper needs of a database."""
