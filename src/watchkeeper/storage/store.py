@@ -6,7 +6,7 @@ later". Every write is one transaction. Rows hold plain values only: no SQL type
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -119,6 +119,11 @@ class Batch:
     checks: Sequence[CheckResult] = ()
     check_changes: Sequence[CheckChange] = ()
 
+    def owned_by(self, worker: int) -> "Batch":
+        """Return the batch with the worker's id in its frame's key."""
+        frame = replace(self.frame, key=replace(self.frame.key, worker=worker))
+        return replace(self, frame=frame)
+
 
 class Written(StrEnum):
     """What a write did."""
@@ -213,6 +218,8 @@ class Lease:
 class FrameStore(Protocol):
     """Workers and their frames."""
 
+    damaged_frames: int  # payloads that could not be read and were left out, since the start
+
     def register(self, scope: Scope, *, host: str, pid: int, at: float) -> Worker:
         """Add a worker: a new id, and the smallest number free among the live ones."""
 
@@ -234,34 +241,44 @@ class FrameStore(Protocol):
         service: str,
         environment: str,
         skip: Collection[FrameKey] = (),
+        metrics: Collection[str] | None = None,
     ) -> list[Frame]:
         """Read the frames whose slot starts in [since, until), oldest first.
 
-        Holds the series of the scope only. Those in `skip` are not even fetched. A payload that
-        is damaged or of an unknown version is left out and counted in `damaged_frames`.
+        Holds the series of the scope only, and with `metrics` those of these metrics only, which
+        is faster. Frames in `skip` are not even fetched. A payload that is damaged or of an
+        unknown version is left out and counted in `damaged_frames`.
         """
 
     def rolled_until(self, resolution: int, *, since: float) -> float:
-        """Return the end of the newest frame of this resolution at or after `since`, or `since`."""
+        """Return the end of the newest frame of this resolution from `since` on, or `since`."""
 
     def unrolled(self, resolution: int, *, before: float, limit: int) -> list[Frame]:
         """Read frames of slots that ended at or before `before` and are in no coarser frame yet.
 
-        Oldest first, of every scope, whole minutes only within `limit` frames.
+        Oldest first, of every scope, at most `limit`; a minute that does not fit in whole waits
+        for the next call, unless it is the first.
         """
 
     def write_rollup(self, rolled: Sequence[Frame], sources: Collection[FrameKey]) -> bool:
         """Write coarser frames and mark their sources as rolled, in one transaction.
 
         Each frame's sequence is chosen by the store (the next free one of its slot). Returns
-        False, having changed nothing, if any source is marked already: another roller was faster.
+        False, having changed nothing, if any source is marked already or gone: another roller
+        was faster.
         """
 
     def add_frames(self, frames: Sequence[Frame]) -> None:
         """Write ready-made frames (an imported or made history) without a worker's heartbeat."""
 
     def prune_frames(self, resolution: int, *, before: float, limit: int) -> int:
-        """Delete up to `limit` frames that start before; return how many."""
+        """Delete up to `limit` frames that start before; return how many.
+
+        A store that drops whole days at once may delete more.
+        """
+
+    def prune_workers(self, *, before: float, limit: int) -> int:
+        """Delete up to `limit` workers last seen before; return how many."""
 
 
 class IssueStore(Protocol):
@@ -290,7 +307,10 @@ class IssueStore(Protocol):
         """Read the newest events of an issue."""
 
     def prune_events(self, *, before: float, limit: int) -> int:
-        """Delete up to `limit` events, and counts, from before; return how many events."""
+        """Delete up to `limit` events, and as many counts, from before; return how many rows."""
+
+    def prune_issues(self, *, before: float, limit: int) -> int:
+        """Delete up to `limit` issues last seen before, with all they hold; return how many."""
 
 
 class AlertStore(Protocol):
@@ -327,6 +347,9 @@ class AlertStore(Protocol):
     def outbox(self, *, incident: int | None = None, limit: int) -> list[OutboxRow]:
         """List notifications, newest first."""
 
+    def prune_incidents(self, *, before: float, limit: int) -> int:
+        """Delete up to `limit` incidents that ended before, with their notifications."""
+
     def evaluated_at(self, *, service: str, environment: str) -> float:
         """Return when the scope's rules were last evaluated, 0 if never."""
 
@@ -345,6 +368,9 @@ class CheckStore(Protocol):
     ) -> list[CheckChange]:
         """Read transitions, newest first."""
 
+    def prune_checks(self, *, before: float, limit: int) -> int:
+        """Delete up to `limit` transitions, and as many last results, from before."""
+
 
 class AdminStore(Protocol):
     """Schema, leases, tokens and what tells how the store is."""
@@ -356,7 +382,7 @@ class AdminStore(Protocol):
         """
 
     def acquire(self, name: str, *, owner: str, ttl_s: float) -> Lease | None:
-        """Take or renew a lease by compare-and-set on the store's clock; None: another holds it."""
+        """Take or renew a lease by compare-and-set on the store's clock; None: it is held."""
 
     def release(self, name: str, *, owner: str) -> None:
         """Give a lease back early."""
@@ -372,6 +398,9 @@ class AdminStore(Protocol):
 
     def use_token(self, digest: str, *, purpose: str, at: float) -> bool:
         """Consume a one-time token: True for the first use before its end, False ever after."""
+
+    def prepare(self, *, at: float) -> None:
+        """Make room for the days ahead, where the store keeps days apart; cheap to repeat."""
 
     def size_bytes(self) -> int:
         """Return how much room Watchkeeper's tables take."""

@@ -1,0 +1,134 @@
+"""Closed slots that wait to be written: bounded, coarsened before anything is dropped."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from watchkeeper.core.histogram import Histogram
+from watchkeeper.core.rollup import merge_time
+from watchkeeper.storage.store import Batch, IssueCount
+
+MAX_EVENTS: Final = 1_000  # stored occurrences that may wait; counts are never dropped
+_SERIES_BYTES: Final = 150  # of memory, without buckets (measured with tracemalloc)
+_BUCKET_BYTES: Final = 90
+_EVENT_BYTES: Final = 8_000
+
+
+class Held:
+    """A queue of batches, oldest first, of at most `max_slots` and about `max_bytes`.
+
+    Beyond either bound two neighbours are merged into one: their counts stay exact, their
+    times become coarser. Only the flusher's thread touches it.
+    """
+
+    def __init__(self, *, max_slots: int, max_bytes: int) -> None:
+        """Start empty."""
+        self.max_slots = max(2, max_slots)
+        self.max_bytes = max_bytes
+        self.dropped_events = 0
+        self._batches: deque[tuple[Batch, int]] = deque()
+        self._bytes = 0
+        self._oldest_tried = False
+
+    def __len__(self) -> int:
+        """Count the batches that wait."""
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Iterate over the batches, oldest first."""
+        return (batch for batch, _ in self._batches)
+
+    def add(self, batch: Batch) -> None:
+        """Append a closed slot, merging older ones if it does not fit."""
+        self._append(batch)
+        while len(self._batches) > 1 and (
+            len(self._batches) > self.max_slots or self._bytes > self.max_bytes
+        ):
+            if not self._coarsen():
+                break
+
+    def oldest(self) -> Batch | None:
+        """Return the batch to be written next, or None."""
+        return self._batches[0][0] if self._batches else None
+
+    def tried(self) -> None:
+        """Keep the oldest batch as it is from now on.
+
+        An attempt to write it may have succeeded without our knowing; merged with another, the
+        repetition would be taken for a duplicate and the other one lost.
+        """
+        self._oldest_tried = True
+
+    def written(self) -> None:
+        """Forget the oldest batch: it is in the database."""
+        _, size = self._batches.popleft()
+        self._bytes -= size
+        self._oldest_tried = False
+
+    def clear(self) -> None:
+        """Forget everything, as a forked child must."""
+        self._batches.clear()
+        self._bytes = 0
+        self._oldest_tried = False
+
+    def _append(self, batch: Batch) -> None:
+        size = _size_bytes(batch)
+        self._batches.append((batch, size))
+        self._bytes += size
+
+    def _coarsen(self) -> bool:
+        """Merge each two neighbours into one; False if that gained nothing."""
+        before = (len(self._batches), self._bytes)
+        batches = list(self)
+        self._batches.clear()
+        self._bytes = 0
+        if self._oldest_tried:
+            self._append(batches.pop(0))
+        for at in range(0, len(batches) - 1, 2):
+            self._append(self._merged(batches[at], batches[at + 1]))
+        if len(batches) % 2:
+            self._append(batches[-1])
+        return (len(self._batches), self._bytes) < before
+
+    def _merged(self, first: Batch, second: Batch) -> Batch:
+        """Make one batch of two, under the first one's key."""
+        events = [*first.events, *second.events]
+        self.dropped_events += max(0, len(events) - MAX_EVENTS)
+        return replace(
+            first,
+            frame=replace(
+                first.frame, values=merge_time([first.frame.values, second.frame.values])
+            ),
+            at=second.at,
+            issues=_merged_issues(first, second),
+            events=events[:MAX_EVENTS],
+            checks=second.checks or first.checks,
+            check_changes=[*first.check_changes, *second.check_changes],
+        )
+
+
+def _merged_issues(first: Batch, second: Batch) -> list[IssueCount]
+    merged = {issue.fingerprint: issue for issue in first.issues}
+    for issue in second.issues:
+        before = merged.get(issue.fingerprint)
+        merged[issue.fingerprint] = (
+            issue
+            if before is None
+            else replace(before, count=before.count + issue.count, last_at=issue.last_at)
+        )
+    return list(merged.values())
+
+
+def _size_bytes(batch: Batch) -> int:
+    """Estimate how much memory a batch takes."""
+    buckets = sum(
+        len(value.buckets)
+        for value in batch.frame.values.values()
+        if isinstance(value, Histogram)
+    )
+    return (
+        len(batch.frame.values) * _SERIES_BYTES
+        + buckets * _BUCKET_BYTES
+        + len(batch.events) * _EVENT_BYTES
+    )
