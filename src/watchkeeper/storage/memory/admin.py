@@ -1,0 +1,78 @@
+"""Leases, tokens and values in memory."""
+
+from dataclasses import replace
+from typing import Final
+
+from watchkeeper.storage.memory.tables import Tables, put
+from watchkeeper.storage.store import (
+    Lease,
+)
+
+SERIES_BYTES: Final = 400  # a rough figure for one series of one frame as Python objects
+
+
+class MemoryAdmin(Tables):
+    """Leases, tokens and values in memory."""
+
+    __slots__ = ()
+
+    def migrate(self) -> int:
+        """Return the schema's version; there is nothing to bring up to date."""
+        return 1
+
+    def acquire(self, name: str, *, owner: str, ttl_s: float) -> Lease | None:
+        """Take or renew a lease on the store's clock; None: another holds it."""
+        now = self.clock()
+        with self._lock:
+            holder, held = self._leases.get(name, ("", Lease(name=name, token=0, until=0.0)))
+            free = held.until <= now
+            if holder != owner and not free:
+                return None
+            token = held.token if holder == owner and not free else held.token + 1
+            lease = Lease(name=name, token=token, until=now + ttl_s)
+            self._leases[name] = (owner, lease)
+            return lease
+
+    def release(self, name: str, *, owner: str) -> None:
+        """Give a lease back early."""
+        with self._lock:
+            holder, held = self._leases.get(name, ("", None))
+            if held is not None and holder == owner:
+                self._leases[name] = (owner, replace(held, until=0.0))
+
+    def meta(self, key: str) -> str | None:
+        """Read one value of the store's own."""
+        with self._lock:
+            return self._meta.get(key)
+
+    def set_meta(self, key: str, value: str, *, only_new: bool = False) -> str:
+        """Write a value (with `only_new`: unless there is one) and return what is stored now."""
+        with self._lock:
+            if not only_new or key not in self._meta:
+                self._meta[key] = value
+            return self._meta[key]
+
+    def add_token(self, digest: str, *, purpose: str, expires_at: float) -> None:
+        """Store the hash of a one-time token."""
+        with self._lock:
+            put(self._tokens, (digest, purpose), expires_at)
+
+    def use_token(self, digest: str, *, purpose: str, at: float) -> bool:
+        """Consume a one-time token: True for the first use before its end, False ever after."""
+        with self._lock:
+            return self._tokens.pop((digest, purpose), 0.0) > at
+
+    def prepare(self, *, at: float) -> None:
+        """Do nothing: memory needs no room made."""
+
+    def size_bytes(self) -> int:
+        """Return a rough figure of the memory that the frames take."""
+        with self._lock:
+            return SERIES_BYTES * sum(len(one.frame.values) for one in self._frames.values())
+
+    def description(self) -> str:
+        """Name the store in a few words."""
+        return "memory"
+
+    def close(self) -> None:
+        """Do nothing: there is no connection, and what is kept stays."""

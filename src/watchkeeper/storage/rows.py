@@ -1,0 +1,150 @@
+"""How rows are made, cut and chosen: what every store does alike."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Final
+
+from watchkeeper.core.metrics import Scope
+from watchkeeper.core.slot import Frame, FrameKey, slot_start
+from watchkeeper.storage.store import (
+    AlertChange,
+    CheckChange,
+    CheckResult,
+    Event,
+    Incident,
+    Issue,
+    IssueCount,
+    Worker,
+)
+
+WORKER_LIVE_S: Final = 90.0  # a worker silent for longer gives its number back
+MAX_ALIASES: Final = 5  # older fingerprints kept per error: one for each algorithm still in use
+MAX_NAME: Final = 200  # label values, routes, releases, hosts, names of rules and checks
+MAX_FINGERPRINT: Final = 64
+MAX_TITLE: Final = 2_000  # characters of type and message (defaults.md: message 2 kB)
+MAX_OUTPUT: Final = 2_000  # what a health check said
+MAX_ERROR: Final = 1_000  # what a channel answered
+
+
+def cut(text: str, length: int) -> str:
+    """Return a text of at most `length` characters that every database takes."""
+    return text.replace("\x00", "")[:length]
+
+
+def is_live(worker: Worker, scope: Scope, *, at: float) -> bool:
+    """Tell whether a worker of the same service and environment holds its number at `at`."""
+    same = (worker.scope.service, worker.scope.environment) == (scope.service, scope.environment)
+    return same and worker.stopped_at is None and worker.seen_at > at - WORKER_LIVE_S
+
+
+def smallest_free(taken: Collection[int]) -> int:
+    """Return the smallest number from 1 that is not taken."""
+    return next(number for number in range(1, len(taken) + 2) if number not in taken)
+
+
+def narrowed(
+    frame: Frame, *, scope: tuple[str, str] | None, metrics: Collection[str] | None
+) -> Frame | None:
+    """Keep the series of a (service, environment) and of some metrics; None: all alike.
+
+    A frame of all workers holds several scopes; if nothing of the scope is in it, it is None.
+    """
+    if scope is None and metrics is None:
+        return frame
+    values = frame.values
+    if scope is not None:
+        values = {
+            series: value
+            for series, value in values.items()
+            if (series.label("service"), series.label("environment")) == scope
+        }
+        if frame.values and not values:
+            return None
+    if metrics is not None:
+        values = {series: value for series, value in values.items() if series.metric in metrics}
+    return replace(frame, values=values)
+
+
+def whole_minutes(keys: Sequence[FrameKey], *, limit: int) -> Sequence[FrameKey]:
+    """Cut ordered keys at `limit`, leaving out a last minute that does not fit in whole.
+
+    `keys` holds one more than `limit` if there are more. A first minute that is too large by
+    itself is cut in its midst: its rest is rolled up as a late part.
+    """
+    if len(keys) <= limit:
+        return keys
+    cut_minute = slot_start(keys[limit].start, 60)
+    whole = [key for key in keys[:limit] if slot_start(key.start, 60) != cut_minute]
+    return whole or keys[:limit]
+
+
+def fingerprints(found: IssueCount) -> tuple[str, ...]:
+    """Return the names that an error is known by, the newest algorithm's first."""
+    names = (found.fingerprint, *found.aliases[:MAX_ALIASES])
+    return tuple(dict.fromkeys(cut(name, MAX_FINGERPRINT) for name in names))
+
+
+def new_issue(issue_id: int, scope: Scope, found: IssueCount) -> Issue:
+    """Make the issue of an error that was never seen before."""
+    return Issue(
+        id=issue_id,
+        scope=scope,
+        fingerprint=cut(found.fingerprint, MAX_FINGERPRINT),
+        type=cut(found.type, MAX_NAME),
+        title=cut(found.title, MAX_TITLE),
+        culprit=cut(found.culprit, MAX_NAME),
+        level=cut(found.level, MAX_NAME),
+        state="open",
+        count=found.count,
+        first_at=found.first_at,
+        last_at=found.last_at,
+        last_release=scope.release,
+    )
+
+
+def seen_again(issue: Issue, scope: Scope, found: IssueCount) -> Issue:
+    """Add what one more slot counted to a known issue."""
+    newer = found.last_at >= issue.last_at
+    return replace(
+        issue,
+        count=issue.count + found.count,
+        first_at=min(issue.first_at, found.first_at),
+        last_at=max(issue.last_at, found.last_at),
+        last_release=scope.release if newer else issue.last_release,
+    )
+
+
+def cut_event(event: Event) -> Event:
+    """Cut an event's texts to what is stored."""
+    return replace(
+        event,
+        id=cut(event.id, MAX_FINGERPRINT),
+        fingerprint=cut(event.fingerprint, MAX_FINGERPRINT),
+        method=cut(event.method, MAX_NAME),
+        route=cut(event.route, MAX_NAME),
+        release=cut(event.release, MAX_NAME),
+        request_id=cut(event.request_id, MAX_NAME),
+        path=cut(event.path, MAX_FINGERPRINT),
+    )
+
+
+def cut_check(result: CheckResult) -> CheckResult:
+    """Cut a check result's texts to what is stored."""
+    return replace(result, name=cut(result.name, MAX_NAME), output=cut(result.output, MAX_OUTPUT))
+
+
+def cut_change(change: CheckChange) -> CheckChange:
+    """Cut a transition's texts to what is stored."""
+    return replace(change, name=cut(change.name, MAX_NAME), output=cut(change.output, MAX_OUTPUT))
+
+
+def require_incident(change: AlertChange) -> None:
+    """Raise ValueError if notices have no incident to belong to."""
+    if change.outgoing and change.incident is None and change.row.incident is None:
+        raise ValueError("notices belong to an incident; the alert change has none")
+
+
+def is_over(incident: Incident, *, before: float) -> bool:
+    """Tell whether an incident ended before a moment; an event ends as it starts."""
+    ended = incident.started_at if incident.state == "event" else incident.resolved_at
+    return ended is not None and ended < before
