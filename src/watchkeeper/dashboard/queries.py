@@ -1,0 +1,286 @@
+"""From the store to view models, for the pages, the JSON API and the CLI alike."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from watchkeeper.core.histogram import Histogram
+from watchkeeper.core.slot import Frame, slot_start
+from watchkeeper.dashboard.reading import Reading, read_frames
+from watchkeeper.dashboard.status import judge
+from watchkeeper.dashboard.tallies import (
+    Route,
+    RouteTally,
+    Tallies,
+    Tally,
+    add_up,
+)
+from watchkeeper.dashboard.views import (
+    Figures,
+    IncidentRow,
+    IssuePage,
+    IssueRow,
+    Overview,
+    Point,
+    RouteRow,
+)
+from watchkeeper.dashboard.windows import MINUTE_S, align_up, is_fine, step_s
+from watchkeeper.storage.store import Incident, Store, Worker
+
+MAX_ROUTES: Final = 8
+MAX_ISSUES: Final = 8
+MAX_INCIDENTS: Final = 20
+SPARK_BARS: Final = 24
+TREND_S: Final = 86_400
+TREND_BAR_S: Final = 1_800
+HEARTBEATS_S: Final = 86_400.0
+LIVE_S: Final = 90.0  # a worker that wrote within so long counts as running
+SETTLING_S: Final = 2.0  # the jitter of flushes: until then a slot may lack a worker
+
+
+def overview(
+    store: Store,
+    *,
+    service: str,
+    environment: str,
+    start: float,
+    end: float,
+    now: float,
+    slot_s: int,
+    pause: Callable[[], None] = lambda: None,
+) -> Overview:
+    """Compose the overview of [start, end), seconds since the epoch, in eight queries.
+
+    The window's start is aligned to a point of the charts, so that refreshing moves no point.
+    Figures are compared with the span of the same length before. `pause` is called often, so
+    that the host's threads get their turn. Raises StorageError if the store does not answer.
+    """
+    step = step_s(end - start, slot_s=slot_s)
+    fine = is_fine(end - start)
+    begin = slot_start(start, MINUTE_S) if fine else align_up(start, step)
+    earlier = begin - align_up(end - begin, MINUTE_S)
+    reading = read_frames(
+        store,
+        service=service,
+        environment=environment,
+        since=earlier,
+        until=end,
+        slot_s=slot_s,
+        fine_from=begin if fine else None,
+    )
+    shown = [frame for frame in reading.frames if frame.key.start >= begin]
+    grid = _Grid(boundary=reading.boundary, step=step)
+    tallies = add_up(shown, point_of=grid.point_of, pause=pause)
+    before = add_up(
+        (frame for frame in reading.frames if frame.key.start < begin),
+        point_of=lambda _: earlier,
+        pause=pause,
+    ).whole
+    workers = store.workers(
+        service=service, environment=environment, seen_since=now - HEARTBEATS_S
+    )
+    age_s = _data_age_s(workers, reading, now=now)
+    incidents = store.incidents(
+        service=service, environment=environment, states=("firing",), since=0, limit=MAX_INCIDENTS
+    )
+    alive = [one for one in workers if one.stopped_at is None and one.seen_at > now - LIVE_S]
+    return Overview(
+        service=service,
+        environment=environment,
+        storage=store.description(),
+        at=now,
+        start=begin,
+        end=end,
+        step_s=step,
+        status=judge(
+            incidents,
+            data_age_s=age_s,
+            evaluated_at=store.evaluated_at(service=service, environment=environment),
+            slot_s=slot_s,
+            now=now,
+        ),
+        data_age_s=age_s,
+        workers=len(alive),
+        hosts=len({one.host for one in alive}),
+        incidents=tuple(incident_row(one, now=now) for one in incidents),
+        figures=_figures(tallies.whole, now=now),
+        before=_comparable(before, span_s=begin - earlier, now=now),
+        points=grid.points(tallies, begin=begin, end=end, settled=now - slot_s - SETTLING_S),
+        routes=_worst(tallies, now=now),
+        issues=_issues(store, service, environment, begin=begin, end=end),
+    )
+
+
+def issue_page(store: Store, issue_id: int, *, now: float) -> IssuePage | None:
+    """Compose the page of one issue; None if there is no such issue."""
+    issue = store.issue(issue_id)
+    if issue is None:
+        return None
+    events = store.events(issue_id, limit=1)
+    trend_from = align_up(now - TREND_S, TREND_BAR_S)
+    counts = store.issue_counts(
+        [issue_id], since=trend_from, until=now, resolution=TREND_BAR_S
+    ).get(issue_id, {})
+    return IssuePage(
+        issue=issue,
+        event=events[0] if events else None,
+        trend=_bars(counts, begin=trend_from, bar_s=TREND_BAR_S, end=now),
+        trend_from=trend_from,
+        trend_bar_s=TREND_BAR_S,
+        at=now,
+    )
+
+
+def incident_row(incident: Incident, *, now: float) -> IncidentRow:
+    """Describe an incident as it is now."""
+    data: Mapping[str, Any] = incident.data
+    threshold = data.get("threshold")
+    return IncidentRow(
+        id=incident.id,
+        rule=incident.rule,
+        group=incident.group,
+        severity=incident.severity,
+        since=incident.started_at,
+        lasted_s=max((incident.resolved_at or now) - incident.started_at, 0.0),
+        value=incident.value,
+        threshold=float(threshold) if isinstance(threshold, int | float) else None,
+        summary=str(data.get("summary") or incident.reason or ""),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Grid:
+    """Where the points of the charts lie: minutes up to `boundary`, steps from there on."""
+
+    boundary: int
+    step: int
+
+    def point_of(self, frame: Frame) -> int:
+        """Return the start of the point that a frame belongs to."""
+        return slot_start(frame.key.start, self._width(frame.key.start))
+
+    def points(
+        self, tallies: Tallies, *, begin: int, end: float, settled: float
+    ) -> tuple[Point, ...]:
+        """Return every point of the window; those without data are gaps."""
+        points: list[Point] = []
+        at = begin
+        while at < end:
+            width = self._width(at)
+            tally = tallies.points.get(at)
+            points.append(
+                Point(
+                    start=at,
+                    width_s=width,
+                    partial=at + width > settled,
+                    figures=None if tally is None else _figures(tally, now=end),
+                )
+            )
+            at += width
+        return tuple(points)
+
+    def _width(self, at: int) -> int:
+        return max(self.step, MINUTE_S) if at < self.boundary else self.step
+
+
+def _figures(tally: Tally, *, now: float) -> Figures:
+    covered_s = tally.covered_s(now=now)
+    return Figures(
+        requests=tally.requests,
+        errors=tally.bad,
+        requests_per_s=tally.requests / covered_s if covered_s > 0 else None,
+        error_rate=tally.error_rate,
+        p50_s=tally.quantile(0.50),
+        p95_s=tally.quantile(0.95),
+        p99_s=tally.quantile(0.99),
+        host_cpu=tally.host_cpu,
+        host_memory=tally.host_memory,
+        app_cpu=tally.app_cpu,
+    )
+
+
+def _comparable(tally: Tally, *, span_s: int, now: float) -> Figures | None:
+    """Return the earlier span's figures, unless data of more than half of it are missing."""
+    return _figures(tally, now=now) if tally.covered_s(now=now) * 2 >= span_s else None
+
+
+def _data_age_s(workers: Sequence[Worker], reading: Reading, *, now: float) -> float | None:
+    """Return the seconds since the newest heartbeat, or else since the newest frame's end."""
+    if workers:
+        return max(now - max(one.seen_at for one in workers), 0.0)
+    newest = max(
+        (frame.key.start + frame.key.resolution for frame in reading.frames), default=None
+    )
+    return None if newest is None else max(now - newest, 0.0)
+
+
+def _worst(tallies: Tallies, *, now: float) -> tuple[RouteRow, ...]:
+    """Choose the routes that hurt most: their part of all errors plus their part of all time."""
+    all_bad = sum(one.bad for one in tallies.routes.values()) or 1
+    all_seconds = sum(one.seconds for one in tallies.routes.values())
+    covered_s = tallies.whole.covered_s(now=now)
+
+    def impact(entry: tuple[Route, RouteTally]) -> tuple[float, int, Route]:
+        route, tally = entry
+        return (
+            tally.bad / all_bad + tally.seconds / (all_seconds or 1),
+            tally.requests,
+            route,
+        )
+
+    chosen = sorted(tallies.routes.items(), key=impact, reverse=True)[:MAX_ROUTES]
+    return tuple(
+        RouteRow(
+            method=route[0],
+            route=route[1],
+            requests=tally.requests,
+            requests_per_s=tally.requests / covered_s if covered_s > 0 else None,
+            error_rate=min(tally.bad / tally.requests, 1.0) if tally.requests else None,
+            p95_s=_p95(tally.latency()),
+            time_share=tally.seconds / all_seconds if all_seconds else None,
+        )
+        for route, tally in chosen
+    )
+
+
+def _p95(histogram: Histogram) -> float | None:
+    return histogram.quantile(0.95) if histogram.count else None
+
+
+def _issues(
+    store: Store, service: str, environment: str, *, begin: int, end: float
+) -> tuple[IssueRow, ...]:
+    found = store.issues(
+        service=service, environment=environment, seen_since=begin, limit=MAX_ISSUES
+    )
+    issues = [one for one in found if one.first_at < end]
+    bar_s = max(align_up((end - begin) / SPARK_BARS, 1), 1)
+    since = slot_start(begin, bar_s)
+    counts = (
+        store.issue_counts([one.id for one in issues], since=since, until=end, resolution=bar_s)
+        if issues
+        else {}
+    )
+    rows = []
+    for issue in issues:
+        bars = _bars(counts.get(issue.id, {}), begin=since, bar_s=bar_s, end=end)
+        rows.append(
+            IssueRow(
+                id=issue.id,
+                type=issue.type,
+                title=issue.title,
+                culprit=issue.culprit,
+                state=issue.state,
+                is_new=issue.first_at >= begin,
+                count=sum(bars),
+                total=issue.count,
+                first_at=issue.first_at,
+                last_at=issue.last_at,
+                counts=bars,
+            )
+        )
+    return tuple(rows)
+
+
+def _bars(counts: Mapping[int, int], *, begin: int, bar_s: int, end: float) -> tuple[int, ...]:
+    return tuple(counts.get(at, 0) for at in range(begin, align_up(end, 1), bar_s))
