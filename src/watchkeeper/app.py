@@ -1,0 +1,355 @@
+"""The composition: one Watchkeeper per process, built from settings, started and stopped."""
+
+import atexit
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from types import CodeType
+from typing import Final
+
+from watchkeeper.core.metrics import Scope
+from watchkeeper.core.pack import default_pack
+from watchkeeper.core.rules import Origin as RuleOrigin
+from watchkeeper.core.rules import Rule, compile_alert, merge_rules
+from watchkeeper.core.units import parse_size
+from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.notify import Notifier, open_notifier
+from watchkeeper.runtime import instruments
+from watchkeeper.runtime.alerts import AlertEngine
+from watchkeeper.runtime.flusher import Flusher, Parts
+from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.health import Health
+from watchkeeper.runtime.held import Held
+from watchkeeper.runtime.issues import Issues, RequestContext
+from watchkeeper.runtime.outbox import Outbox
+from watchkeeper.runtime.recorder import Recorder
+from watchkeeper.runtime.resources import Resources
+from watchkeeper.runtime.writer import Writer
+from watchkeeper.settings import Loaded, Origin, Settings, load
+from watchkeeper.storage import Incident, Store, open_store
+
+_log = logging.getLogger("watchkeeper")
+_lock = threading.Lock()
+_current: "Watchkeeper | None" = None
+
+START_AFTER_S: Final = 5.0  # a process without requests starts by itself, unless it forks before
+
+
+class Watchkeeper:
+    """Watches one process: builds the parts from its settings, starts and stops them.
+
+    Made by `watchkeeper.watch`, `asgi` and `wsgi`; there is one per process. Nothing runs and
+    nothing is opened before `start`, which the first request calls.
+    """
+
+    def __init__(self, loaded: Loaded, *, clock: Callable[[], float] = time.time) -> None:
+        """Build every part. Raises ConfigurationError for what code set wrongly."""
+        settings = loaded.settings
+        self.settings = settings
+        self.loaded = loaded
+        self.enabled = loaded.enabled
+        self.clock = clock
+        self.started = False
+        self.scope = Scope(
+            service=settings.service,
+            environment=settings.environment,
+            release=settings.release,
+        )
+        self.problems = list(loaded.problems)
+        self.notifiers = self._open_channels()
+        self.rules = self._compile_rules()
+        self.recorder = Recorder(
+            self.scope, max_series=settings.max_series, max_routes=settings.max_routes
+        )
+        self.issues = Issues(
+            self.scope,
+            project_root=os.getcwd(),
+            max_issues=settings.max_issues,
+            on_new=self._wake,
+            clock=clock,
+        )
+        self.health = Health.declared(settings.health_checks, clock=clock)
+        self._flusher = Flusher(self._parts())
+        self._lock = threading.Lock()
+
+    @property
+    def store(self) -> Store | None:
+        """The open store, or None before the first flush and while it cannot be opened."""
+        return self._flusher.store
+
+    @property
+    def failure(self) -> str:
+        """Why nothing is stored, for good, in a sentence; empty while all is well."""
+        return self._flusher.failure
+
+    def start(self) -> None:
+        """Start watching; further calls do nothing."""
+        if self.started or not self.enabled:
+            return
+        with self._lock:
+            if self.started:
+                return
+            self.started = True
+            self.health.started = True
+            self._flusher.start()
+        self._announce()
+
+    def drain(self) -> None:
+        """Answer "not ready" from now on: the process is about to end."""
+        self.health.draining = True
+
+    def stop(self) -> None:
+        """Write what is left and end every thread; at most about two seconds."""
+        self.drain()
+        with self._lock:
+            if not self.started:
+                return
+            self.started = False
+        self._flusher.stop()
+
+    def flush(self) -> None:
+        """Write, evaluate and deliver now, in the caller's thread (for scripts and tests)."""
+        if self.enabled:
+            self._flusher.flush()
+
+    def capture(
+        self,
+        exc: BaseException,
+        *,
+        request: RequestContext | None = None,
+        endpoint: CodeType | None = None,
+        fingerprint: tuple[str, ...] | None = None,
+        context: Mapping[str, object] | None = None,
+    ) -> str | None:
+        """Record an exception as an occurrence of its issue; returns the fingerprint."""
+        return self.issues.capture(
+            exc,
+            request=request,
+            endpoint=endpoint,
+            fingerprint=fingerprint,
+            context=context or {},
+        )
+
+    def link(self, incident: Incident) -> str:
+        """Return the address of the dashboard at the time of an incident."""
+        end = incident.resolved_at or incident.fired_at or incident.started_at
+        page = f"{self.settings.public_url.rstrip('/')}{self.settings.dashboard_prefix}/"
+        return f"{page}?range=1h&end={int(end) + 300}"
+
+    def forget(self) -> None:
+        """Start anew in a forked child, where threads and connections are the parent's."""
+        self.started = False
+        self._lock = threading.Lock()
+        self.recorder.reset()
+        self.issues.reset()
+        self.health.reset()
+        self._flusher.forget()
+
+    def _wake(self) -> None:
+        self._flusher.wake()
+
+    def _channels_for(self, severity: str) -> tuple[str, ...]:
+        """Return the channels of a severity: those routed, or all where nothing is routed."""
+        if not self.settings.routing:
+            return tuple(self.notifiers)
+        return tuple(name for name in self.settings.routing.get(severity, ()))
+
+    def _open_channels(self) -> dict[str, Notifier]:
+        """Open every channel; a bad one in file or environment is a problem, in code an error."""
+        opened: dict[str, Notifier] = {}
+        for name, config in self.settings.channels.items():
+            try:
+                opened[name] = open_notifier(name, config, where=f"channels.{name}")
+            except ConfigurationError as error:
+                if self.loaded.origins["channels"] is Origin.CODE:
+                    raise
+                self.problems.append(f"{error}; this channel is off")
+        return opened
+
+    def _compile_rules(self) -> tuple[Rule, ...]:
+        """Join the pack and the own rules; a bad one raises in code, and is off elsewhere."""
+        slot_s = self.settings.slot_s
+        in_code = self.loaded.origins["alerts"] is Origin.CODE
+        own: list[Rule] = []
+        for number, alert in enumerate(self.settings.alerts):
+            try:
+                own.append(
+                    compile_alert(
+                        alert,
+                        where=f"alerts[{number}]",
+                        origin=RuleOrigin.CODE if in_code else RuleOrigin.FILE,
+                        slot_s=slot_s,
+                    )
+                )
+            except ConfigurationError as error:
+                if in_code:
+                    raise
+                self.problems.append(f"{error}; this rule is off")
+        pack = default_pack(slot_s=slot_s) if self.settings.alert_pack else ()
+        return merge_rules(pack, own)
+
+    def _parts(self) -> Parts:
+        settings = self.settings
+        return Parts(
+            recorder=self.recorder,
+            issues=self.issues,
+            health=self.health,
+            resources=Resources(
+                self.recorder, host=socket.gethostname(), worker=self._worker_number
+            ),
+            writer=Writer(
+                scope=self.scope,
+                slot_s=settings.slot_s,
+                recorder=self.recorder,
+                issues=self.issues,
+                health=self.health,
+                held=Held(
+                    max_slots=int(settings.seconds("hold") / settings.slot_s),
+                    max_bytes=parse_size(settings.hold_bytes, where="hold_bytes"),
+                ),
+                clock=self.clock,
+            ),
+            open_store=lambda: open_store(
+                settings.database_url,
+                statement_timeout_s=settings.seconds("statement_timeout"),
+            ),
+            make_engine=self._make_engine,
+            make_outbox=lambda store: Outbox(store, self.notifiers, clock=self.clock),
+            clock=self.clock,
+            slot_s=settings.slot_s,
+            jitter_s=min(settings.seconds("flush_jitter"), settings.slot_s / 5),
+            keep_s={
+                settings.slot_s: settings.seconds("keep_slots"),
+                60: settings.seconds("keep_minutes"),
+            },
+            keep_events_s=settings.seconds("keep_events"),
+        )
+
+    def _make_engine(self, store: Store) -> AlertEngine:
+        """Build the engine once the store is open, and tell the recorder what is trouble."""
+        engine = AlertEngine(
+            store,
+            scope=self.scope,
+            rules=self.rules,
+            channels_for=self._channels_for,
+            slot_s=self.settings.slot_s,
+            link=self.link,
+            installed_at=float(store.set_meta("installed_at", str(self.clock()), only_new=True)),
+        )
+        self.recorder.watch_for(
+            error_rate=engine.thresholds.error_rate,
+            slow_s=engine.thresholds.slow_s,
+            on_trouble=self._wake,
+        )
+        return engine
+
+    def _worker_number(self) -> str:
+        worker = self._flusher.worker
+        return str(worker.number) if worker else ""
+
+    def _announce(self) -> None:
+        """Print the one line at start, and one for each problem."""
+        for problem in self.problems:
+            _log.warning("watchkeeper: %s", problem)
+        settings = self.settings
+        parts = [
+            "watchkeeper: on",
+            _place(settings.database_url),
+            f'dashboard {settings.dashboard_prefix} (run "watchkeeper open")'
+            if settings.dashboard
+            else "no dashboard",
+            f"tells {', '.join(self.notifiers)}"
+            if self.notifiers
+            else "nobody is told: no channel set",
+        ]
+        with guard("start line"):
+            sys.stderr.write(" · ".join(parts) + "\n")
+
+
+def current() -> Watchkeeper | None:
+    """Return this process' Watchkeeper, if there is one."""
+    return _current
+
+
+def obtain(settings: Settings | None = None) -> Watchkeeper:
+    """Return this process' Watchkeeper, making it at the first call.
+
+    Raises ConfigurationError if it exists with other settings: there is one per process.
+    """
+    global _current  # one per process is the point
+    with _lock:
+        if _current is not None:
+            if settings is not None and settings != _current.loaded.code:
+                raise ConfigurationError(
+                    "watchkeeper: already set up in this process with other settings; "
+                    "pass the same Settings object, or none, to the second call"
+                )
+            return _current
+        made = Watchkeeper(load(settings))
+        if made.enabled:
+            instruments.bind(made.recorder)
+            _follow_process(made)
+        _current = made
+        return made
+
+
+def forget_current() -> None:
+    """Stop and drop this process' Watchkeeper, so that the next call makes a new one (tests)."""
+    global _current
+    with _lock:
+        made, _current = _current, None
+    if made is not None:
+        instruments.unbind()
+        made.stop()
+
+
+def capture_exception(
+    exc: BaseException, *, fingerprint: tuple[str, ...] | None = None, **context: object
+) -> None:
+    """Record an exception that was caught, as an occurrence of its issue.
+
+    `fingerprint` groups by these texts instead of by place ("{default}" stands for the computed
+    one); `context` is stored with the occurrence, scrubbed. Does nothing before `watch`; never
+    raises.
+    """
+    with guard("capture_exception"):
+        made = _current
+        if made is not None and made.enabled:
+            made.capture(exc, fingerprint=fingerprint, context=context)
+
+
+def _follow_process(made: Watchkeeper) -> None:
+    """Start by itself after a while, begin anew after a fork, and write the rest at exit."""
+    known = weakref.ref(made)
+
+    def after_fork() -> None:
+        child = known()
+        if child is not None:
+            with guard("fork"):
+                child.forget()
+
+    def at_exit() -> None:
+        ended = known()
+        if ended is not None:
+            with guard("exit"):
+                ended.stop()
+
+    os.register_at_fork(after_in_child=after_fork)
+    atexit.register(at_exit)
+
+
+def _place(database_url: str) -> str:
+    """Name the database without user, password and host options."""
+    if "://" not in database_url:
+        return f"sqlite {database_url}"
+    scheme, rest = database_url.split("://", 1)
+    name = rest.split("?", 1)[0].rsplit("/", 1)[-1]
+    return f"{scheme.split('+')[0]} {name or 'in memory'}"
+
+
+__all__ = ["Watchkeeper", "capture_exception", "current", "forget_current", "obtain"]

@@ -1,0 +1,269 @@
+"""The one daemon thread: it flushes, evaluates, delivers and tidies up, in that order."""
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from watchkeeper.core.pace import Reason, Trouble, is_trouble, next_flush, noticed
+from watchkeeper.core.slot import slot_start
+from watchkeeper.exceptions import ConfigurationError, SchemaError, StorageError
+from watchkeeper.runtime.alerts import AlertEngine
+from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.health import Health
+from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.outbox import Outbox
+from watchkeeper.runtime.recorder import Recorder
+from watchkeeper.runtime.resources import Resources
+from watchkeeper.runtime.retention import prune, roll_up
+from watchkeeper.runtime.writer import Writer
+from watchkeeper.storage.store import Store, Worker
+
+LOOK_EVERY_S: Final = 1.0  # how long the thread sleeps at most; also bounds a stop
+ROLL_UP_EVERY_S: Final = 60.0
+PRUNE_EVERY_S: Final = 600.0
+STOP_WITHIN_S: Final = 2.0
+
+_log = logging.getLogger("watchkeeper")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the flusher drives; `open_store` may be slow and raise, the others are in memory."""
+
+    recorder: Recorder
+    issues: Issues
+    health: Health
+    resources: Resources
+    writer: Writer
+    open_store: Callable[[], Store]
+    make_engine: Callable[[Store], AlertEngine]
+    make_outbox: Callable[[Store], Outbox]
+    clock: Callable[[], float]
+    slot_s: int
+    jitter_s: float
+    keep_s: Mapping[int, float]  # resolution in seconds → how long its frames are kept
+    keep_events_s: float
+
+
+class Flusher:
+    """Runs everything that is not recording, in one thread, so that no request waits for it."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Prepare; nothing runs before `start`."""
+        self.store: Store | None = None
+        self.failure = ""  # why storing is off for good, in a sentence for people
+        self.evaluated_at = 0.0
+        self._parts = parts
+        self._engine: AlertEngine | None = None
+        self._outbox: Outbox | None = None
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        # One cycle at a time: the thread's, or that of a caller of `flush`.
+        self._cycle = threading.Lock()
+        self._restart()
+
+    @property
+    def worker(self) -> Worker | None:
+        """This process as the store knows it, or None before the first write."""
+        return self._parts.writer.worker
+
+    def start(self) -> None:
+        """Start the thread; once only."""
+        if self._thread is None:
+            self._stopping.clear()
+            self._thread = threading.Thread(target=self._run, name="watchkeeper", daemon=True)
+            self._thread.start()
+
+    def wake(self) -> None:
+        """Make the thread look for trouble now; cheap, and safe in any thread."""
+        self._wake.set()
+
+    def stop(self, *, deadline_s: float = STOP_WITHIN_S) -> None:
+        """Flush a last time, deliver what can be delivered, and end the thread."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._stopping.set()
+        self._wake.set()
+        thread.join(deadline_s)
+
+    def flush(self) -> None:
+        """Run one whole cycle now, in the caller's thread."""
+        with self._cycle:
+            self._flush(self._parts.clock(), quick=True)
+
+    def forget(self) -> None:
+        """Start anew in a forked child: threads and connections stayed with the parent."""
+        self._thread = None
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._cycle = threading.Lock()
+        self.store = self._engine = self._outbox = None
+        self._parts.writer.reset()
+        self._restart()
+
+    def _restart(self) -> None:
+        now = self._parts.clock()
+        self._slot = slot_start(now, self._parts.slot_s)
+        self._flushed_at = now
+        self._trouble: Trouble | None = None
+        self._rolled_at = now
+        self._pruned_at = now
+
+    def _run(self) -> None:
+        self._parts.resources.sample(self._parts.clock())
+        while not self._stopping.is_set():
+            with guard("flusher"):
+                self._look()
+        with guard("last flush"), self._cycle:
+            self._close()
+
+    def _look(self) -> None:
+        """Sleep until something is due, then do it."""
+        parts = self._parts
+        at, reason = self._next_flush(parts.clock())
+        if self._wake.wait(max(0.0, min(at - parts.clock(), LOOK_EVERY_S))):
+            self._wake.clear()
+            self._notice(parts.clock())
+            at, reason = self._next_flush(parts.clock())
+        now = parts.clock()
+        with guard("health checks"):
+            if parts.health.run_due(now):
+                self._notice(now)
+        if now >= at:
+            with self._cycle:
+                self._flush(now, quick=reason is not Reason.SLOT_ENDS)
+        elif self._outbox is not None and self._outbox.is_due(now):
+            with guard("outbox"):
+                self._outbox.deliver(now=now)
+
+    def _next_flush(self, now: float) -> tuple[float, Reason]:
+        slot_end = self._slot + self._parts.slot_s
+        if slot_end - now > 2 * self._parts.slot_s:  # the clock was set back
+            self._slot = slot_start(now, self._parts.slot_s)
+            self._flushed_at = now
+            slot_end = self._slot + self._parts.slot_s
+        return next_flush(self._trouble, flushed_at=self._flushed_at, slot_end=slot_end, now=now)
+
+    def _notice(self, now: float) -> None:
+        """Judge whether what woke us, or this worker's open slot, is trouble."""
+        parts = self._parts
+        bad, total = parts.recorder.local_rate()
+        rate = self._engine.thresholds.error_rate if self._engine else 0.0
+        if (
+            is_trouble(bad=bad, total=total, error_rate=rate)
+            or parts.issues.has_new
+            or parts.health.has_news
+        ):
+            self._trouble = noticed(self._trouble, now=now)
+
+    def _flush(self, now: float, *, quick: bool) -> None:
+        """Close the slot, write it, evaluate, deliver, tidy up."""
+        parts = self._parts
+        with guard("resources"):
+            parts.resources.sample(now)
+        self._notice(now)
+        parts.writer.close_slot(self._slot)
+        self._flushed_at = now
+        self._slot = slot_start(now, parts.slot_s)
+        if not quick:
+            self._wait_a_little()
+        store = self._opened()
+        if store is None or not parts.writer.write(store):
+            return
+        with guard("alerts"):
+            self._evaluate(store, quick=quick)
+        with guard("outbox"):
+            if self._outbox is not None:
+                self._outbox.deliver(now=parts.clock())
+        if not quick:
+            with guard("retention"):
+                self._tidy(store, parts.clock())
+
+    def _wait_a_little(self) -> None:
+        """Keep many workers from writing in the same moment; trouble ends the wait."""
+        self._wake.wait(random.uniform(0, self._parts.jitter_s))  # noqa: S311  # no secret
+
+    def _opened(self) -> Store | None:
+        """Return the store, opening it at the first call and after a failure."""
+        writer = self._parts.writer
+        if self.store is not None or self.failure:
+            return self.store
+        if self._parts.clock() < writer.next_try_at:
+            return None
+        try:
+            store = self._parts.open_store()
+            store.migrate()
+        except (ConfigurationError, SchemaError) as error:
+            self.failure = str(error)
+            _log.error("watchkeeper: %s", error)  # the sentence is all there is
+            return None
+        except StorageError as error:
+            writer.unavailable(str(error))
+            return None
+        self._engine = self._parts.make_engine(store)
+        self._outbox = self._parts.make_outbox(store)
+        self.store = store
+        return store
+
+    def _evaluate(self, store: Store, *, quick: bool) -> None:
+        """Evaluate if the lease is ours, or at once in trouble unless somebody just did."""
+        parts = self._parts
+        engine = self._engine
+        if engine is None or parts.writer.worker is None:
+            return
+        scope = parts.writer.scope
+        lease = store.acquire(
+            f"alerts:{scope.service}:{scope.environment}",
+            owner=str(parts.writer.worker.id),
+            ttl_s=3 * parts.slot_s,
+        )
+        if lease is None:
+            seen_at = store.evaluated_at(service=scope.service, environment=scope.environment)
+            if not quick or seen_at > self._flushed_at:
+                return
+        now = parts.clock()
+        engine.evaluate(now=now)
+        self.evaluated_at = now
+
+    def _tidy(self, store: Store, now: float) -> None:
+        """Roll up each minute, prune each ten, if the lease is ours."""
+        parts = self._parts
+        if now - self._rolled_at < ROLL_UP_EVERY_S or parts.writer.worker is None:
+            return
+        self._rolled_at = now
+        owner = str(parts.writer.worker.id)
+        if store.acquire("retention", owner=owner, ttl_s=3 * ROLL_UP_EVERY_S) is None:
+            return
+        roll_up(store, now=now, pause=self._give_way)
+        if now - self._pruned_at >= PRUNE_EVERY_S:
+            self._pruned_at = now
+            prune(
+                store,
+                now=now,
+                keep_s=parts.keep_s,
+                keep_events_s=parts.keep_events_s,
+                pause=self._give_way,
+            )
+
+    def _give_way(self) -> None:
+        """Let request threads run: a busy thread delays them by the switch interval."""
+        self._stopping.wait(0.001)
+
+    def _close(self) -> None:
+        """Write the last slot, say goodbye, hand over."""
+        parts = self._parts
+        self._flush(parts.clock(), quick=True)
+        if self._outbox is not None:
+            self._outbox.stop(deadline_s=STOP_WITHIN_S / 2)
+        store, worker = self.store, parts.writer.worker
+        if store is not None and worker is not None:
+            scope = parts.writer.scope
+            store.stop_worker(worker.id, at=parts.clock())
+            store.release(f"alerts:{scope.service}:{scope.environment}", owner=str(worker.id))
+            store.release("retention", owner=str(worker.id))
+            store.close()

@@ -1,0 +1,176 @@
+"""Closing slots and writing them: the way of everything recorded into the database."""
+
+import logging
+import os
+import random
+import socket
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Final
+
+from watchkeeper.core.metrics import (
+    HTTP_ACTIVE,
+    SELF_DROPPED,
+    SELF_ERRORS,
+    SELF_FLUSH,
+    SELF_SERIES,
+    Scope,
+)
+from watchkeeper.core.slot import Frame, FrameKey
+from watchkeeper.core.units import format_duration
+from watchkeeper.exceptions import StorageError
+from watchkeeper.runtime.guard import take_errors
+from watchkeeper.runtime.health import Health
+from watchkeeper.runtime.held import Held
+from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.recorder import Recorder
+from watchkeeper.storage.store import Batch, Store, Worker
+
+FIRST_RETRY_S: Final = 1.0
+LAST_RETRY_S: Final = 20.0
+COMPLAIN_EVERY_S: Final = 60.0
+
+_log = logging.getLogger("watchkeeper")
+
+
+class Writer:
+    """Turns what was recorded into batches and writes them, oldest first.
+
+    Used by the flusher's thread only. While the database is away it holds what was closed and
+    tries again after 1, 2, 4 … 20 s, give or take a quarter.
+    """
+
+    def __init__(
+        self,
+        *,
+        scope: Scope,
+        slot_s: int,
+        recorder: Recorder,
+        issues: Issues,
+        health: Health,
+        held: Held,
+        clock: Callable[[], float],
+    ) -> None:
+        """Connect to the parts that record."""
+        self.scope = scope
+        self.slot_s = slot_s
+        self.held = held
+        self.worker: Worker | None = None
+        self.away_since: float | None = None
+        self.next_try_at = 0.0
+        self._recorder = recorder
+        self._issues = issues
+        self._health = health
+        self._clock = clock
+        self._sequence = 0
+        self._retry_s = FIRST_RETRY_S
+        self._complained_at = -COMPLAIN_EVERY_S
+        self._dropped_before: dict[str, int] = {}
+
+    def close_slot(self, start: int) -> None:
+        """Take all that was recorded since the last call as part of the slot begun at `start`."""
+        self._record_self()
+        issues, events = self._issues.take()
+        checks, changes = self._health.take()
+        self._sequence += 1
+        self.held.add(
+            Batch(
+                scope=self.scope,
+                frame=Frame(
+                    key=FrameKey(self.slot_s, start, 0, self._sequence),
+                    values=self._recorder.take(),
+                ),
+                at=self._clock(),
+                issues=issues,
+                events=events,
+                checks=checks,
+                check_changes=changes,
+            )
+        )
+
+    def write(self, store: Store) -> bool:
+        """Write what is held; True if nothing is left."""
+        if self._clock() < self.next_try_at:
+            return False
+        while (batch := self.held.oldest()) is not None:
+            started = perf_counter()
+            try:
+                store.write(self._owned(batch, store))
+            except StorageError as error:
+                self.held.tried()
+                self._postpone(str(error))
+                return False
+            self.held.written()
+            self._recorder.series(SELF_FLUSH, {}).record(perf_counter() - started)
+        self._is_back()
+        return True
+
+    def unavailable(self, problem: str) -> None:
+        """Note that the database could not even be opened."""
+        self._postpone(problem)
+
+    def reset(self) -> None:
+        """Start anew in a forked child: the parent keeps its worker and what it holds."""
+        self.worker = None
+        self._sequence = 0
+        self.held.clear()
+
+    def _owned(self, batch: Batch, store: Store) -> Batch:
+        """Put the worker's id into the frame's key; the first write of all registers it."""
+        if self.worker is None:
+            self.worker = store.register(
+                self.scope, host=socket.gethostname(), pid=os.getpid(), at=self._clock()
+            )
+        return batch.owned_by(self.worker.id)
+
+    def _record_self(self) -> None:
+        """Record how Watchkeeper itself is doing, as metrics like any other."""
+        record = self._recorder.series
+        for where, count in take_errors().items():
+            record(SELF_ERRORS, {"where": where}).record(count)
+        for what, count in self._dropped().items():
+            record(SELF_DROPPED, {"what": what}).record(count)
+        record(SELF_SERIES, {}).record(self._recorder.size)
+        record(HTTP_ACTIVE, {}).record(len(self._recorder.active))
+
+    def _dropped(self) -> Mapping[str, int]:
+        """Return what was left out since the last slot, by what it was."""
+        totals = {
+            **self._recorder.dropped,
+            "issues": self._issues.dropped,
+            "events": self.held.dropped_events,
+        }
+        grown = {
+            what: total - self._dropped_before.get(what, 0)
+            for what, total in totals.items()
+            if total > self._dropped_before.get(what, 0)
+        }
+        self._dropped_before = totals
+        return grown
+
+    def _postpone(self, problem: str) -> None:
+        now = self._clock()
+        self.away_since = now if self.away_since is None else self.away_since
+        pause_s = self._retry_s * random.uniform(0.75, 1.25)  # noqa: S311  # jitter, not a secret
+        self.next_try_at = now + pause_s
+        self._retry_s = min(LAST_RETRY_S, self._retry_s * 2)
+        if now - self._complained_at >= COMPLAIN_EVERY_S:
+            self._complained_at = now
+            _log.warning(
+                "watchkeeper: database unreachable for %s (%s); %d slots held, none lost yet; "
+                "next try in %s.",
+                format_duration(round(now - self.away_since)),
+                problem,
+                len(self.held),
+                format_duration(round(pause_s, 1)),
+            )
+
+    def _is_back(self) -> None:
+        if self.away_since is not None:
+            _log.warning(
+                "watchkeeper: database is back after %s; everything held is written.",
+                format_duration(round(self._clock() - self.away_since)),
+            )
+        self.away_since = None
+        self._retry_s = FIRST_RETRY_S
+        self._complained_at = -COMPLAIN_EVERY_S

@@ -1,0 +1,180 @@
+"""The settings: frozen, checked when made, every error naming the key and the cure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+from watchkeeper.core.rules import Alert
+from watchkeeper.core.units import parse_duration, parse_size
+from watchkeeper.exceptions import ConfigurationError
+
+DEFAULT_DATABASE: Final = "watchkeeper.db"
+DATABASES: Final = ("sqlite", "postgresql")
+_SLOTS_S: Final = (1, 2, 5, 10, 15, 20, 30, 60)  # whole slots make a whole minute
+_DURATIONS: Final = (
+    "slot",
+    "flush_jitter",
+    "hold",
+    "keep_slots",
+    "keep_minutes",
+    "keep_events",
+    "statement_timeout",
+)
+_POSITIVE: Final = ("max_routes", "max_series", "max_issues")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that can be set, with the defaults that a small team should keep.
+
+    Durations are texts such as "10s" or "14d", sizes such as "32MB". Each field is also an
+    environment variable (`WATCHKEEPER_` and the name in upper case) and a key of
+    `watchkeeper.toml`. Raises ConfigurationError for a value that cannot be.
+    """
+
+    enabled: bool | None = None
+    """On or off; unset means on, but off under test runners."""
+    database_url: str = field(default=DEFAULT_DATABASE, repr=False)
+    """Where everything is kept: a file name, `sqlite:///…` or `postgresql+psycopg://…`."""
+    service: str = ""
+    """The name of the application; unset: the name of the working directory."""
+    environment: str = "production"
+    """Which deployment this is: production, staging, …"""
+    release: str = ""
+    """The version that runs; unset: GIT_SHA, SOURCE_COMMIT, K_REVISION and the like."""
+    public_url: str = ""
+    """Where browsers reach the application (`https://shop.example`); links in messages need it."""
+    secret_key: str = field(default="", repr=False)
+    """Signs cookies; unset: a random key that is kept in the database."""
+    password: str = field(default="", repr=False)
+    """Opens the dashboard; unset: one-time links from `watchkeeper open` only."""
+    auth: Callable[[Any], bool] | None = None
+    """Decides for each request (dashboard.http.Request) who may see the dashboard."""
+    open_access: bool = False
+    """Dashboard without a door, for the demo on loopback only."""
+    dashboard: bool = True
+    """Serve the dashboard."""
+    dashboard_prefix: str = "/watchkeeper"
+    """The path that the dashboard and the probes live under."""
+    health_at_root: bool = False
+    """Serve the probes at /livez, /readyz and /health too."""
+    slot: str = "10s"
+    """The length of a slot: the finest resolution, and the rhythm of flushing."""
+    flush_jitter: str = "2s"
+    """Each flush waits up to this long, so that many workers do not write at once."""
+    hold: str = "1h"
+    """How much is held in memory while the database is away."""
+    hold_bytes: str = "32MB"
+    """How large what is held may grow; beyond it the oldest slots are merged."""
+    keep_slots: str = "24h"
+    """How long slots are kept."""
+    keep_minutes: str = "14d"
+    """How long minutes are kept."""
+    keep_events: str = "30d"
+    """How long stored events of errors are kept."""
+    statement_timeout: str = "5s"
+    """How long one statement to the database may take."""
+    max_routes: int = 300
+    """Routes per worker; further ones are counted as `(other)`."""
+    max_series: int = 2_000
+    """Series per worker; further ones are counted as `(other)`."""
+    max_issues: int = 1_000
+    """Different errors per worker and slot; further ones are counted as one."""
+    alerts: Sequence[Alert] = ()
+    """The alert rules, added to the default pack; one of the same name replaces it."""
+    alert_pack: bool = True
+    """Use the default alert pack."""
+    channels: Mapping[str, Any] = field(default_factory=dict)
+    """Where messages go: a name → a mapping with `type`, or a Notifier object."""
+    routing: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Severity → names of channels; without it every channel gets everything."""
+    health_checks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Built-in checks: a name → a mapping with `type` ("database") and its options."""
+
+    def __new__(cls, **given: Any) -> Self:
+        """Remember which fields were given, for those win over environment and file."""
+        unknown = [name for name in given if name not in cls.__dataclass_fields__]
+        if unknown:
+            raise ConfigurationError(unknown_setting(unknown[0]))
+        settings = super().__new__(cls)
+        object.__setattr__(settings, "given", frozenset(given))
+        return settings
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        for name in _DURATIONS:
+            parse_duration(_text(getattr(self, name), name), where=name)
+        if self.slot_s not in _SLOTS_S:
+            raise ConfigurationError(
+                f"slot: {self.slot!r} does not divide a minute; use one of "
+                + ", ".join(f"{length}s" for length in _SLOTS_S)
+            )
+        parse_size(_text(self.hold_bytes, "hold_bytes"), where="hold_bytes")
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ConfigurationError(f"{name}: {value!r} is not a whole number above 0")
+        self._check_addresses()
+        self._check_alerts()
+        self._check_routing()
+
+    @property
+    def slot_s(self) -> int:
+        """The length of a slot in seconds."""
+        return int(parse_duration(self.slot, where="slot"))
+
+    def seconds(self, name: str) -> float:
+        """Return a setting that is a duration, in seconds."""
+        return parse_duration(getattr(self, name), where=name)
+
+    def _check_alerts(self) -> None:
+        for number, alert in enumerate(self.alerts):
+            if not isinstance(alert, Alert):
+                raise ConfigurationError(
+                    f"alerts[{number}]: {alert!r} is not an Alert; "
+                    'write Alert("name", when="error_rate > 5%")'
+                )
+
+    def _check_addresses(self) -> None:
+        scheme, separator, _ = self.database_url.partition("://")
+        if separator and scheme.partition("+")[0] not in DATABASES:
+            raise ConfigurationError(
+                f"database_url: {scheme!r} is not supported; write a file name, "
+                "sqlite:///… or postgresql+psycopg://…"
+            )
+        prefix = self.dashboard_prefix
+        if not prefix.startswith("/") or prefix.endswith("/"):
+            raise ConfigurationError(
+                f"dashboard_prefix: {prefix!r} must begin with a slash and not end with one, "
+                "as /watchkeeper does"
+            )
+        if self.public_url and urlsplit(self.public_url).scheme not in ("http", "https"):
+            raise ConfigurationError(
+                f"public_url: {self.public_url!r} is not a web address; write https://…"
+            )
+
+    def _check_routing(self) -> None:
+        for severity, names in self.routing.items():
+            if isinstance(names, str):
+                raise ConfigurationError(f'routing.{severity}: write a list: ["{names}"]')
+            for name in names:
+                if name not in self.channels:
+                    known = ", ".join(sorted(self.channels)) or "none"
+                    raise ConfigurationError(
+                        f"routing.{severity}: there is no channel {name!r}; known: {known}"
+                    )
+
+
+def unknown_setting(name: str) -> str:
+    """Say that a setting does not exist, and which one was probably meant."""
+    names = [known.name for known in fields(Settings)]
+    close = get_close_matches(name, names, n=1)
+    return f'unknown setting "{name}"' + (f'; did you mean "{close[0]}"?' if close else "")
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{name}: {value!r} is not a text; write it with a unit: '10s'")
+    return value

@@ -1,0 +1,339 @@
+"""Where settings come from: code over environment over file over defaults."""
+
+import json
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from watchkeeper.core.rules import Alert, alert_from_mapping, compile_alert
+from watchkeeper.core.rules import Origin as RuleOrigin
+from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.settings.settings import Settings, unknown_setting
+
+PREFIX: Final = "WATCHKEEPER_"
+_NOT_SETTINGS: Final = {"CONFIG"}  # variables of ours that are no field of Settings
+_RELEASE_VARIABLES: Final = (
+    "GIT_SHA",
+    "SOURCE_COMMIT",
+    "K_REVISION",
+    "HEROKU_SLUG_COMMIT",
+    "RENDER_GIT_COMMIT",
+)
+_FIELDS: Final = {known.name: known for known in fields(Settings)}
+_YES: Final = {"1": True, "true": True, "yes": True, "on": True}
+_NO: Final = {"0": False, "false": False, "no": False, "off": False}
+
+
+class Origin(StrEnum):
+    """Who said what a setting is; later members win over earlier ones."""
+
+    DEFAULT = "default"
+    FILE = "file"
+    ENVIRONMENT = "environment"
+    CODE = "code"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """The settings in force, where each came from, and what was wrong on the way.
+
+    `problems` are sentences to be shown: each names a place and a cure, and the setting it
+    speaks of is at its default.
+    """
+
+    settings: Settings
+    origins: Mapping[str, Origin]
+    problems: tuple[str, ...]
+    file: Path | None = None
+    enabled: bool = True
+    why_disabled: str = ""
+    code: Settings | None = None
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was gathered so far: values, their origin, and complaints."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, Origin] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def load(
+    code: Settings | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+) -> Loaded:
+    """Put the settings together from code, environment, file and defaults.
+
+    Raises ConfigurationError only for what code says; anything wrong in the environment or in
+    the file is a problem to be shown, and the default holds.
+    """
+    environ = os.environ if environ is None else environ
+    directory = directory or Path.cwd()
+    found = _Found()
+    file = config_file(environ, directory)
+    if file is not None:
+        _read_file(file, found, environ)
+    _read_environment(environ, found)
+    if code is not None:
+        for name in code.given:  # type: ignore[attr-defined]  # set by Settings.__new__
+            found.values[name] = getattr(code, name)
+            found.origins[name] = Origin.CODE
+    found.values["channels"] = _resolved(found.values.get("channels", {}), environ, found)
+    found.values["health_checks"] = _resolved(
+        found.values.get("health_checks", {}), environ, found
+    )
+    settings = _settle(found, environ, file.parent if file else directory)
+    enabled, why = _is_enabled(settings, environ)
+    return Loaded(
+        settings=settings,
+        origins={name: found.origins.get(name, Origin.DEFAULT) for name in _FIELDS},
+        problems=tuple(found.problems),
+        file=file,
+        enabled=enabled,
+        why_disabled=why,
+        code=code,
+    )
+
+
+def config_file(environ: Mapping[str, str], directory: Path) -> Path | None:
+    """Find the file: WATCHKEEPER_CONFIG, else the nearest watchkeeper.toml or pyproject.toml."""
+    named = environ.get(PREFIX + "CONFIG")
+    if named:
+        return directory / named
+    for folder in (directory, *directory.parents):
+        own = folder / "watchkeeper.toml"
+        if own.is_file():
+            return own
+        project = folder / "pyproject.toml"
+        if project.is_file() and _has_table(project):
+            return project
+    return None
+
+
+def _has_table(project: Path) -> bool:
+    try:
+        return "[tool.watchkeeper" in project.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _read_file(file: Path, found: _Found, environ: Mapping[str, str]) -> None:
+    try:
+        text = file.read_text("utf-8")
+        content: dict[str, Any] = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        found.problems.append(f"{file.name}: cannot be read ({error}); defaults are in force")
+        return
+    if file.name == "pyproject.toml":
+        content = content.get("tool", {}).get("watchkeeper", {})
+    lines = _Lines(file.name, text)
+    for key, value in content.items():
+        if key == "alert":
+            found.values["alerts"] = _alerts(value, lines, found)
+            found.origins["alerts"] = Origin.FILE
+        elif key == "health":
+            _take(found, "health_checks", value.get("checks", {}), Origin.FILE, lines.of(key))
+        elif key not in _FIELDS:
+            found.problems.append(f"{lines.of(key)}: {unknown_setting(key)}")
+        else:
+            _take(found, key, _from_environment(value, environ), Origin.FILE, lines.of(key))
+
+
+def _alerts(tables: Any, lines: "_Lines", found: _Found) -> tuple[Alert, ...]:
+    """Read the rules of a file; a bad one is off and complained about, the others hold."""
+    good: list[Alert] = []
+    for number, table in enumerate(tables if isinstance(tables, list) else [tables]):
+        where = lines.of_table("alert", number)
+        try:
+            alert = alert_from_mapping(table, where=where)
+            compile_alert(alert, where=where, origin=RuleOrigin.FILE)
+        except ConfigurationError as error:
+            found.problems.append(f"{error}; this rule is off")
+        else:
+            good.append(alert)
+    return tuple(good)
+
+
+def _read_environment(environ: Mapping[str, str], found: _Found) -> None:
+    for variable, text in sorted(environ.items()):
+        if not variable.startswith(PREFIX) or variable[len(PREFIX) :] in _NOT_SETTINGS:
+            continue
+        name = variable[len(PREFIX) :].lower()
+        if name not in _FIELDS:
+            found.problems.append(f"{variable}: {unknown_setting(name)}")
+            continue
+        try:
+            value = _parsed(name, text)
+        except ValueError as error:
+            found.problems.append(f"{variable}: {error}; the default is in force")
+            continue
+        _take(found, name, value, Origin.ENVIRONMENT, variable)
+
+
+def _parsed(name: str, text: str) -> Any:
+    """Turn the text of a variable into the type of its setting; ValueError says what is wrong."""
+    kind = str(_FIELDS[name].type)
+    if "bool" in kind and "Callable" not in kind:
+        value = {**_YES, **_NO}.get(text.strip().lower())
+        if value is None:
+            raise ValueError(f"{text!r} is neither yes nor no; write 1 or 0")
+        return value
+    if "int" in kind:
+        try:
+            return int(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not a whole number") from None
+    if "Sequence" in kind or "Mapping" in kind:
+        return _nested(name, text)
+    if "Callable" in kind:
+        raise ValueError("can be set in code only")
+    return text
+
+
+def _nested(name: str, text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON ({error})") from None
+    if name != "alerts":
+        return value
+    try:
+        return tuple(alert_from_mapping(table, where="alerts") for table in value)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from None
+
+
+def _take(found: _Found, name: str, value: Any, origin: Origin, where: str) -> None:
+    """Accept a value if a Settings with it alone can be made; else complain."""
+    try:
+        if name != "routing":  # which needs the channels beside it
+            Settings(**{name: value})
+    except (ConfigurationError, TypeError, AttributeError) as error:
+        found.problems.append(f"{where}: {error}; the default is in force")
+        return
+    found.values[name] = value
+    found.origins[name] = origin
+
+
+def _settle(found: _Found, environ: Mapping[str, str], base: Path) -> Settings:
+    """Fill what depends on the surroundings and make the settings."""
+    values = {
+        name: value
+        for name, value in found.values.items()
+        if name in _FIELDS and (value or name in found.origins)
+    }
+    if not values.get("service"):
+        values["service"] = base.resolve().name or "app"
+    if not values.get("release"):
+        values["release"] = next(
+            (environ[name] for name in _RELEASE_VARIABLES if environ.get(name)), ""
+        )[:40]
+    if found.origins.get("database_url") is Origin.FILE:
+        values["database_url"] = _relative_to(base, values["database_url"])
+    try:
+        return Settings(**values)
+    except ConfigurationError as error:
+        if found.origins.get("routing") is Origin.CODE or not values.get("routing"):
+            raise
+        found.problems.append(f"{error}; every channel gets everything")
+        values.pop("routing")
+        return Settings(**values)
+
+
+def _relative_to(base: Path, url: str) -> str:
+    """Let a relative SQLite path start at the file that names it."""
+    path = url.removeprefix("sqlite:///")
+    if "://" in path or path.startswith(("/", ":")):
+        return url
+    return str(base / path)
+
+
+def _resolved(value: Any, environ: Mapping[str, str], found: _Found) -> Any:
+    """Replace `env:NAME` by the variable's value, however deeply nested."""
+    if isinstance(value, Mapping):
+        return {key: _resolved(item, environ, found) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_resolved(item, environ, found) for item in value]
+    if isinstance(value, str) and value.startswith("env:"):
+        name = value.removeprefix("env:")
+        if name not in environ:
+            found.problems.append(f'"{value}": there is no environment variable {name}')
+        return environ.get(name, "")
+    return value
+
+
+def _from_environment(value: Any, environ: Mapping[str, str]) -> Any:
+    """Replace `env:NAME` in a plain text value of the file."""
+    if isinstance(value, str) and value.startswith("env:"):
+        return environ.get(value.removeprefix("env:"), "")
+    return value
+
+
+def _is_enabled(settings: Settings, environ: Mapping[str, str]) -> tuple[bool, str]:
+    """Decide whether to watch at all: the kill-switch first, then what was set, then tests."""
+    if environ.get(PREFIX + "ENABLED", "").strip().lower() in _NO:
+        return False, f"{PREFIX}ENABLED=0"
+    if settings.enabled is not None:
+        return settings.enabled, "" if settings.enabled else "enabled = false"
+    if "PYTEST_CURRENT_TEST" in environ:
+        return False, "under pytest; enabled=True switches it on"
+    if Path(sys.argv[0]).name == "manage.py" and sys.argv[1:2] in (
+        ["test"],
+        ["migrate"],
+        ["makemigrations"],
+        ["shell"],
+    ):
+        return False, f"under manage.py {sys.argv[1]}; enabled=True switches it on"
+    return True, ""
+
+
+class _Lines:
+    """Finds the line of a key in the text of a TOML file, for messages."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.lines = text.splitlines()
+
+    def of(self, key: str) -> str:
+        """Name the file and the line where a key or a table of this name begins."""
+        pattern = rf"\s*(\[+\s*(tool\.watchkeeper\.)?)?[\"']?{re.escape(key)}[\"']?\s*(=|\]|\.)"
+        return self._place(0, lambda line: re.match(pattern, line) is not None)
+
+    def of_table(self, key: str, number: int) -> str:
+        """Name the file and the line of the condition in the n-th table of an array."""
+        header = re.compile(rf"\s*\[\[\s*(tool\.watchkeeper\.)?{re.escape(key)}\s*\]\]")
+        starts = [at for at, line in enumerate(self.lines) if header.match(line)]
+        if number >= len(starts):
+            return self.name
+        start = starts[number]
+        end = starts[number + 1] if number + 1 < len(starts) else len(self.lines)
+        for at in range(start, end):
+            if re.match(r"\s*when\s*=", self.lines[at]):
+                return f"{self.name}:{at + 1}: {key}"
+        return f"{self.name}:{start + 1}: {key}"
+
+    def _place(self, start: int, found: Callable[[str], bool]) -> str:
+        for at in range(start, len(self.lines)):
+            if found(self.lines[at]):
+                return f"{self.name}:{at + 1}"
+        return self.name
+
+
+def defaults() -> dict[str, Any]:
+    """Return the default of every setting, for the reference page and `config show`."""
+    made: dict[str, Any] = {}
+    for name, known in _FIELDS.items():
+        if known.default is not MISSING:
+            made[name] = known.default
+        elif known.default_factory is not MISSING:
+            made[name] = known.default_factory()
+    return made

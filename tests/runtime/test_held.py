@@ -1,0 +1,102 @@
+"""What waits while the database is away: bounded, and exact however long it lasts."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watchkeeper.core.histogram import Histogram
+from watchkeeper.core.metrics import Kind, Scope, Series
+from watchkeeper.core.rollup import merge_time
+from watchkeeper.core.slot import Frame, FrameKey
+from watchkeeper.runtime.held import MAX_EVENTS, Held
+from watchkeeper.storage.store import Batch, Event, IssueCount
+
+SCOPE = Scope(service="shop", environment="test")
+ORDERS = Series("orders_total", Kind.COUNTER, ())
+DURATION = Series("http_server_request_duration_seconds", Kind.HISTOGRAM, ())
+
+
+def batch(number: int, *, orders: float = 1.0, events: int = 0, fingerprint: str = "1:a") -> Batch:
+    return Batch(
+        scope=SCOPE,
+        frame=Frame(
+            key=FrameKey(10, number * 10, 0, number),
+            values={ORDERS: orders, DURATION: Histogram([0.1 * (number + 1)])},
+        ),
+        at=number * 10.0,
+        issues=[
+            IssueCount(
+                fingerprint=fingerprint,
+                count=2,
+                first_at=number,
+                last_at=number,
+                type="KeyError",
+                title="KeyError: 'sku'",
+                culprit="shop:total",
+            )
+        ],
+        events=[Event(id=f"{number}-{at}", fingerprint="1:a", at=at) for at in range(events)],
+    )
+
+
+@given(st.integers(1, 60), st.integers(2, 9))
+def test_nothing_is_lost_when_slots_are_merged(count, max_slots):
+    """However small the bound, the sums of what waits are those of what was added."""
+    held = Held(max_slots=max_slots, max_bytes=10**9)
+
+    for number in range(count):
+        held.add(batch(number))
+
+    merged = merge_time(waiting.frame.values for waiting in held)
+    assert len(held) <= max_slots
+    assert count == merged[ORDERS]
+    assert count == merged[DURATION].count
+    assert 2 * count == sum(issue.count for waiting in held for issue in waiting.issues)
+
+
+def test_bytes_are_bounded_too():
+    """Many slots that are too large together are merged, whatever their number."""
+    held = Held(max_slots=1_000, max_bytes=20_000)
+
+    for number in range(200):
+        held.add(batch(number))
+
+    assert len(held) < 100
+    assert 200 == merge_time(waiting.frame.values for waiting in held)[ORDERS]
+
+
+def test_a_batch_that_may_have_been_written_is_never_merged():
+    """After an uncertain commit the oldest batch keeps its key and its content."""
+    held = Held(max_slots=3, max_bytes=10**9)
+    held.add(batch(0))
+    held.tried()
+
+    for number in range(1, 20):
+        held.add(batch(number))
+
+    assert 1.0 == held.oldest().frame.values[ORDERS]
+    assert 20 == merge_time(waiting.frame.values for waiting in held)[ORDERS]
+
+
+def test_events_are_dropped_and_counted_but_never_counts():
+    """Stored occurrences have a bound; how many were left out is known."""
+    held = Held(max_slots=2, max_bytes=10**9)
+
+    for number in range(5):
+        held.add(batch(number, events=500))
+
+    assert held.dropped_events > 0
+    assert 2_500 == held.dropped_events + sum(len(waiting.events) for waiting in held)
+    assert all(len(waiting.events) <= MAX_EVENTS for waiting in held)
+    assert 10 == sum(issue.count for waiting in held for issue in waiting.issues)
+
+
+def test_written_batches_leave_oldest_first():
+    """What is in the database waits no longer."""
+    held = Held(max_slots=10, max_bytes=10**9)
+    held.add(batch(0))
+    held.add(batch(1))
+
+    held.written()
+
+    assert 1 == len(held)
+    assert 10 == held.oldest().frame.key.start

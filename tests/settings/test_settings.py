@@ -1,0 +1,52 @@
+"""Settings made in code: checked at once, each error with its key and its cure."""
+
+import pytest
+
+from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"databse_url": "x.db"}, 'unknown setting "databse_url"; did you mean "database_url"?'),
+        ({"slot": "7s"}, "slot: '7s' does not divide a minute"),
+        ({"slot": 10}, "slot: 10 is not a text; write it with a unit: '10s'"),
+        ({"hold": "1 hour"}, "hold: '1 hour' is not a duration"),
+        ({"hold_bytes": "much"}, "hold_bytes: 'much'"),
+        ({"max_routes": 0}, "max_routes: 0 is not a whole number above 0"),
+        ({"dashboard_prefix": "monitor"}, "must begin with a slash"),
+        ({"dashboard_prefix": "/monitor/"}, "must begin with a slash and not end with one"),
+        ({"public_url": "shop.example"}, "public_url: 'shop.example' is not a web address"),
+        ({"routing": {"critical": ["oncall"]}}, "routing.critical: there is no channel 'oncall'"),
+        ({"routing": {"critical": "oncall"}}, 'routing.critical: write a list: ["oncall"]'),
+        ({"database_url": "oracle://db/shop"}, "database_url: 'oracle'"),
+        ({"alerts": ["error_rate > 5%"]}, "alerts[0]: 'error_rate > 5%' is not an Alert"),
+    ],
+)
+def test_a_wrong_value_in_code_raises_at_once(given, message):
+    """A wrong setting in code names its key and what to write instead."""
+    with pytest.raises(ConfigurationError) as raised:
+        Settings(**given)
+
+    assert message in str(raised.value)
+
+
+def test_defaults_can_be_made():
+    """The defaults are valid, and the slot is ten seconds."""
+    assert 10 == Settings().slot_s
+
+
+def test_secrets_do_not_show_in_the_representation():
+    """Printing the settings shows neither password nor key nor the database's password."""
+    shown = repr(
+        Settings(
+            password="open-sesame",
+            secret_key="k3y",
+            database_url="postgresql+psycopg://shop:pa55@db/shop",
+        )
+    )
+
+    assert "open-sesame" not in shown
+    assert "k3y" not in shown
+    assert "pa55" not in shown

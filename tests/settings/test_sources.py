@@ -1,0 +1,194 @@
+"""Settings from code, environment and file: who wins, and what a mistake says."""
+
+import json
+
+import pytest
+
+from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.settings import Origin, Settings, load
+
+FILE = """
+database_url = "file.db"
+environment = "staging"
+release = "from-file"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a watchkeeper.toml that tests overwrite."""
+    (tmp_path / "watchkeeper.toml").write_text(FILE)
+    return tmp_path
+
+
+def loaded(folder, code=None, **environ):
+    return load(code, environ=environ, directory=folder)
+
+
+def test_code_wins_over_environment_over_file_over_defaults(folder):
+    """Each setting comes from the strongest source that names it, and says from which."""
+    result = loaded(
+        folder,
+        Settings(release="from-code"),
+        WATCHKEEPER_RELEASE="from-environment",
+        WATCHKEEPER_ENVIRONMENT="test",
+    )
+
+    assert ("from-code", Origin.CODE) == (result.settings.release, result.origins["release"])
+    assert ("test", Origin.ENVIRONMENT) == (
+        result.settings.environment,
+        result.origins["environment"],
+    )
+    assert Origin.FILE == result.origins["database_url"]
+    assert ("/watchkeeper", Origin.DEFAULT) == (
+        result.settings.dashboard_prefix,
+        result.origins["dashboard_prefix"],
+    )
+
+
+def test_a_default_written_in_code_still_wins(folder):
+    """Writing down the default in code is saying it."""
+    result = loaded(folder, Settings(environment="production"))
+
+    assert "production" == result.settings.environment
+
+
+def test_relative_database_paths_start_at_the_file(folder):
+    """A database named in a file lies beside that file, wherever the process was started."""
+    below = folder / "src" / "shop"
+    below.mkdir(parents=True)
+
+    result = loaded(below)
+
+    assert str(folder / "file.db") == result.settings.database_url
+
+
+def test_pyproject_is_read_where_there_is_no_own_file(tmp_path):
+    """[tool.watchkeeper] in pyproject.toml says the same in the same words."""
+    (tmp_path / "pyproject.toml").write_text('[tool.watchkeeper]\nservice = "shop"\n')
+
+    assert "shop" == loaded(tmp_path).settings.service
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            'retension_days = 3\nkeep_slot = "3h"',
+            'watchkeeper.toml:2: unknown setting "keep_slot"; did you mean "keep_slots"?',
+        ),
+        (
+            'environment = "x"\nhold = "long"',
+            "watchkeeper.toml:2: hold: 'long' is not a duration",
+        ),
+        (
+            '[[alert]]\nname = "Errors"\n\nwhen = "error_rate > 5"\n',
+            'watchkeeper.toml:4: alert.when: "error_rate > 5" — a rate is a share: write 5% or 0.05.',
+        ),
+        ("service = ", "watchkeeper.toml: cannot be read"),
+    ],
+)
+def test_a_mistake_in_the_file_is_one_line_with_its_place(tmp_path, text, problem):
+    """A wrong value in a file names file, line and cure; the default holds, the host starts."""
+    (tmp_path / "watchkeeper.toml").write_text(text)
+
+    result = loaded(tmp_path)
+
+    assert any(problem in line for line in result.problems), result.problems
+    assert "1h" == result.settings.hold
+    assert () == tuple(result.settings.alerts)
+
+
+def test_a_mistake_in_the_environment_is_one_line_with_its_name(folder):
+    """A wrong variable is named; the default holds."""
+    result = loaded(folder, WATCHKEEPER_MAX_ROUTES="many", WATCHKEEPER_DATABSE_URL="x.db")
+
+    assert 300 == result.settings.max_routes
+    assert [
+        'WATCHKEEPER_DATABSE_URL: unknown setting "databse_url"; did you mean "database_url"?',
+        "WATCHKEEPER_MAX_ROUTES: 'many' is not a whole number; the default is in force",
+    ] == list(result.problems)
+
+
+def test_a_bad_rule_does_not_take_the_good_ones_with_it(tmp_path):
+    """Of two rules in a file the wrong one is off and the right one holds."""
+    (tmp_path / "watchkeeper.toml").write_text(
+        '[[alert]]\nname = "Bad"\nwhen = "eror_rate > 5%"\n'
+        '[[alert]]\nname = "Good"\nwhen = "error_rate > 10%"\n'
+    )
+
+    result = loaded(tmp_path)
+
+    assert ["Good"] == [alert.name for alert in result.settings.alerts]
+    assert 1 == len(result.problems)
+
+
+def test_nested_values_in_the_environment_are_json(folder):
+    """Channels and rules can be given as JSON."""
+    result = loaded(
+        folder,
+        WATCHKEEPER_CHANNELS=json.dumps({"ops": {"type": "log"}}),
+        WATCHKEEPER_ALERTS=json.dumps([{"name": "Errors", "when": "error_rate > 5%"}]),
+        WATCHKEEPER_DASHBOARD="no",
+    )
+
+    assert () == result.problems
+    assert {"ops": {"type": "log"}} == result.settings.channels
+    assert ["Errors"] == [alert.name for alert in result.settings.alerts]
+    assert result.settings.dashboard is False
+
+
+def test_values_are_fetched_from_the_environment(tmp_path):
+    """`env:NAME` keeps secrets out of the file."""
+    (tmp_path / "watchkeeper.toml").write_text(
+        'secret_key = "env:KEY"\n[channels.ops]\ntype = "webhook"\nurl = "env:OPS_URL"\n'
+    )
+
+    result = loaded(tmp_path, KEY="s3cret", OPS_URL="https://ops.example/hook")
+
+    assert "s3cret" == result.settings.secret_key
+    assert "https://ops.example/hook" == result.settings.channels["ops"]["url"]
+
+
+def test_a_missing_variable_is_named(tmp_path):
+    """A reference to a variable that is not set is a problem, not a silent empty text."""
+    (tmp_path / "watchkeeper.toml").write_text('[channels.ops]\ntype = "log"\nurl = "env:NOPE"\n')
+
+    assert ('"env:NOPE": there is no environment variable NOPE',) == loaded(tmp_path).problems
+
+
+@pytest.mark.parametrize(
+    ("code", "environ", "enabled"),
+    [
+        (None, {}, True),
+        (None, {"PYTEST_CURRENT_TEST": "test_shop.py"}, False),
+        (Settings(enabled=True), {"PYTEST_CURRENT_TEST": "test_shop.py"}, True),
+        (Settings(enabled=False), {}, False),
+        (Settings(enabled=True), {"WATCHKEEPER_ENABLED": "0"}, False),
+        (None, {"WATCHKEEPER_ENABLED": "1", "PYTEST_CURRENT_TEST": "x"}, True),
+    ],
+)
+def test_the_kill_switch_wins_over_all(tmp_path, code, environ, enabled):
+    """WATCHKEEPER_ENABLED=0 switches off whatever code says; tests are off unless asked for."""
+    assert enabled is load(code, environ=environ, directory=tmp_path).enabled
+
+
+def test_a_wrong_route_to_a_channel_in_the_file_is_a_problem(tmp_path):
+    """Routing to a channel that does not exist is said; every channel gets everything then."""
+    (tmp_path / "watchkeeper.toml").write_text('[routing]\ncritical = ["oncall"]\n')
+
+    result = loaded(tmp_path)
+
+    assert {} == result.settings.routing
+    assert "there is no channel 'oncall'" in result.problems[0]
+
+
+def test_what_code_says_wrongly_raises(tmp_path):
+    """Routing in code to a channel that does not exist raises at start."""
+    with pytest.raises(ConfigurationError, match="there is no channel"):
+        loaded(tmp_path, Settings(routing={"critical": ["oncall"]}))
+
+
+def test_release_is_found_in_the_usual_variables(tmp_path):
+    """Without a setting the release is what the platform says."""
+    assert "abc123" == loaded(tmp_path, GIT_SHA="abc123").settings.release
