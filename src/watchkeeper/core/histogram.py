@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from math import ceil, inf, isfinite, log2, nan
+from sys import float_info
 from typing import Final
 
 SCALE: Final = 5  # 32 buckets an octave: relative error ≤ 1.1 % (tests/core/test_histogram.py)
 MAX_BUCKETS: Final = 640  # a spread of 10^6 at scale 5; beyond it pairs of buckets are merged
+
+MAX_EXPONENT: Final = 1024  # 2^1024 is the first power of two that no float holds
 
 
 class Histogram:
@@ -36,27 +39,23 @@ class Histogram:
         self.observe_many((value,))
 
     def observe_many(self, values: Iterable[float]) -> None:
-        """Count many values at once: the loop that recording pays for, about 0.15 µs a value."""
-        buckets = self.buckets
-        get = buckets.get
-        factor = 1 << self.scale
-        for value in values:
-            if not isfinite(value):
-                continue
-            if value > 0:
-                index = ceil(log2(value) * factor) - 1
-                buckets[index] = get(index, 0) + 1
-            elif value == 0:
-                self.zero += 1
-            else:
-                index = ceil(log2(-value) * factor) - 1
-                self.negative[index] = self.negative.get(index, 0) + 1
-            self.count += 1
-            self.sum += value
-            if value < self.min:
-                self.min = value
-            if value > self.max:
-                self.max = value
+        """Count many values at once; what is not a finite number is left out.
+
+        This is the loop that recording pays for, hence batches instead of single values.
+        """
+        chunk = [value for value in values if isfinite(value)]
+        if not chunk:
+            return
+        smallest = min(chunk)
+        self.count += len(chunk)
+        self.sum += sum(chunk)
+        self.min = min(self.min, smallest)
+        self.max = max(self.max, max(chunk))
+        if smallest <= 0:
+            self.zero += chunk.count(0)
+            self._count(self.negative, [-value for value in chunk if value < 0])
+            chunk = [value for value in chunk if value > 0]
+        self._count(self.buckets, chunk)
         self._shrink()
 
     def merge(self, other: "Histogram") -> None:
@@ -110,13 +109,14 @@ class Histogram:
 
     def ranges(self) -> Iterator[tuple[float, float, int]]:
         """Yield (lower bound, upper bound, count) of each bucket in use, lowest values first."""
-        factor = 1 << self.scale
+        width = 2.0**-self.scale
         for index in sorted(self.negative, reverse=True):
-            yield -(2 ** ((index + 1) / factor)), -(2 ** (index / factor)), self.negative[index]
+            lower, upper = -_power(width * (index + 1)), -_power(width * index)
+            yield lower, upper, self.negative[index]
         if self.zero:
             yield 0.0, 0.0, self.zero
         for index in sorted(self.buckets):
-            yield 2 ** (index / factor), 2 ** ((index + 1) / factor), self.buckets[index]
+            yield _power(width * index), _power(width * (index + 1)), self.buckets[index]
 
     def copy(self) -> "Histogram":
         """Return an independent copy."""
@@ -136,6 +136,12 @@ class Histogram:
         """Show count and median, for reading in a debugger."""
         return f"Histogram(count={self.count}, p50={self.quantile(0.5):.4g})"
 
+    def _count(self, buckets: dict[int, int], magnitudes: list[float]) -> None:
+        get = buckets.get
+        factor = 2.0**self.scale  # the scale is below zero when values span the whole range
+        for index in [ceil(log2(value) * factor) - 1 for value in magnitudes]:
+            buckets[index] = get(index, 0) + 1
+
     def _shrink(self) -> None:
         while len(self.buckets) + len(self.negative) > MAX_BUCKETS:
             self._downscale(1)
@@ -144,6 +150,11 @@ class Histogram:
         self.scale -= steps
         self.buckets = _folded(self.buckets, steps)
         self.negative = _folded(self.negative, steps)
+
+
+def _power(exponent: float) -> float:
+    """Return 2^exponent, at most the largest float."""
+    return 2.0**exponent if exponent < MAX_EXPONENT else float_info.max
 
 
 def _folded(buckets: dict[int, int], steps: int) -> dict[int, int]:
