@@ -1,0 +1,301 @@
+"""The condition of a rule: a small tree with a text form and a JSON form."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from watchkeeper.core import units
+from watchkeeper.core.metrics import HOST_CPU, HOST_MEMORY, HTTP_DURATION
+
+CHECK_LABEL: Final = "check"  # the label that tells health checks apart
+
+
+class Operator(StrEnum):
+    """How a measured value is compared with a threshold."""
+
+    ABOVE = ">"
+    AT_LEAST = ">="
+    BELOW = "<"
+    AT_MOST = "<="
+    EQUAL = "=="
+    UNEQUAL = "!="
+
+    def holds(self, value: float, threshold: float) -> bool:
+        """Tell whether `value` compares with `threshold` like this."""
+        return _HOLDS[self](value, threshold)
+
+    @property
+    def is_upward(self) -> bool:
+        """Whether large values make it true."""
+        return self in (Operator.ABOVE, Operator.AT_LEAST)
+
+    @property
+    def is_downward(self) -> bool:
+        """Whether small values make it true."""
+        return self in (Operator.BELOW, Operator.AT_MOST)
+
+
+_HOLDS: Final[Mapping[Operator, Callable[[float, float], bool]]] = {
+    Operator.ABOVE: lambda value, threshold: value > threshold,
+    Operator.AT_LEAST: lambda value, threshold: value >= threshold,
+    Operator.BELOW: lambda value, threshold: value < threshold,
+    Operator.AT_MOST: lambda value, threshold: value <= threshold,
+    Operator.EQUAL: lambda value, threshold: value == threshold,
+    Operator.UNEQUAL: lambda value, threshold: value != threshold,
+}
+
+
+class Unit(StrEnum):
+    """What a threshold is written in."""
+
+    SHARE = "share"
+    SECONDS = "seconds"
+    BYTES = "bytes"
+    RATE = "rate"
+    NUMBER = "number"
+
+
+class Measure(StrEnum):
+    """What is taken of a metric over a window."""
+
+    ERROR_RATE = "error_rate"  # failed requests ÷ all requests
+    REQUESTS = "requests"  # how many requests
+    ERRORS = "errors"  # how many failed requests
+    QUANTILE = "quantile"  # of a histogram
+    RATE = "rate"  # of a counter's increase, or of a histogram's observations, per second
+    LAST = "last"  # of a gauge
+    MIN = "min"
+    MAX = "max"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A condition on one label: `=`, `!=` or `=~` (a glob with * and ?). An absent label is ""."""
+
+    label: str
+    operator: str
+    value: str
+
+    def accepts(self, value: str) -> bool:
+        """Tell whether a label's value passes."""
+        if self.operator == "=~":
+            return glob_matches(self.value, value)
+        return (value == self.value) is (self.operator == "=")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """What is measured: a measure of a metric over the series that pass the filters."""
+
+    measure: Measure
+    metric: str  # "" for what is composed of several: error_rate, requests, errors
+    quantile: float = 0.0  # of Measure.QUANTILE, 0 to 1
+    filters: tuple[Filter, ...] = ()
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it comes down to a share of bad ones among all, as the guard needs."""
+        return self.measure in (Measure.ERROR_RATE, Measure.QUANTILE)
+
+    @property
+    def unit(self) -> Unit:
+        """The unit that its thresholds are written in."""
+        if self.measure is Measure.ERROR_RATE:
+            return Unit.SHARE
+        if self.measure in (Measure.REQUESTS, Measure.ERRORS):
+            return Unit.NUMBER
+        if self.measure is Measure.RATE:
+            return Unit.RATE
+        return _SUFFIX_UNITS.get(self.metric.rpartition("_")[2], Unit.NUMBER)
+
+
+_SUFFIX_UNITS: Final[Mapping[str, Unit]] = {
+    "seconds": Unit.SECONDS,
+    "bytes": Unit.BYTES,
+    "ratio": Unit.SHARE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A measured value against a threshold, in the selector's unit."""
+
+    selector: Selector
+    operator: Operator
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFailing:
+    """A health check failing."""
+
+    filters: tuple[Filter, ...] = ()
+
+
+Condition = Comparison | CheckFailing
+"""The tree. Further nodes (and, or, not, baselines) join this union and the functions below."""
+
+WORDS: Final[Mapping[str, Selector]] = {
+    "error_rate": Selector(measure=Measure.ERROR_RATE, metric=""),
+    "requests": Selector(measure=Measure.REQUESTS, metric=""),
+    "errors": Selector(measure=Measure.ERRORS, metric=""),
+    "memory_used": Selector(measure=Measure.LAST, metric=HOST_MEMORY.name),
+    "cpu_used": Selector(measure=Measure.LAST, metric=HOST_CPU.name),
+}
+_WORD_OF: Final = {(word.measure, word.metric): text for text, word in WORDS.items()}
+
+
+def write_condition(condition: Condition) -> str:
+    """Write a condition as a user would; the parser reads back the same condition."""
+    if isinstance(condition, CheckFailing):
+        return f"check{_write_filters(condition.filters)} failing"
+    threshold = write_threshold(condition.selector.unit, condition.threshold)
+    return f"{write_selector(condition.selector)} {condition.operator} {threshold}"
+
+
+def write_selector(selector: Selector) -> str:
+    """Write what is measured: `error_rate`, `p95{route="/x"}`, `rate(orders_total)`."""
+    filters = _write_filters(selector.filters)
+    word = _WORD_OF.get((selector.measure, selector.metric))
+    if word is not None:
+        return f"{word}{filters}"
+    name: str = selector.measure
+    if selector.measure is Measure.QUANTILE:
+        name = write_quantile(selector.quantile)
+        if selector.metric == HTTP_DURATION.name:
+            return f"{name}{filters}"
+    return f"{name}({selector.metric}{filters})"
+
+
+def write_quantile(quantile: float) -> str:
+    """Write a quantile as "p95" or "p99.9"."""
+    return f"p{quantile * 100:.10g}"
+
+
+def write_threshold(unit: Unit, threshold: float) -> str:
+    """Write a threshold with its unit, exactly."""
+    return _WRITERS[unit](threshold)
+
+
+def format_value(unit: Unit, value: float) -> str:
+    """Show a value of this unit to people, rounded."""
+    return _FORMATTERS[unit](value)
+
+
+def condition_to_data(condition: Condition) -> list[Any]:
+    """Return the JSON form: `[">", ["error_rate", {}], 0.05]`."""
+    if isinstance(condition, CheckFailing):
+        return ["failing", _filters_to_data(condition.filters)]
+    selector = condition.selector
+    name = (
+        write_quantile(selector.quantile)
+        if selector.measure is Measure.QUANTILE
+        else _WORD_OF.get((selector.measure, selector.metric), selector.measure.value)
+    )
+    parts: list[Any] = [name, _filters_to_data(selector.filters)]
+    if name not in WORDS and selector.metric != HTTP_DURATION.name:
+        parts.append(selector.metric)
+    return [condition.operator.value, parts, condition.threshold]
+
+
+def condition_from_data(data: Sequence[Any]) -> Condition:
+    """Read the JSON form back. Raises ValueError, KeyError, TypeError or IndexError if damaged."""
+    if data[0] == "failing":
+        return CheckFailing(_filters_from_data(data[1]))
+    operator, (name, filters, *metric), threshold = data
+    base = WORDS.get(name)
+    if base is None and name[0] == "p" and name[1].isdigit():
+        base = Selector(
+            measure=Measure.QUANTILE,
+            metric=metric[0] if metric else HTTP_DURATION.name,
+            quantile=read_quantile(name),
+        )
+    elif base is None:
+        base = Selector(measure=Measure(name), metric=metric[0] if metric else HTTP_DURATION.name)
+    selector = Selector(
+        measure=base.measure,
+        metric=base.metric,
+        quantile=base.quantile,
+        filters=_filters_from_data(filters),
+    )
+    return Comparison(selector, Operator(operator), float(threshold))
+
+
+def read_quantile(name: str) -> float:
+    """Return 0.95 for "p95". Raises ValueError if it is no number strictly between 0 and 100."""
+    if not re.fullmatch(r"p[0-9]{1,2}(\.[0-9]{1,3})?", name) or not float(name[1:]):
+        raise ValueError(f"{name} is no percentile between p0 and p100")
+    return float(f"{name[1:]}e-2")
+
+
+def glob_matches(pattern: str, value: str) -> bool:
+    """Match with * (any text) and ? (one character), in time linear in each star's text."""
+    at = star = mark = 0
+    found_star = False
+    for_position = 0
+    while for_position < len(value):
+        if at < len(pattern) and pattern[at] == "*":
+            found_star, star, mark = True, at, for_position
+            at += 1
+        elif at < len(pattern) and pattern[at] in ("?", value[for_position]):
+            at += 1
+            for_position += 1
+        elif found_star:
+            mark += 1
+            at, for_position = star + 1, mark
+        else:
+            return False
+    return not pattern[at:].strip("*")
+
+
+def write_labels(labels: Sequence[tuple[str, str]]) -> str:
+    """Write labels as the canonical text of a group: `route="/checkout",host="a"`."""
+    return ",".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in labels)
+
+
+def _write_filters(filters: Sequence[Filter]) -> str:
+    if not filters:
+        return ""
+    parts = [
+        f"{part.label}{part.operator}{json.dumps(part.value, ensure_ascii=False)}"
+        for part in filters
+    ]
+    return "{" + ", ".join(parts) + "}"
+
+
+def _filters_to_data(filters: Sequence[Filter]) -> dict[str, list[list[str]]]:
+    data: dict[str, list[list[str]]] = {}
+    for part in filters:
+        data.setdefault(part.label, []).append([part.operator, part.value])
+    return data
+
+
+def _filters_from_data(data: Mapping[str, Sequence[Sequence[str]]]) -> tuple[Filter, ...]:
+    return tuple(
+        Filter(label, operator, value)
+        for label, parts in data.items()
+        for operator, value in parts
+    )
+
+
+def _write_number(value: float) -> str:
+    return f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
+_WRITERS: Final[Mapping[Unit, Callable[[float], str]]] = {
+    Unit.SHARE: units.write_share,
+    Unit.SECONDS: units.write_duration,
+    Unit.BYTES: units.write_size,
+    Unit.RATE: units.write_rate,
+    Unit.NUMBER: _write_number,
+}
+_FORMATTERS: Final[Mapping[Unit, Callable[[float], str]]] = {
+    Unit.SHARE: units.format_share,
+    Unit.SECONDS: units.format_duration,
+    Unit.BYTES: units.format_size,
+    Unit.RATE: units.format_rate,
+    Unit.NUMBER: lambda value: f"{value:.6g}",
+}

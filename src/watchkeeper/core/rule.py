@@ -1,0 +1,211 @@
+"""An alert rule: what a user writes (`Alert`) and what is evaluated (`Rule`)."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import Any, Final
+
+from watchkeeper.core.conditions import (
+    Comparison,
+    Condition,
+    Operator,
+    condition_from_data,
+    condition_to_data,
+    glob_matches,
+    write_condition,
+)
+from watchkeeper.exceptions import ConfigurationError
+
+FORMAT: Final = 1  # version of the canonical JSON
+EVENTS: Final = ("issue.new", "issue.returned")
+LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+SEVERITIES: Final = ("info", "warning", "critical")
+
+
+class Origin(StrEnum):
+    """Where a rule was written; a later one overrides an earlier one of the same name."""
+
+    PACK = "pack"
+    CODE = "code"
+    FILE = "file"
+    DATABASE = "database"
+
+
+class NoData(StrEnum):
+    """What a rule makes of data that stay away for longer than `no_data_after_s`."""
+
+    KEEP = "keep"
+    OK = "ok"
+    ALERT = "alert"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert rule as a user writes it; the same words and strings as in TOML.
+
+    Either `when` holds a condition ("error_rate > 5%"), or `on` names events ("issue.new").
+
+    name      what messages and pages call it; a rule of the same name is replaced
+    when      the condition that fires, clear the one that ends it (default: 80 % of the threshold)
+    over      one window or several, any of which fires ("1m", "5m"); at most 1h
+    hold      how long it must be true before it fires, keep how long false before it ends
+              (default: 2m, and at once for a check)
+    tolerate  how many slots in a row may miss while it is pending
+    by        labels: one instance per combination of their values
+    skip      label → globs: series left out
+    sure      wait until the share is statistically certain (default: for shares with >)
+    at_least  how many bad ones it takes at least
+    no_data   "keep", "ok" or "alert", once nothing was known for `no_data_after`
+    after     consecutive failures of a health check
+    on        events; level the lowest level of an issue; digest how long followers are collected
+    quiet     how long after the first installation events are recorded without a message
+    worse     a second level: {"when": "p95 > 3s", "severity": "critical"}
+    repeat    how often a reminder is sent, cooldown how long a new incident continues the last
+    """
+
+    name: str
+    when: str | None = None
+    clear: str | None = None
+    over: str | Sequence[str] | None = None
+    hold: str = "0s"
+    keep: str | None = None
+    tolerate: int = 1
+    by: str | Sequence[str] = ()
+    skip: Mapping[str, str | Sequence[str]] | None = None
+    severity: str = "warning"
+    sure: bool | None = None
+    at_least: float | None = None
+    no_data: str = "keep"
+    no_data_after: str = "5m"
+    after: int = 3
+    on: str | Sequence[str] = ()
+    level: str = "error"
+    digest: str = "5m"
+    quiet: str = "0s"
+    worse: Mapping[str, str] | None = None
+    repeat: str = "4h"
+    cooldown: str = "10m"
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worse:
+    """The second level of a rule."""
+
+    when: Condition
+    severity: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One alert rule, compiled: units resolved, defaults explicit, contradictions ruled out.
+
+    Every field but `origin` is part of the canonical JSON and so of the hash.
+    """
+
+    name: str
+    origin: Origin
+    enabled: bool
+    severity: str
+    when: Condition | None  # None: an event rule
+    clear: Condition | None  # None: an event rule or a health check
+    over_s: tuple[float, ...]
+    hold_s: float
+    keep_s: float
+    tolerate: int
+    by: tuple[str, ...]
+    skip: tuple[tuple[str, tuple[str, ...]], ...]
+    sure: bool
+    at_least: float
+    no_data: NoData
+    no_data_after_s: float
+    after: int
+    on: tuple[str, ...]
+    level: str
+    digest_s: float
+    quiet_s: float
+    worse: Worse | None
+    repeat_s: float
+    cooldown_s: float
+
+    @property
+    def is_event(self) -> bool:
+        """Whether it tells of single events instead of watching a condition."""
+        return self.when is None
+
+    @property
+    def condition(self) -> str:
+        """The condition, or the events, as a user would write it."""
+        return write_condition(self.when) if self.when is not None else " or ".join(self.on)
+
+    @property
+    def hash(self) -> str:
+        """A digest that differs whenever the rule decides differently."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def skips(self, labels: Mapping[str, str]) -> bool:
+        """Tell whether a series of these labels is left out."""
+        return any(
+            glob_matches(pattern, labels.get(label, ""))
+            for label, patterns in self.skip
+            for pattern in patterns
+        )
+
+    def to_json(self) -> str:
+        """Return the canonical JSON: sorted keys, no spaces, times in seconds."""
+        data: dict[str, Any] = {"v": FORMAT}
+        for field in fields(self):
+            if field.name != "origin":
+                data[field.name.removesuffix("_s")] = _to_data(getattr(self, field.name))
+        return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, *, origin: Origin) -> "Rule":
+        """Read the canonical JSON back; raises ConfigurationError if it is none."""
+        try:
+            data = json.loads(text)
+            if data.pop("v") != FORMAT:
+                raise ConfigurationError("the stored rule is of a newer version; upgrade")
+            names = {field.name.removesuffix("_s"): field.name for field in fields(cls)}
+            values = {names[key]: _from_data(key, value) for key, value in data.items()}
+            return cls(origin=origin, **values)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            raise ConfigurationError(f"the stored rule cannot be read: {error}") from None
+
+
+def default_clear(when: Condition) -> Condition | None:
+    """Return what ends a condition unless the user says otherwise: with a fifth to spare."""
+    if not isinstance(when, Comparison):
+        return None
+    if when.operator.is_upward:
+        return replace(when, operator=Operator.BELOW, threshold=when.threshold * 0.8)
+    if when.operator.is_downward:
+        return replace(when, operator=Operator.ABOVE, threshold=when.threshold * 1.25)
+    opposite = {Operator.EQUAL: Operator.UNEQUAL, Operator.UNEQUAL: Operator.EQUAL}
+    return replace(when, operator=opposite[when.operator])
+
+
+def _to_data(value: object) -> object:
+    if isinstance(value, Worse):
+        return {"when": condition_to_data(value.when), "severity": value.severity}
+    if isinstance(value, Condition):
+        return condition_to_data(value)
+    if isinstance(value, tuple):
+        return [_to_data(part) for part in value]
+    return value
+
+
+def _from_data(key: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if key in ("when", "clear"):
+        return condition_from_data(value)
+    if key == "worse":
+        return Worse(when=condition_from_data(value["when"]), severity=value["severity"])
+    if key == "skip":
+        return tuple((label, tuple(patterns)) for label, patterns in value)
+    if key == "no_data":
+        return NoData(value)
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,21 @@
+"""How sure a share of a few observations is."""
+
+from math import sqrt
+from typing import Final
+
+Z_99: Final = 2.3263478740408408  # one-sided 99 % of the normal distribution
+
+
+def wilson_lower(bad: float, total: float, *, z: float = Z_99) -> float:
+    """Return the lower end of the one-sided Wilson interval of the share `bad / total`.
+
+    The true share lies above it with 99 % confidence at the default `z`. 0 without observations.
+    Source: E. B. Wilson, Journal of the American Statistical Association 22 (1927).
+    """
+    if total <= 0 or bad <= 0:
+        return 0.0
+    share = min(bad / total, 1.0)
+    z2 = z * z
+    centre = share + z2 / (2 * total)
+    spread = z * sqrt((share * (1 - share) + z2 / (4 * total)) / total)
+    return (centre - spread) / (1 + z2 / total)
