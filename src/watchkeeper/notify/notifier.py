@@ -36,6 +36,14 @@ class DeliveryError(WatchkeeperError):
         self.retry_after_s = retry_after_s
 
 
+class ChannelGoneError(DeliveryError):
+    """The channel says that it is gone for good (HTTP 410): nothing more shall be sent to it."""
+
+    def __init__(self, message: str) -> None:
+        """Say what answered so."""
+        super().__init__(message, permanent=True)
+
+
 class Notifier(Protocol):
     """Somewhere messages go. Called in a thread of its own, never inside a transaction."""
 

@@ -1,0 +1,129 @@
+"""The body of a webhook message: Alertmanager's webhook form, version 4, plus one key of ours."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from watchkeeper.notify.notifier import Notification
+
+MAX_ALERTS: Final = 30  # in one message, so that it stays below the 20 kB that receivers expect
+MAX_TEXT: Final = 1_000  # characters of one text inside
+NEVER: Final = "0001-01-01T00:00:00Z"  # what Alertmanager sends as the end of what still fires
+
+
+def body(notification: Notification) -> dict[str, Any]:
+    """Return the message as JSON values.
+
+    `watchkeeper` holds what Alertmanager's form has no room for: the kind of message and, of the
+    first alert, incident, value, threshold, window and counts; `incidents` names all of them.
+    Source: Alertmanager's documentation, webhook_config, data version 4.
+    """
+    payload = notification.payload
+    given = list(payload.get("alerts") or [{}])
+    scope = _group_labels(payload)
+    common = {**scope, "severity": _text(payload.get("severity"))}
+    annotations = {"summary": _text(payload.get("summary"))}
+    link = _text(payload.get("link"))
+    return {
+        "version": "4",
+        "groupKey": _group_key(scope),
+        "truncatedAlerts": max(0, len(given) - MAX_ALERTS),
+        "status": _status(payload),
+        "receiver": notification.channel,
+        "groupLabels": scope,
+        "commonLabels": common,
+        "commonAnnotations": annotations,
+        "externalURL": link.partition("?")[0].rstrip("/"),
+        "alerts": [
+            _alert(alert, payload=payload, common=common, annotations=annotations, link=link)
+            for alert in given[:MAX_ALERTS]
+        ],
+        "watchkeeper": {
+            "kind": notification.kind,
+            **_figures(given[0]),
+            "incidents": [alert.get("incident") for alert in given[:MAX_ALERTS]],
+            "links": {"dashboard": link},
+        },
+    }
+
+
+def rfc3339(at: float | None) -> str:
+    """Write a moment as Alertmanager does; None is the moment that never came."""
+    if at is None:
+        return NEVER
+    moment = datetime.fromtimestamp(at, tz=UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _alert(
+    alert: Mapping[str, Any],
+    *,
+    payload: Mapping[str, Any],
+    common: Mapping[str, str],
+    annotations: Mapping[str, str],
+    link: str,
+) -> dict[str, Any]:
+    own = {str(key): _text(value) for key, value in dict(alert.get("labels") or {}).items()}
+    labels = {**own, **common}
+    ended_at = alert.get("ended_at", payload.get("ended_at"))
+    return {
+        "status": "resolved" if ended_at is not None else _status(payload),
+        "labels": labels,
+        "annotations": dict(annotations),
+        "startsAt": rfc3339(alert.get("started_at", payload.get("started_at"))),
+        "endsAt": rfc3339(ended_at),
+        "generatorURL": link,
+        "fingerprint": _fingerprint(labels),
+    }
+
+
+def _figures(alert: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "incident": alert.get("incident"),
+        "value": _finite(alert.get("value")),
+        "threshold": _finite(alert.get("threshold")),
+        "window_s": _finite(alert.get("window_s")),
+        "counts": {"bad": _finite(alert.get("bad")), "total": _finite(alert.get("total"))},
+    }
+
+
+def _group_labels(payload: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "alertname": _text(payload.get("rule")),
+        "environment": _text(payload.get("environment")),
+        "service": _text(payload.get("service")),
+    }
+
+
+def _group_key(labels: Mapping[str, str]) -> str:
+    inner = ", ".join(
+        f'{key}="{value}"' for key, value in sorted((k, _quoted(v)) for k, v in labels.items())
+    )
+    return "{}:{" + inner + "}"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _fingerprint(labels: Mapping[str, str]) -> str:
+    """Return 16 hex digits that are the same for the same labels."""
+    digest = hashlib.blake2b(digest_size=8)
+    for key, value in sorted(labels.items()):
+        digest.update(f"{key}\xff{value}\xff".encode(errors="replace"))
+    return digest.hexdigest()
+
+
+def _status(payload: Mapping[str, Any]) -> str:
+    return "resolved" if payload.get("status") == "resolved" else "firing"
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)[:MAX_TEXT]
+
+
+def _finite(value: Any) -> Any:
+    """Return the number, or None for what JSON cannot write."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
