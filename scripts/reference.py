@@ -14,29 +14,6 @@ from watchkeeper.settings import settings as settings_module
 from watchkeeper.settings.sources import PREFIX, defaults
 
 DOCS = Path(__file__).parents[1] / "docs"
-INTRODUCTION = """# Settings
-
-Every setting can be given in code, in the environment or in a file; code wins over environment, environment over file,
-file over defaults. `watchkeeper config show` prints each value with its origin, `watchkeeper config check` finds
-mistakes.
-
-```python
-watchkeeper.watch(app, watchkeeper.Settings(database_url="postgresql+psycopg://db/shop"))
-```
-
-```toml
-# watchkeeper.toml, or [tool.watchkeeper] in pyproject.toml
-database_url = "postgresql+psycopg://db/shop"
-```
-
-The file is `WATCHKEEPER_CONFIG`, else the nearest `watchkeeper.toml` or `pyproject.toml` from the working directory
-upwards; relative paths start at that file. `"env:NAME"` stands for an environment variable. Nested values in the
-environment are JSON. In a file, `[[alert]]` is an alias of `alerts` and `[health.checks.NAME]` of `health_checks`.
-
-A wrong value in code raises at start. A wrong value in the environment or a file is one line in the log and the default
-holds; a wrong rule is off. `WATCHKEEPER_ENABLED=0` switches everything off, whatever else is said.
-
-"""
 
 
 def settings_page() -> str:
@@ -49,7 +26,7 @@ def settings_page() -> str:
         for field in fields(Settings)
     ]
     head = "| Setting | Environment | Default | Means |\n|---|---|---|---|\n"
-    return INTRODUCTION + head + "\n".join(rows) + "\n"
+    return introduction("settings") + head + "\n".join(rows) + "\n"
 
 
 def field_texts() -> dict[str, str]:
@@ -77,17 +54,13 @@ def metrics_page() -> str:
         f"{', '.join(f'`{label}`' for label in metric.labels) or '–'} | {metric.help} |"
         for metric in CATALOGUE
     ]
-    return (
-        "# Metrics\n\nEvery series also carries `service`, `environment` and `release`. Names follow "
-        "OpenTelemetry's conventions in\nPrometheus spelling, with the base unit in the name. One "
-        "request histogram gives rate, latency and error share:\n`error_rate` = (status 500 and "
-        "above + broken + unhandled) / (requests with a duration + disconnects).\n\n"
-        "`route` is the template (`/users/{id}`), never the path; what no route matched is "
-        "`(unmatched)`, what came after a cap\n`(other)`. A method outside the standard set is "
-        "`_OTHER`.\n\n| Metric | Kind | Labels | Means |\n|---|---|---|---|\n"
-        + "\n".join(rows)
-        + "\n"
-    )
+    head = "| Metric | Kind | Labels | Means |\n|---|---|---|---|\n"
+    return introduction("metrics") + head + "\n".join(rows) + "\n"
+
+
+def introduction(page: str) -> str:
+    """Return what stands above the table of a page, written by hand."""
+    return (DOCS / f"_{page}.head.md").read_text("utf-8")
 
 
 def shown(value: object) -> str:
