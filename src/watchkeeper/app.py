@@ -70,7 +70,7 @@ class Watchkeeper:
             self.scope,
             project_root=os.getcwd(),
             max_issues=settings.max_issues,
-            on_new=self._wake,
+            on_new=self._hurry,
             clock=clock,
         )
         self.health = Health.declared(settings.health_checks, clock=clock)
@@ -153,6 +153,9 @@ class Watchkeeper:
     def _wake(self) -> None:
         self._flusher.wake()
 
+    def _hurry(self) -> None:
+        self._flusher.hurry()
+
     def _channels_for(self, severity: str) -> tuple[str, ...]:
         """Return the channels of a severity: those routed, or all where nothing is routed."""
         if not self.settings.routing:
@@ -197,7 +200,6 @@ class Watchkeeper:
         settings = self.settings
         return Parts(
             recorder=self.recorder,
-            issues=self.issues,
             health=self.health,
             resources=Resources(
                 self.recorder, host=socket.gethostname(), worker=self._worker_number

@@ -13,7 +13,6 @@ from watchkeeper.exceptions import ConfigurationError, SchemaError, StorageError
 from watchkeeper.runtime.alerts import AlertEngine
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.health import Health
-from watchkeeper.runtime.issues import Issues
 from watchkeeper.runtime.outbox import Outbox
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.resources import Resources
@@ -34,7 +33,6 @@ class Parts:
     """What the flusher drives; `open_store` may be slow and raise, the others are in memory."""
 
     recorder: Recorder
-    issues: Issues
     health: Health
     resources: Resources
     writer: Writer
@@ -82,6 +80,11 @@ class Flusher:
         """Make the thread look for trouble now; cheap, and safe in any thread."""
         self._wake.set()
 
+    def hurry(self) -> None:
+        """Make the thread flush now, for something happened that somebody wants to know."""
+        self._hurried = True
+        self._wake.set()
+
     def stop(self, *, deadline_s: float = STOP_WITHIN_S) -> None:
         """Flush a last time, deliver what can be delivered, and end the thread."""
         thread, self._thread = self._thread, None
@@ -111,6 +114,7 @@ class Flusher:
         self._slot = slot_start(now, self._parts.slot_s)
         self._flushed_at = now
         self._trouble: Trouble | None = None
+        self._hurried = False
         self._rolled_at = now
         self._pruned_at = now
 
@@ -132,8 +136,7 @@ class Flusher:
             at, reason = self._next_flush(parts.clock())
         now = parts.clock()
         with guard("health checks"):
-            if parts.health.run_due(now):
-                self._notice(now)
+            parts.health.run_due(now)
         if now >= at:
             with self._cycle:
                 self._flush(now, quick=reason is not Reason.SLOT_ENDS)
@@ -154,11 +157,8 @@ class Flusher:
         parts = self._parts
         bad, total = parts.recorder.local_rate()
         rate = self._engine.thresholds.error_rate if self._engine else 0.0
-        if (
-            is_trouble(bad=bad, total=total, error_rate=rate)
-            or parts.issues.has_new
-            or parts.health.has_news
-        ):
+        hurried, self._hurried = self._hurried, False
+        if hurried or is_trouble(bad=bad, total=total, error_rate=rate):
             self._trouble = noticed(self._trouble, now=now)
 
     def _flush(self, now: float, *, quick: bool) -> None:

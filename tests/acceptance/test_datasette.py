@@ -1,0 +1,115 @@
+"""A real application that we did not write: its answers stay the same, every request counts."""
+
+import re
+import sqlite3
+import time
+
+import pytest
+
+from processes import get, uvicorn
+from watchkeeper.core.metrics import HTTP_DURATION
+from watchkeeper.core.rollup import merge_frames
+from watchkeeper.storage import open_store
+
+PATHS = (
+    "/",
+    "/books",
+    "/books/author",
+    "/books/author.json?_shape=array",
+    "/books/author/1",
+    "/books/author.csv",
+    "/books?sql=select+count(*)+from+author",
+    "/books/nowhere",
+    "/-/versions.json",
+    "/-/static/app.css",
+    "/-/metadata",
+    "/nothing/here",
+    "/books/author?_sort=name&_facet=name",
+)
+ROUNDS = 5
+
+BARE = """
+from datasette.app import Datasette
+app = Datasette(["books.db"], settings={"force_https_urls": False}, secret="fixed").app()
+"""
+WATCHED = """
+import watchkeeper
+app = watchkeeper.asgi(app, watchkeeper.Settings(
+    database_url=DATABASE, service="datasette", environment="test", slot="1s",
+))
+"""
+# What differs between any two answers of the same server.
+VARIES = (
+    (re.compile(rb"Queries took [0-9.]+ms"), b"Queries took -ms"),
+    (re.compile(rb'"query_ms": ?[0-9.]+'), b'"query_ms": 0'),
+    (re.compile(rb'csrftoken" value="[^"]+"'), b'csrftoken" value="-"'),
+    (re.compile(rb"http://127\.0\.0\.1:[0-9]+"), b"http://host"),
+    (re.compile(rb"127\.0\.0\.1:[0-9]+"), b"host"),
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a small database to be served."""
+    with sqlite3.connect(tmp_path / "books.db") as books:
+        books.execute("create table author (id integer primary key, name text)")
+        books.executemany(
+            "insert into author (name) values (?)", [(f"Author {at}",) for at in range(150)]
+        )
+    books.close()
+    (tmp_path / "bare.py").write_text(BARE)
+    return tmp_path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request, folder):
+    """A database that several processes share."""
+    if request.param == "sqlite":
+        return f"sqlite:///{folder / 'watchkeeper.db'}"
+    return request.getfixturevalue("postgres_url")
+
+
+def masked(answer):
+    """An answer without what differs each time."""
+    status, headers, body = answer
+    for pattern, calm in VARIES:
+        body = pattern.sub(calm, body)
+    kept = {
+        name: re.sub(r"ds_csrftoken=[^;]+", "ds_csrftoken=-", value)
+        for name, value in headers.items()
+        if name not in ("date", "etag", "last-modified")
+    }
+    kept.pop("content-length", None)  # follows from the body
+    return status, kept, body
+
+
+@pytest.mark.slow
+def test_answers_are_the_same_and_every_request_is_counted(folder, database_url):
+    """Behind two workers datasette answers byte for byte as without us, and counts are exact."""
+    (folder / "watched.py").write_text(BARE + WATCHED.replace("DATABASE", repr(database_url)))
+    sent = 0
+    with uvicorn("bare:app", folder=folder, workers=2, ready="/-/versions.json") as bare:
+        expected = [masked(get(bare.url + path)) for path in PATHS]
+
+    with uvicorn("watched:app", folder=folder, workers=2, ready="/watchkeeper/livez") as watched:
+        for _ in range(ROUNDS):
+            for path, answer in zip(PATHS, expected, strict=True):
+                got = masked(get(watched.url + path))
+                sent += 1
+                assert answer == got, path
+        assert 200 == get(watched.url + "/watchkeeper/livez")[0]
+
+    store = open_store(database_url)
+    frames = store.frames(
+        1, since=0, until=time.time() + 60, service="datasette", environment="test"
+    )
+    workers = store.workers(service="datasette", environment="test", seen_since=0)
+    store.close()
+    counted = sum(
+        value.count
+        for series, value in merge_frames(frames).items()
+        if series.metric == HTTP_DURATION.name
+    )
+    assert sent == counted
+    assert 1 <= len(workers) <= 2
+    assert all(worker.stopped_at for worker in workers)
