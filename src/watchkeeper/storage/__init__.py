@@ -1,1 +1,40 @@
 """Where metrics, issues and alerts are kept: `open_store` and the protocols behind it."""
+
+from typing import Final
+
+from watchkeeper.storage.store import (
+    AdminStore,
+    AlertStore,
+    CheckStore,
+    FrameStore,
+    IssueStore,
+    Store,
+)
+
+__all__ = [
+    "AdminStore",
+    "AlertStore",
+    "CheckStore",
+    "FrameStore",
+    "IssueStore",
+    "Store",
+    "open_store",
+]
+
+STATEMENT_TIMEOUT_S: Final = 10.0  # a page or a flush that takes longer has failed
+
+
+def open_store(url: str, *, statement_timeout_s: float = STATEMENT_TIMEOUT_S) -> Store:
+    """Make the store that a URL names; nothing is connected or written yet.
+
+    "sqlite:///path", a bare path, "postgresql://…" or "memory://" (gone with the process).
+    Raises ConfigurationError that names `database_url` and the cure. The first call imports
+    SQLAlchemy, which takes some 100 ms: call it where nobody waits.
+    """
+    if url == "memory://":
+        from watchkeeper.storage.memory import MemoryStore
+
+        return MemoryStore()
+    from watchkeeper.storage.sql import open_sql
+
+    return open_sql(url, statement_timeout_s=statement_timeout_s)

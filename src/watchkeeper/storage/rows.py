@@ -28,7 +28,7 @@ MAX_ERROR: Final = 1_000  # what a channel answered
 
 def cut(text: str, length: int) -> str:
     """Return a text of at most `length` characters that every database takes."""
-    return text.replace("\x00", "")[:length]
+    return text[:length].replace("\x00", "").encode(errors="replace").decode()
 
 
 def is_live(worker: Worker, scope: Scope, *, at: float) -> bool:
@@ -111,6 +111,15 @@ def seen_again(issue: Issue, scope: Scope, found: IssueCount) -> Issue:
         first_at=min(issue.first_at, found.first_at),
         last_at=max(issue.last_at, found.last_at),
         last_release=scope.release if newer else issue.last_release,
+    )
+
+
+def cut_scope(scope: Scope) -> Scope:
+    """Cut a scope's texts to what is stored."""
+    return Scope(
+        service=cut(scope.service, MAX_NAME),
+        environment=cut(scope.environment, MAX_NAME),
+        release=cut(scope.release, MAX_NAME),
     )
 
 

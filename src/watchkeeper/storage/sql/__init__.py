@@ -1,0 +1,102 @@
+"""The store in a SQL database: SQLite or PostgreSQL, through SQLAlchemy Core."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import URL, make_url, update
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.storage.rows import cut_scope
+from watchkeeper.storage.sql.admin import SqlAdmin
+from watchkeeper.storage.sql.alerts import SqlAlerts
+from watchkeeper.storage.sql.checks import SqlChecks
+from watchkeeper.storage.sql.database import Database
+from watchkeeper.storage.sql.dialects import DIALECTS, Dialect
+from watchkeeper.storage.sql.frames import SqlFrames
+from watchkeeper.storage.sql.issues import SqlIssues
+from watchkeeper.storage.sql.schema import worker
+from watchkeeper.storage.store import Batch, Written
+
+__all__ = ["SqlStore", "open_sql"]
+
+CURE: Final = 'write "sqlite:///watchkeeper.db" or "postgresql://user@host/name"'
+ASYNC_DRIVERS: Final[Sequence[str]] = ("asyncpg", "aiosqlite", "psycopg_async")
+
+
+class SqlStore(SqlFrames, SqlIssues, SqlAlerts, SqlChecks, SqlAdmin):
+    """A whole store in one database; safe for threads, and for processes after a fork."""
+
+    def write(self, batch: Batch) -> Written:
+        """Write a flush. A second write of the same frame key changes nothing at all."""
+        scope, key = cut_scope(batch.scope), batch.frame.key
+        known = self._ids([batch.frame])
+        with self._database.write() as connection:
+            if not self._insert(connection, batch.frame, known):
+                return Written.DUPLICATE
+            if batch.issues:
+                self._count_issues(connection, scope, key, batch.issues)
+            if batch.events:
+                self._keep_events(connection, scope, batch.events)
+            self._keep_checks(connection, scope, batch.checks, batch.check_changes)
+            # The heartbeat; a flush that waited must not turn the clock back.
+            connection.execute(
+                update(worker)
+                .where(worker.c.id == key.worker, worker.c.seen_at < batch.at)
+                .values(seen_at=batch.at)
+            )
+        return Written.STORED
+
+
+def open_sql(address: str, *, statement_timeout_s: float) -> SqlStore:
+    """Make the store of a URL or of a path to a SQLite file; nothing is connected yet.
+
+    Raises ConfigurationError for a URL that makes no sense and for a driver that is missing.
+    """
+    url, dialect = _understood(address)
+    _require_driver(url, dialect)
+    return SqlStore(Database(url, dialect, statement_timeout_s=statement_timeout_s))
+
+
+def _understood(address: str) -> tuple[URL, Dialect]:
+    if "://" not in address:
+        address = f"sqlite:///{address}"
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError) as error:
+        # The address itself may hold a password: it is not repeated.
+        raise ConfigurationError(f"database_url: this is not a URL; {CURE}") from error
+    backend, _, driver = url.drivername.partition("+")
+    backend = "postgresql" if backend == "postgres" else backend
+    dialect = next((one for one in DIALECTS if one.name == backend), None)
+    if dialect is None:
+        raise ConfigurationError(f"database_url: {backend}:// is not supported; {CURE}")
+    if driver in ASYNC_DRIVERS:
+        raise ConfigurationError(
+            f"database_url: {driver} is an asynchronous driver; write {dialect.driver}://…"
+        )
+    if not dialect.server:
+        if not url.database or url.database == ":memory:":
+            raise ConfigurationError(
+                'database_url: SQLite needs a file; write "sqlite:///watchkeeper.db", '
+                'or "memory://" to keep nothing'
+            )
+        # A host that changes its directory later must not end up with a second file.
+        url = url.set(database=str(Path(url.database).absolute()))
+    return (url if driver else url.set(drivername=dialect.driver)), dialect
+
+
+def _require_driver(url: URL, dialect: Dialect) -> None:
+    try:
+        url.get_dialect().import_dbapi()
+    except NoSuchModuleError as error:
+        raise ConfigurationError(
+            f"database_url: {url.drivername}:// is not known; write {dialect.driver}://…"
+        ) from error
+    except ImportError as error:
+        raise ConfigurationError(
+            f"database is {dialect.name}:// but no driver is installed. "
+            f'Run: pip install "watchkeeper[{dialect.extra}]". '
+            "Monitoring is off; your app is unaffected."
+        ) from error

@@ -1,0 +1,158 @@
+"""Leases, tokens, values and the state of the database."""
+
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import and_, case, delete, insert, or_, select, text, update
+
+from watchkeeper.storage.rows import MAX_NAME, cut
+from watchkeeper.storage.sql import partitions
+from watchkeeper.storage.sql.base import Part
+from watchkeeper.storage.sql.faults import place
+from watchkeeper.storage.sql.migrations import migrate
+from watchkeeper.storage.sql.schema import lease, meta, metadata, token
+from watchkeeper.storage.store import Lease
+
+VACUUM_PAGES: Final = 200  # given back to the disk per round: 3 MB, a few milliseconds
+
+
+class SqlAdmin(Part):
+    """The admin's part of the SQL store."""
+
+    def migrate(self) -> int:
+        """Bring the schema up to date under a lock; return its version; SchemaError if newer."""
+        version = migrate(self._database)
+        self._series.forget()
+        return version
+
+    def acquire(self, name: str, *, owner: str, ttl_s: float) -> Lease | None:
+        """Take or renew a lease by compare-and-set on the database's clock; None: it is held."""
+        owner = cut(owner, MAX_NAME)
+        now = self._database.dialect.clock(time.time())
+        mine = and_(lease.c.owner == owner, lease.c.until > now)
+        # Renew the lease, or take it over if it has run out: one row changed means we have it.
+        take = (
+            update(lease)
+            .where(lease.c.name == name, or_(lease.c.until <= now, lease.c.owner == owner))
+            .values(
+                owner=owner,
+                until=now + ttl_s,
+                token=case((mine, lease.c.token), else_=lease.c.token + 1),
+            )
+        )
+        # Make the lease's row; only the first of all who try gets it.
+        create = self._database.dialect.insert_new(lease).values(
+            name=name, owner=owner, token=1, until=now + ttl_s
+        )
+        with self._database.write() as connection:
+            if not connection.execute(take).rowcount and not connection.execute(create).rowcount:
+                return None
+            # Read what we hold.
+            held = connection.execute(
+                select(lease.c.token, lease.c.until).where(lease.c.name == name)
+            ).one()
+        return Lease(name=name, token=held.token, until=held.until)
+
+    def release(self, name: str, *, owner: str) -> None:
+        """Give a lease back early."""
+        # End our lease; the row stays, so that the token keeps growing.
+        statement = (
+            update(lease)
+            .where(lease.c.name == name, lease.c.owner == cut(owner, MAX_NAME))
+            .values(until=0.0)
+        )
+        with self._database.write() as connection:
+            connection.execute(statement)
+
+    def meta(self, key: str) -> str | None:
+        """Read one value of the store's own."""
+        # Read a value by its name.
+        statement = select(meta.c.value).where(meta.c.name == key)
+        with self._database.read() as connection:
+            return connection.execute(statement).scalar()
+
+    def set_meta(self, key: str, value: str, *, only_new: bool = False) -> str:
+        """Write a value (with `only_new`: unless there is one) and return what is stored now."""
+        dialect = self._database.dialect
+        # Write a value under its name.
+        statement = dialect.insert_new(meta) if only_new else dialect.upsert(meta)
+        with self._database.write() as connection:
+            connection.execute(statement, {"name": key, "value": value})
+            stored: str = connection.execute(
+                select(meta.c.value).where(meta.c.name == key)
+            ).scalar_one()
+            return stored
+
+    def add_token(self, digest: str, *, purpose: str, expires_at: float) -> None:
+        """Store the hash of a one-time token."""
+        # Tokens that ended long ago make way: the table never grows.
+        expired = delete(token).where(token.c.expires_at < time.time() - 86_400)
+        with self._database.write() as connection:
+            connection.execute(expired)
+            connection.execute(
+                insert(token), {"digest": digest, "purpose": purpose, "expires_at": expires_at}
+            )
+
+    def use_token(self, digest: str, *, purpose: str, at: float) -> bool:
+        """Consume a one-time token: True for the first use before its end, False ever after."""
+        # Delete the token if it is still good: one row gone means that it was ours to use.
+        statement = delete(token).where(
+            token.c.digest == digest, token.c.purpose == purpose, token.c.expires_at > at
+        )
+        with self._database.write() as connection:
+            return connection.execute(statement).rowcount == 1
+
+    def prepare(self, *, at: float) -> None:
+        """Make the coming days' partitions; on SQLite give a little free room back."""
+        if self._database.dialect.partitions:
+            resolutions = {*partitions.RESOLUTIONS, *self._resolutions}
+            with self._database.write() as connection:
+                partitions.limit_lock_wait(connection)
+                partitions.create(connection, partitions.wanted(at, resolutions))
+        elif not self._database.dialect.server:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        with self._database.write() as connection:
+            # Each step of the statement frees one page: it must be read to its end.
+            freed = connection.connection.cursor()
+            freed.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
+            freed.fetchall()
+            freed.close()
+
+    def size_bytes(self) -> int:
+        """Return how much room Watchkeeper's tables take, indexes included."""
+        if not self._database.dialect.server:
+            path = Path(self._database.url.database or "")
+            return sum(
+                os.stat(f"{path}{end}").st_size
+                for end in ("", "-wal")
+                if os.path.exists(f"{path}{end}")
+            )
+        # Add up our tables with their partitions.
+        statement = text(
+            "SELECT coalesce(sum(pg_total_relation_size(one.relid)), 0) "
+            "FROM unnest(CAST(:names AS text[])) AS given(name) CROSS JOIN LATERAL ("
+            "SELECT relid FROM pg_partition_tree(to_regclass(given.name)) "
+            "UNION SELECT to_regclass(given.name)) AS one WHERE one.relid IS NOT NULL"
+        )
+        with self._database.read() as connection:
+            size = connection.execute(statement, {"names": list(metadata.tables)}).scalar_one()
+        return int(size)
+
+    def description(self) -> str:
+        """Name the store in a few words without secrets: "sqlite watchkeeper.db"."""
+        name = self._database.dialect.name
+        if self._database.dialect.server:
+            return f"{name} {place(self._database.url)}"
+        return f"{name} {Path(self._database.url.database or '').name}"
+
+    def close(self) -> None:
+        """Close every connection; the store opens new ones if it is used again."""
+        self._database.close()
+
+    def forget_connections(self) -> None:
+        """Leave the connections to the parent process, after a fork."""
+        self._database.forget_connections()

@@ -1,0 +1,172 @@
+"""One database: its engine, its transactions and its time-outs."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
+
+from watchkeeper.storage.sql.dialects import Dialect
+from watchkeeper.storage.sql.faults import translated
+
+CONNECT_TIMEOUT_S: Final = 5
+BUSY_TIMEOUT_S: Final = 5.0  # how long SQLite waits for another writer
+POOL_SIZE: Final = 3  # the flusher, a sender of notifications, a page
+MAX_OVERFLOW: Final = 5
+PAGE_BYTES: Final = 16_384  # 20 % less room for frames than with pages of 4 kB
+OPCODES_BETWEEN_LOOKS: Final = 50_000  # of SQLite's engine, between two looks at the clock
+WAL_TRIES: Final = 100  # processes that start together switch a new file one after the other
+WAL_PAUSE_S: Final = 0.05
+
+
+class Database:
+    """Connections to one database, made when first used and made anew after a fork."""
+
+    def __init__(self, url: URL, dialect: Dialect, *, statement_timeout_s: float) -> None:
+        """Remember where the database is; nothing is opened yet."""
+        self.url = url
+        self.dialect = dialect
+        self.statement_timeout_s = statement_timeout_s
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Run statements that read, all seeing the same state on SQLite; raise StorageError."""
+        with self._transaction(writes=False) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Run statements as one transaction: all or nothing; raise StorageError."""
+        with self._transaction(writes=True) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, *, writes: bool) -> Iterator[Connection]:
+        try:
+            with self._connect() as connection:
+                connection = connection.execution_options(watchkeeper_writes=writes)
+                with connection.begin():
+                    yield connection
+        except SQLAlchemyError as error:
+            raise translated(error, self.url) from error
+
+    def _connect(self) -> Connection:
+        if self._pid != os.getpid():
+            self.forget_connections()
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._open()
+            engine = self._engine
+        return engine.connect()
+
+    def close(self) -> None:
+        """Close the connections that are not in use; new ones are made when needed."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.dispose()
+
+    def forget_connections(self) -> None:
+        """Drop the connections without closing them: after a fork they are the parent's."""
+        self._pid = os.getpid()
+        self._lock = threading.Lock()  # another thread of the parent may have held the old one
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.dispose(close=False)
+
+    def _open(self) -> Engine:
+        if self.dialect.server:
+            return self._open_server()
+        return self._open_file()
+
+    def _open_server(self) -> Engine:
+        arguments: dict[str, Any] = {}
+        if "connect_timeout" not in self.url.query:
+            arguments["connect_timeout"] = CONNECT_TIMEOUT_S
+        if self.url.drivername.endswith("psycopg"):
+            # A pooler between us and the server may not keep prepared statements.
+            arguments["prepare_threshold"] = None
+        engine = create_engine(
+            self.url,
+            pool_size=POOL_SIZE,
+            max_overflow=MAX_OVERFLOW,
+            pool_timeout=CONNECT_TIMEOUT_S,
+            pool_pre_ping=True,
+            connect_args=arguments,
+        )
+        limit_ms = int(self.statement_timeout_s * 1000)
+
+        def prepare(connection: Any, _record: object) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET statement_timeout = {limit_ms}")
+                cursor.execute(f"SET lock_timeout = {limit_ms}")
+                cursor.execute("SET timezone = 'UTC'")
+            connection.commit()
+
+        event.listen(engine, "connect", prepare)
+        return engine
+
+    def _open_file(self) -> Engine:
+        engine = create_engine(
+            self.url,
+            pool_size=POOL_SIZE,
+            max_overflow=MAX_OVERFLOW,
+            pool_timeout=CONNECT_TIMEOUT_S,
+            connect_args={"timeout": BUSY_TIMEOUT_S},
+        )
+        timeout_s = self.statement_timeout_s
+
+        def prepare(connection: Any, record: Any) -> None:
+            connection.isolation_level = None  # transactions begin where we say so, below
+            deadline = record.info["deadline"] = _Deadline()
+            connection.set_progress_handler(deadline.passed, OPCODES_BETWEEN_LOOKS)
+            _prepare_file(connection)
+
+        def begin(connection: Connection) -> None:
+            connection.connection.info["deadline"].at = time.monotonic() + timeout_s
+            writes = connection.get_execution_options().get("watchkeeper_writes")
+            # A writer waits for its turn at the start: waiting in the midst would be a deadlock.
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+        event.listen(engine, "connect", prepare)
+        event.listen(engine, "begin", begin)
+        return engine
+
+
+class _Deadline:
+    """When the statements of a SQLite connection have taken too long."""
+
+    __slots__ = ("at",)
+
+    def __init__(self) -> None:
+        self.at = float("inf")
+
+    def passed(self) -> bool:
+        return time.monotonic() > self.at
+
+
+def _prepare_file(connection: Any, *, pause: Callable[[float], None] = time.sleep) -> None:
+    """Set up a connection to a SQLite file, and the file itself while it is new."""
+    run = connection.execute
+    run(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
+    for attempt in range(WAL_TRIES):
+        try:
+            if run("PRAGMA journal_mode").fetchone()[0] != "wal":
+                # Both are ignored once the file has its first page, hence before the WAL mode.
+                run(f"PRAGMA page_size = {PAGE_BYTES}")
+                run("PRAGMA auto_vacuum = INCREMENTAL")
+                run("PRAGMA journal_mode = WAL")
+            break
+        except connection.OperationalError as error:
+            # SQLite does not wait by itself for a change of the journal's mode.
+            if getattr(error, "sqlite_errorname", "") != "SQLITE_BUSY" or attempt == WAL_TRIES - 1:
+                raise
+            pause(WAL_PAUSE_S)
+    run("PRAGMA synchronous = NORMAL")

@@ -1,0 +1,361 @@
+"""Workers and their frames in a SQL database."""
+
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from watchkeeper.core.metrics import Scope, Series
+from watchkeeper.core.slot import Frame, FrameKey, Value
+from watchkeeper.storage import frame as packed
+from watchkeeper.storage import rows
+from watchkeeper.storage.rows import MAX_NAME, cut
+from watchkeeper.storage.sql import partitions
+from watchkeeper.storage.sql.base import Part, chunks, new_id
+from watchkeeper.storage.sql.schema import frame, meta, series, worker
+from watchkeeper.storage.store import Worker
+
+MAX_LATE_PARTS: Final = 1_000  # rows of one rolled-up slot: each late arrival makes one more
+SERIES_SEEN_S: Final = 3_600  # how exactly "last seen" of a series is kept
+DAMAGED: Final = 2  # in `rolled`: never to be read again by a roll-up
+
+_KEY: Final = (frame.c.start, frame.c.worker, frame.c.sequence)
+
+
+class SqlFrames(Part):
+    """The frames' part of the SQL store."""
+
+    def register(self, scope: Scope, *, host: str, pid: int, at: float) -> Worker:
+        """Add a worker: a new id, and the smallest number free among the live ones."""
+        scope = rows.cut_scope(scope)
+        # One at a time: this row is the lock that keeps two from taking the same number.
+        serialise = update(meta).where(meta.c.name == "schema").values(value=meta.c.value)
+        with self._database.write() as connection:
+            connection.execute(serialise)
+            found = self._workers(connection, scope, since=at - rows.WORKER_LIVE_S)
+            taken = {one.number for one in found if rows.is_live(one, scope, at=at)}
+            new = Worker(
+                id=0,
+                number=rows.smallest_free(taken),
+                scope=scope,
+                host=cut(host, MAX_NAME),
+                pid=pid,
+                started_at=at,
+                seen_at=at,
+            )
+            # Add the worker; the database gives the id.
+            added = connection.execute(
+                insert(worker).values(
+                    service=scope.service,
+                    environment=scope.environment,
+                    release=scope.release,
+                    host=new.host,
+                    number=new.number,
+                    pid=pid,
+                    started_at=at,
+                    seen_at=at,
+                )
+            )
+            return replace(new, id=new_id(added))
+
+    def stop_worker(self, worker_id: int, *, at: float) -> None:
+        """Mark a worker as cleanly stopped."""
+        # Mark one worker.
+        statement = update(worker).where(worker.c.id == worker_id).values(stopped_at=at)
+        with self._database.write() as connection:
+            connection.execute(statement)
+
+    def workers(self, *, service: str, environment: str, seen_since: float) -> list[Worker]:
+        """List the workers of a scope that wrote since, newest heartbeat first."""
+        scope = Scope(service=service, environment=environment)
+        with self._database.read() as connection:
+            return self._workers(connection, scope, since=seen_since)
+
+    def _workers(self, connection: Connection, scope: Scope, *, since: float) -> list[Worker]:
+        # Read the workers of a scope by their last heartbeat.
+        statement = (
+            select(worker)
+            .where(
+                worker.c.service == scope.service,
+                worker.c.environment == scope.environment,
+                worker.c.seen_at >= since,
+            )
+            .order_by(worker.c.seen_at.desc(), worker.c.id.desc())
+        )
+        return [_worker(row) for row in connection.execute(statement)]
+
+    def frames(
+        self,
+        resolution: int,
+        *,
+        since: float,
+        until: float,
+        service: str,
+        environment: str,
+        skip: Collection[FrameKey] = (),
+        metrics: Collection[str] | None = None,
+    ) -> list[Frame]:
+        """Read the scope's frames whose slot starts in [since, until), oldest first."""
+        skipped = frozenset(skip)
+        # Find the keys first, in the index alone; a worker that is known no more may be ours.
+        statement = (
+            select(*_KEY, worker.c.id.label("known"))
+            .select_from(frame.outerjoin(worker, worker.c.id == frame.c.worker))
+            .where(
+                frame.c.resolution == resolution,
+                frame.c.start >= since,
+                frame.c.start < until,
+                frame.c.part == 0,
+                or_(
+                    worker.c.id.is_(None),
+                    and_(worker.c.service == service, worker.c.environment == environment),
+                ),
+            )
+            .order_by(*_KEY)
+        )
+        with self._database.read() as connection:
+            found = [
+                (FrameKey(resolution, row.start, row.worker, row.sequence), row.known is not None)
+                for row in connection.execute(statement)
+            ]
+            own = {key: known for key, known in found if key not in skipped}
+            wanted = self._series.of_metrics(connection, metrics) if metrics is not None else None
+            read = self._read(connection, list(own), wanted, damaged=[])
+        frames = (
+            one if own[one.key] else rows.narrowed(one, scope=(service, environment), metrics=None)
+            for one in read
+        )
+        return [one for one in frames if one is not None]
+
+    def rolled_until(self, resolution: int, *, since: float) -> float:
+        """Return the end of the newest frame of this resolution from `since` on, or `since`."""
+        # Look at the end of the index.
+        statement = select(func.max(frame.c.start)).where(
+            frame.c.resolution == resolution, frame.c.start >= since
+        )
+        with self._database.read() as connection:
+            newest = connection.execute(statement).scalar()
+        return since if newest is None else float(newest + resolution)
+
+    def unrolled(self, resolution: int, *, before: float, limit: int) -> list[Frame]:
+        """Read frames that ended at or before `before` and are in no coarser frame yet."""
+        # Find what waits; a newer process' frames wait for one that knows their format.
+        statement = (
+            select(*_KEY)
+            .where(
+                frame.c.resolution == resolution,
+                frame.c.start <= before - resolution,
+                frame.c.rolled == 0,
+                frame.c.part == 0,
+                frame.c.format <= packed.VERSION,
+            )
+            .order_by(*_KEY)
+            .limit(limit + 1)
+        )
+        damaged: list[FrameKey] = []
+        with self._database.read() as connection:
+            keys = [FrameKey(resolution, *row) for row in connection.execute(statement)]
+            keys = list(rows.whole_minutes(keys, limit=limit))
+            found = self._read(connection, keys, None, damaged=damaged)
+        if damaged:
+            # Nobody will ever read them: they must not stand before those that come after.
+            with self._database.write() as connection:
+                self._mark(connection, damaged, DAMAGED)
+            if not found:
+                return self.unrolled(resolution, before=before, limit=limit)
+        return found
+
+    def write_rollup(self, rolled: Sequence[Frame], sources: Collection[FrameKey]) -> bool:
+        """Write coarser frames and mark their sources, or change nothing and return False."""
+        known = self._ids(rolled)
+        wanted = set(sources)
+        with self._database.write() as connection:
+            if self._mark(connection, sorted(wanted), 1) != len(wanted):
+                connection.rollback()
+                return False
+            for one in rolled:
+                self._append(connection, one, known)
+            self._touch_series(connection, rolled, known)
+        return True
+
+    def add_frames(self, frames: Sequence[Frame]) -> None:
+        """Write ready-made frames without a worker's heartbeat; a key that exists stays."""
+        known = self._ids(frames)
+        with self._database.write() as connection:
+            for one in frames:
+                self._insert(connection, one, known)
+
+    def prune_frames(self, resolution: int, *, before: float, limit: int) -> int:
+        """Delete up to `limit` frames that start before; whole days at once on PostgreSQL."""
+        dropped = 0
+        if self._database.dialect.partitions:
+            with self._database.write() as connection:
+                partitions.limit_lock_wait(connection)
+                dropped = partitions.drop_before(
+                    connection, "wk_frame", resolution=resolution, before=before
+                )
+        # The oldest frames past their time.
+        old = (
+            select(*_KEY)
+            .where(frame.c.resolution == resolution, frame.c.start < before, frame.c.part == 0)
+            .order_by(*_KEY)
+            .limit(limit)
+        )
+        with self._database.write() as connection:
+            keys = [FrameKey(resolution, *row) for row in connection.execute(old)]
+            for some in chunks(keys):
+                # Delete frames with all their parts.
+                connection.execute(delete(frame).where(_one_of(some)))
+        return dropped + len(keys)
+
+    def prune_workers(self, *, before: float, limit: int) -> int:
+        """Delete up to `limit` workers last seen before; return how many."""
+        # Workers long gone.
+        old = select(worker.c.id).where(worker.c.seen_at < before).limit(limit)
+        with self._database.write() as connection:
+            return connection.execute(delete(worker).where(worker.c.id.in_(old))).rowcount
+
+    def _ids(self, frames: Iterable[Frame]) -> Mapping[Series, int]:
+        wanted = {one for each in frames for one in each.values}
+        return self._series.ids(wanted, at=int(time.time()))
+
+    def _insert(self, connection: Connection, one: Frame, known: Mapping[Series, int]) -> bool:
+        """Insert a frame unless its key exists; tell whether it was new."""
+        key = one.key
+        self._resolutions.add(key.resolution)
+        payload = packed.encode({known[each]: value for each, value in one.values.items()})
+        first, *rest = (
+            {
+                "resolution": key.resolution,
+                "start": key.start,
+                "worker": key.worker,
+                "sequence": key.sequence,
+                "part": number,
+                "rolled": 0,
+                "format": packed.VERSION,
+                "payload": part,
+            }
+            for number, part in enumerate(packed.split(payload))
+        )
+        # The first part decides whether the frame is new.
+        statement = self._database.dialect.insert_new(frame).inline()
+        if not connection.execute(statement, first).rowcount:
+            return False
+        if rest:
+            connection.execute(statement, rest)
+        return True
+
+    def _append(self, connection: Connection, one: Frame, known: Mapping[Series, int]) -> None:
+        """Insert a frame under the next free sequence of its slot."""
+        key = one.key
+        # Find the last row of the slot.
+        last = select(func.max(frame.c.sequence)).where(
+            frame.c.resolution == key.resolution,
+            frame.c.start == key.start,
+            frame.c.worker == key.worker,
+        )
+        found = connection.execute(last).scalar()
+        first = key.sequence if found is None else max(found + 1, key.sequence)
+        for sequence in range(first, first + MAX_LATE_PARTS):
+            if self._insert(connection, replace(one, key=replace(key, sequence=sequence)), known):
+                return
+
+    def _mark(self, connection: Connection, keys: Sequence[FrameKey], mark: int) -> int:
+        marked = 0
+        for some in chunks(keys):
+            # Mark frames that nobody has marked; the count tells whether all were free.
+            statement = (
+                update(frame)
+                .where(_one_of(some), frame.c.part == 0, frame.c.rolled == 0)
+                .values(rolled=mark)
+            )
+            marked += connection.execute(statement).rowcount
+        return marked
+
+    def _touch_series(
+        self, connection: Connection, frames: Sequence[Frame], known: Mapping[Series, int]
+    ) -> None:
+        for one in frames:
+            for some in chunks(sorted(known[each] for each in one.values)):
+                # Move "last seen" on, once an hour.
+                statement = (
+                    update(series)
+                    .where(series.c.id.in_(some), series.c.seen_at < one.key.start - SERIES_SEEN_S)
+                    .values(seen_at=one.key.start)
+                )
+                connection.execute(statement)
+
+    def _read(
+        self,
+        connection: Connection,
+        keys: Sequence[FrameKey],
+        wanted: Mapping[int, Series] | None,
+        *,
+        damaged: list[FrameKey],
+    ) -> list[Frame]:
+        """Read and unpack the payloads of keys; unreadable ones land in `damaged`."""
+        frames: list[Frame] = []
+        for some in chunks(keys):
+            # Fetch payloads by key; the start comes first, for the index.
+            statement = (
+                select(frame.c.resolution, *_KEY, frame.c.payload)
+                .where(_one_of(some))
+                .order_by(*_KEY, frame.c.part)
+            )
+            payloads: dict[FrameKey, list[bytes]] = defaultdict(list)
+            for row in connection.execute(statement):
+                key = FrameKey(row.resolution, row.start, row.worker, row.sequence)
+                payloads[key].append(row.payload)
+            for key, parts in payloads.items():
+                try:
+                    values = packed.decode(b"".join(parts), wanted)
+                except packed.DamagedFrameError:
+                    self.damaged_frames += 1
+                    damaged.append(key)
+                else:
+                    frames.append(Frame(key=key, values=self._named(connection, values, wanted)))
+        return frames
+
+    def _named(
+        self,
+        connection: Connection,
+        values: Mapping[int, Value],
+        wanted: Mapping[int, Series] | None,
+    ) -> dict[Series, Value]:
+        names = self._series.series(connection, values.keys()) if wanted is None else wanted
+        return {names[one]: value for one, value in values.items() if one in names}
+
+
+def _one_of(keys: Sequence[FrameKey]) -> ColumnElement[bool]:
+    return and_(
+        frame.c.resolution.in_({key.resolution for key in keys}),
+        frame.c.start.in_(sorted({key.start for key in keys})),
+        tuple_(*_KEY).in_([(key.start, key.worker, key.sequence) for key in keys]),
+    )
+
+
+def _worker(row: Any) -> Worker:
+    return Worker(
+        id=row.id,
+        number=row.number,
+        scope=Scope(service=row.service, environment=row.environment, release=row.release),
+        host=row.host,
+        pid=row.pid,
+        started_at=row.started_at,
+        seen_at=row.seen_at,
+        stopped_at=row.stopped_at,
+    )

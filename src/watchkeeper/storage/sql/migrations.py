@@ -1,0 +1,103 @@
+"""Numbered steps from one schema to the next, each taken once, under a lock."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, inspect, select, text, update
+
+from watchkeeper.exceptions import SchemaError
+from watchkeeper.storage.sql import partitions
+from watchkeeper.storage.sql.database import Database
+from watchkeeper.storage.sql.schema import meta, metadata
+
+SCHEMA: Final = "schema"  # the key in wk_meta
+INSTALLED_AT: Final = "installed_at"
+LOCK: Final = 0x7761_7463_686B  # PostgreSQL's advisory locks are numbers: "watchk"
+STEP_TIMEOUT_S: Final = 60  # for the lock and for each statement of a step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One change of the schema; a fresh database gets all of them at once from `schema`."""
+
+    number: int
+    title: str
+    run: Callable[[Database, Connection], None]
+
+
+def _create(database: Database, connection: Connection) -> None:
+    metadata.create_all(connection)
+    if database.dialect.partitions:
+        # Payloads are compressed already.
+        for table, column in (("wk_frame", "payload"), ("wk_event", "data")):
+            connection.exec_driver_sql(
+                f"ALTER TABLE {table} ALTER COLUMN {column} SET STORAGE EXTERNAL"
+            )
+        partitions.create_defaults(connection)
+        partitions.create(connection, partitions.wanted(time.time()))
+
+
+# From the second step on, a step spells out its change; it never asks `schema` what is current.
+STEPS: Final[Sequence[Step]] = (Step(number=1, title="the first tables", run=_create),)
+
+
+def migrate(database: Database, steps: Sequence[Step] = STEPS) -> int:
+    """Take the steps that are missing, in one transaction; return the schema's version.
+
+    Raises SchemaError if the tables are newer than the last step.
+    """
+    newest = steps[-1].number
+    if _version_at_a_glance(database, newest):
+        return newest
+    with database.write() as connection:
+        if database.dialect.server:
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{STEP_TIMEOUT_S}s'")
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{STEP_TIMEOUT_S}s'")
+            # One process at a time; the lock ends with the transaction.
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        found = _version(connection)
+        require_known(found, newest)
+        if found == 0:
+            steps[0].run(database, connection)
+            found = newest if steps is STEPS else steps[0].number
+            _record(database, connection, found)
+        for step in steps:
+            if step.number > found:
+                step.run(database, connection)
+                _record(database, connection, step.number)
+    return newest
+
+
+def require_known(found: int, newest: int) -> None:
+    """Raise SchemaError if the tables are newer than this version."""
+    if found > newest:
+        raise SchemaError(
+            f"tables are schema {found}, this version knows {newest}. "
+            "Upgrade watchkeeper in this process. Read-only until then."
+        )
+
+
+def _version_at_a_glance(database: Database, newest: int) -> bool:
+    """Tell whether nothing is to do, without a lock that would make writers wait."""
+    with database.read() as connection:
+        found = _version(connection)
+    require_known(found, newest)
+    return found == newest
+
+
+def _version(connection: Connection) -> int:
+    if not inspect(connection).has_table(meta.name):
+        return 0
+    # Read the schema's version.
+    statement = select(meta.c.value).where(meta.c.name == SCHEMA)
+    return int(connection.execute(statement).scalar() or 0)
+
+
+def _record(database: Database, connection: Connection, version: int) -> None:
+    insert = database.dialect.insert_new(meta)
+    connection.execute(insert, {"name": INSTALLED_AT, "value": str(time.time())})
+    connection.execute(insert, {"name": SCHEMA, "value": "0"})
+    # Record how far the steps have come.
+    connection.execute(update(meta).where(meta.c.name == SCHEMA).values(value=str(version)))

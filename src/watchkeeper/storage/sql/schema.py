@@ -1,0 +1,281 @@
+"""The tables, as SQLAlchemy knows them; all names begin with `wk_`.
+
+Times are seconds since the epoch (UTC): whole ones for slots, floats for moments. Text is cut in
+code before it comes here, so the lengths are the maxima of `storage.rows`.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from watchkeeper.storage.rows import MAX_FINGERPRINT, MAX_NAME
+
+DAY_S: Final = 86_400
+HASH_LENGTH: Final = 32  # hex digits of a 128-bit hash, where a key would be too long for an index
+
+metadata = MetaData()
+
+# SQLite gives rowids to "INTEGER PRIMARY KEY" only; they are 64-bit there as well.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _name(column: str) -> "Column[str]":
+    return Column(column, String(MAX_NAME), nullable=False)
+
+
+def _moment(column: str, *, nullable: bool = False) -> "Column[float]":
+    return Column(column, Double, nullable=nullable)
+
+
+series = Table(
+    "wk_series",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("key_hash", String(HASH_LENGTH), nullable=False, unique=True),
+    _name("metric"),
+    Column("kind", String(32), nullable=False),
+    Column("across", String(32), nullable=False),
+    Column("labels", Text, nullable=False),  # canonical JSON, the scope labels among them
+    Column("first_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),  # moved on by the roll-up, once an hour
+    sqlite_autoincrement=True,
+)
+
+worker = Table(
+    "wk_worker",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _name("service"),
+    _name("environment"),
+    _name("release"),
+    _name("host"),
+    Column("number", Integer, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    _moment("started_at"),
+    _moment("seen_at"),
+    _moment("stopped_at", nullable=True),
+    Index("wk_worker_scope", "service", "environment", "seen_at"),
+    Index("wk_worker_seen", "seen_at"),
+    sqlite_autoincrement=True,
+)
+
+frame = Table(
+    "wk_frame",
+    metadata,
+    Column("resolution", Integer, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("worker", BigInteger, primary_key=True, autoincrement=False),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("rolled", SmallInteger, nullable=False),  # 0 not yet, 1 rolled up, 2 damaged
+    Column("format", SmallInteger, nullable=False),  # the payload's version, to choose by
+    Column("payload", LargeBinary, nullable=False),
+    # Resolution first: a whole day of one resolution is one partition, dropped at once.
+    postgresql_partition_by="RANGE (resolution, start)",
+)
+# What waits for the roll-up is found without a look at what is done.
+Index(
+    "wk_frame_unrolled",
+    frame.c.resolution,
+    frame.c.start,
+    frame.c.worker,
+    frame.c.sequence,
+    sqlite_where=text("rolled = 0 AND part = 0"),
+    postgresql_where=text("rolled = 0 AND part = 0"),
+)
+
+issue = Table(
+    "wk_issue",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _name("service"),
+    _name("environment"),
+    _name("release"),
+    Column("fingerprint", String(MAX_FINGERPRINT), nullable=False),
+    _name("type"),
+    Column("title", Text, nullable=False),
+    _name("culprit"),
+    _name("level"),
+    Column("state", String(32), nullable=False),
+    Column("count", BigInteger, nullable=False),
+    _moment("first_at"),
+    _moment("last_at"),
+    _name("last_release"),
+    Index("wk_issue_scope", "service", "environment", "last_at"),
+    Index("wk_issue_last", "last_at"),
+    sqlite_autoincrement=True,
+)
+
+issue_alias = Table(
+    "wk_issue_alias",
+    metadata,
+    Column("service", String(MAX_NAME), primary_key=True),
+    Column("environment", String(MAX_NAME), primary_key=True),
+    Column("fingerprint", String(MAX_FINGERPRINT), primary_key=True),
+    Column("issue", BigInteger, nullable=False),
+    Index("wk_issue_alias_issue", "issue"),
+)
+
+issue_count = Table(
+    "wk_issue_count",
+    metadata,
+    Column("issue", BigInteger, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("resolution", Integer, primary_key=True, autoincrement=False),
+    Column("worker", BigInteger, primary_key=True, autoincrement=False),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("count", BigInteger, nullable=False),
+    Index("wk_issue_count_start", "start"),
+)
+
+event = Table(
+    "wk_event",
+    metadata,
+    Column("at", Double, primary_key=True, autoincrement=False),
+    Column("id", String(MAX_FINGERPRINT), primary_key=True),
+    Column("issue", BigInteger, nullable=False),
+    Column("fingerprint", String(MAX_FINGERPRINT), nullable=False),
+    _name("method"),
+    _name("route"),
+    Column("status", Integer, nullable=False),
+    _name("release"),
+    _name("request_id"),
+    Column("path", String(MAX_FINGERPRINT), nullable=False),
+    Column("data", LargeBinary, nullable=False),  # zlib of JSON
+    Index("wk_event_issue", "issue", "at"),
+    postgresql_partition_by="RANGE (at)",
+)
+
+check = Table(
+    "wk_check",
+    metadata,
+    Column("service", String(MAX_NAME), primary_key=True),
+    Column("environment", String(MAX_NAME), primary_key=True),
+    Column("name", String(MAX_NAME), primary_key=True),
+    Column("worker", BigInteger, primary_key=True, autoincrement=False),
+    Column("state", String(32), nullable=False),
+    _moment("since"),
+    _moment("at"),
+    _moment("duration_s"),
+    Column("output", Text, nullable=False),
+    Column("critical", SmallInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    Column("successes", BigInteger, nullable=False),
+    Index("wk_check_at", "at"),
+)
+
+check_change = Table(
+    "wk_check_change",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _name("service"),
+    _name("environment"),
+    _name("name"),
+    Column("worker", BigInteger, nullable=False),
+    Column("before", String(32), nullable=False),
+    Column("after", String(32), nullable=False),
+    _moment("at"),
+    Column("output", Text, nullable=False),
+    Index("wk_check_change_scope", "service", "environment", "at"),
+    Index("wk_check_change_at", "at"),
+    sqlite_autoincrement=True,
+)
+
+alert = Table(
+    "wk_alert",
+    metadata,
+    Column("key_hash", String(HASH_LENGTH), primary_key=True),  # of the next four
+    _name("service"),
+    _name("environment"),
+    Column("rule", Text, nullable=False),
+    Column("label_group", Text, nullable=False),
+    Column("state", String(32), nullable=False),
+    Column("data", Text, nullable=False),
+    Column("incident", BigInteger),
+    Column("version", Integer, nullable=False),
+    Index("wk_alert_scope", "service", "environment"),
+)
+
+incident = Table(
+    "wk_incident",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _name("service"),
+    _name("environment"),
+    Column("rule", Text, nullable=False),
+    Column("label_group", Text, nullable=False),
+    Column("severity", String(32), nullable=False),
+    Column("state", String(32), nullable=False),
+    _moment("started_at"),
+    _moment("fired_at", nullable=True),
+    _moment("resolved_at", nullable=True),
+    Column("value", Double),
+    Column("peak", Double),
+    Column("reason", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    Index("wk_incident_scope", "service", "environment", "started_at"),
+    Index("wk_incident_resolved", "resolved_at"),
+    sqlite_autoincrement=True,
+)
+
+outbox = Table(
+    "wk_outbox",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("message_id", String(64), nullable=False),
+    Column("incident", BigInteger, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("sequence", Integer, nullable=False),
+    _name("channel"),
+    Column("payload", Text, nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    _moment("created_at"),
+    _moment("next_try_at"),
+    Column("claim", String(64), nullable=False),
+    _moment("claim_until"),
+    Column("last_error", Text, nullable=False),
+    _moment("sent_at", nullable=True),
+    UniqueConstraint("incident", "kind", "sequence", "channel", name="wk_outbox_once"),
+    Index("wk_outbox_due", "status", "next_try_at"),
+    sqlite_autoincrement=True,
+)
+
+token = Table(
+    "wk_token",
+    metadata,
+    Column("digest", String(128), primary_key=True),
+    Column("purpose", String(64), primary_key=True),
+    _moment("expires_at"),
+    Index("wk_token_expires", "expires_at"),
+)
+
+lease = Table(
+    "wk_lease",
+    metadata,
+    Column("name", String(MAX_NAME), primary_key=True),
+    _name("owner"),
+    Column("token", BigInteger, nullable=False),
+    _moment("until"),
+)
+
+meta = Table(
+    "wk_meta",
+    metadata,
+    Column("name", String(MAX_NAME), primary_key=True),
+    Column("value", Text, nullable=False),
+)
