@@ -1,0 +1,114 @@
+"""Everything a demo needs around the shop: a folder, a database with a past, a receiver."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from watchkeeper.core.slot import slot_start
+from watchkeeper.demo.history import MINUTE_S, write_history
+from watchkeeper.demo.process import DemoError, ShopProcess, require_packages
+from watchkeeper.demo.profiles import Profile
+from watchkeeper.demo.receiver import Received, Receiver
+from watchkeeper.demo.serve import SHOP_FILE, Plan, load_shop
+from watchkeeper.storage import open_store
+
+DATABASE_FILE: Final = "watchkeeper.db"
+CONFIG_FILE: Final = "watchkeeper.toml"
+# Kept between history and a measured round, so that no window of the round reaches into it.
+ROUND_GAP_S: Final = 180
+
+
+class Stage:
+    """A folder of its own with shop, database and receiver; leaves nothing behind.
+
+    `with Stage(Profile.SHOW) as stage: …`. Raises DemoError if the shop cannot be started.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        port: int = 0,
+        on_message: Callable[[Received], None] = lambda _: None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Prepare; nothing exists before the `with` block. `say` gets what is going on."""
+        require_packages()
+        self._profile = profile
+        self._port = port
+        self._on_message = on_message
+        self._say = say
+        self._shop: ShopProcess | None = None
+
+    @property
+    def shop(self) -> ShopProcess:
+        """The shop as it runs now. Raises DemoError outside the `with` block."""
+        if self._shop is None:
+            raise DemoError("the shop is not running")
+        return self._shop
+
+    def __enter__(self) -> Self:
+        """Make the folder, the past and the receiver, and start the shop."""
+        self.folder = Path(tempfile.mkdtemp(prefix="watchkeeper-demo-"))
+        self.receiver = Receiver(self._on_message)
+        self.store = open_store(f"sqlite:///{self.folder / DATABASE_FILE}")
+        try:
+            self._set_up()
+        except BaseException:
+            self._tear_down()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the shop and remove everything."""
+        self._tear_down()
+
+    def restart_shop(self) -> None:
+        """End the shop with SIGTERM and start it again, at the same port and on the same files."""
+        port = self.shop.port
+        self.shop.end()
+        self._shop = ShopProcess(replace(self._plan, port=port))
+
+    def _set_up(self) -> None:
+        shop_source = files("watchkeeper.demo").joinpath(SHOP_FILE).read_text("utf-8")
+        (self.folder / SHOP_FILE).write_text(shop_source, "utf-8")
+        # The nearest configuration file: the user's own ones are not the demo's.
+        (self.folder / CONFIG_FILE).write_text("", "utf-8")
+        self.store.migrate()
+        started = time.perf_counter()
+        now = time.time()
+        gap_s = ROUND_GAP_S if self._profile is Profile.ROUND else 0
+        write_history(
+            self.store,
+            shop=load_shop(self.folder),
+            root=self.folder,
+            until=slot_start(now, MINUTE_S) - gap_s,
+        )
+        self._say(f"an hour of history written in {time.perf_counter() - started:.1f} s")
+        self._plan = Plan(
+            folder=str(self.folder),
+            database=str(self.folder / DATABASE_FILE),
+            webhook=self.receiver.url,
+            secret=self.receiver.secret,
+            profile=self._profile,
+            port=self._port,
+        )
+        self._shop = ShopProcess(self._plan)
+
+    def _tear_down(self) -> None:
+        if self._shop is not None:
+            self._shop.end()
+        self.receiver.close()
+        self.store.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
