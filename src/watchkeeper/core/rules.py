@@ -44,12 +44,15 @@ MAX_WINDOWS: Final = 4
 MAX_NAME: Final = 100  # characters
 MAX_BY: Final = 5  # labels that part a rule into instances
 MIN_WINDOW_SLOTS: Final = 2
+MIN_SLOT_S: Final = 1.0  # assumed where the length of a slot is not known yet
 DEFAULT_KEEP_S: Final = 120.0
 LATER: Final = ("slo", "only_if", "quiet_while", "escalate_after", "for")  # not in this version
 SURE_AT_LEAST: Final = 3.0  # bad ones that certainty takes besides (simulated in the alert spec)
 
 
-def compile_alert(alert: Alert, *, where: str, origin: Origin | str, slot_s: float = 10.0) -> Rule:
+def compile_alert(
+    alert: Alert, *, where: str, origin: Origin | str, slot_s: float = MIN_SLOT_S
+) -> Rule:
     """Check an alert and make every default explicit.
 
     `where` names the place in messages ("alert[2]"), `slot_s` is the length of a slot.
@@ -148,7 +151,14 @@ class _Compiler:
             return None
         if text is None or on:
             raise self.error("when", 'an alert has either when = "error_rate > 5%" or on = …')
-        return self.condition("when", text)
+        when = self.condition("when", text)
+        if (
+            isinstance(when, Comparison)
+            and when.selector.is_share
+            and not (when.operator.is_upward or when.operator.is_downward)
+        ):
+            raise self.error("when", "a share or percentile is compared with >, >=, < or <=")
+        return when
 
     def clear(self, when: Condition | None) -> Condition | None:
         text = self.alert.clear

@@ -1,6 +1,6 @@
 """What a rule keeps of a slot: small sums, so that a window is judged by adding them up."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,6 +20,7 @@ from watchkeeper.core.rule import Rule
 from watchkeeper.core.slot import Frame, FrameKey, Gauge
 
 MAX_GROUPS: Final = 100  # instances of one rule; series beyond it are judged together
+MAX_SERIES: Final = 50_000  # series whose group is remembered; then they are looked at again
 
 _FAILURES: Final = (HTTP_BROKEN.name, HTTP_UNHANDLED.name)
 _REQUESTS: Final = (HTTP_DURATION.name, HTTP_DISCONNECTS.name, *_FAILURES)
@@ -31,12 +32,12 @@ class Tally:
     """What one rule needs of one group in one slot, over all workers. Adding is exact.
 
     `total` counts requests, observations or a counter's increase; `bad` those among them that
-    the rule is about; `good` those on the right side of the clear threshold.
+    the rule is about; `unclear` those that are still bad by the clear threshold.
     """
 
     total: float = 0.0
     bad: float = 0.0
-    unclear: float = 0.0  # bad by the measure of the clear threshold
+    unclear: float = 0.0
     histogram: Histogram | None = None  # of a quantile: to name its value when a rule fires
     gauges: dict[tuple[int, Series], tuple[int, Gauge]] = field(default_factory=dict)
 
@@ -63,6 +64,18 @@ class Tally:
         ):
             combined = gauge if combined is None else _side_by_side(combined, gauge, series.across)
         return combined
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """What is known of one group: its tallies, and the slots that any worker wrote at all.
+
+    Both by the start of the slot, in seconds since the epoch. A slot that was written without a
+    tally means zero; a slot that was not written means nothing.
+    """
+
+    tallies: Mapping[int, Tally] = field(default_factory=dict)
+    written: Collection[int] = frozenset()
 
 
 class Meter:
@@ -100,6 +113,8 @@ class Meter:
             try:
                 group = self._group_of[series]
             except KeyError:
+                if len(self._group_of) >= MAX_SERIES:
+                    self._group_of.clear()
                 group = self._group_of[series] = self._resolve(series)
             if group is None:
                 continue
@@ -189,7 +204,3 @@ def _side_by_side(one: Gauge, two: Gauge, across: Across) -> Gauge:
         return Gauge(one.last + two.last, one.min + two.min, one.max + two.max)
     last = max(one.last, two.last) if across is Across.MAX else two.last
     return Gauge(last, min(one.min, two.min), max(one.max, two.max))
-
-
-Window = Mapping[int, Tally]
-"""A rule's tallies of one group: start of a slot (seconds since the epoch) → tally."""

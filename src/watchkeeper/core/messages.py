@@ -1,0 +1,100 @@
+"""What a notification says: plain sentences with the counts that led to it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from watchkeeper.core.conditions import (
+    CHECK_LABEL,
+    CheckFailing,
+    Comparison,
+    Measure,
+    Unit,
+    format_value,
+    write_quantile,
+)
+from watchkeeper.core.rule import Rule
+from watchkeeper.core.units import format_duration
+
+MAX_SUMMARY: Final = 300  # characters
+
+
+def firing_summary(
+    rule: Rule,
+    labels: Mapping[str, str],
+    *,
+    value: float | None,
+    bad: float,
+    total: float,
+    window_s: float,
+) -> str:
+    """Say what is wrong: "High error rate: 12.4 % (31 of 250 in 1 min) > 5 %"."""
+    when = rule.when
+    if isinstance(when, CheckFailing):
+        name = labels.get(CHECK_LABEL, "")
+        said = f"{name} has failed {value:.0f} times in a row" if value else f"{name} is silent"
+        return _cut(f"{rule.name}: {said}")
+    if not isinstance(when, Comparison):
+        return _cut(rule.name)
+    threshold = format_value(when.selector.unit, when.threshold)
+    if value is None:
+        return _cut(f"{_named(rule, labels)}: no data, {rule.condition} cannot be judged")
+    shown = format_value(when.selector.unit, value)
+    if when.selector.measure is Measure.QUANTILE:
+        shown = f"{write_quantile(when.selector.quantile)} {shown}"
+    counts = _counts(when, bad=bad, total=total, window_s=window_s)
+    return _cut(f"{_named(rule, labels)}: {shown} ({counts}) {when.operator} {threshold}")
+
+
+def resolved_summary(
+    rule: Rule,
+    labels: Mapping[str, str],
+    *,
+    value: float | None,
+    lasted_s: float,
+    because: str = "",
+) -> str:
+    """Say what is over: "High error rate: resolved after 4 min, now 0.4 %"."""
+    name = _named(rule, labels)
+    if isinstance(rule.when, CheckFailing):
+        name = f"{rule.name}: {labels.get(CHECK_LABEL, '')}".removesuffix(": ")
+        value = None
+    parts = [f"resolved after {format_duration(max(lasted_s, 0.0))}"]
+    if value is not None and isinstance(rule.when, Comparison):
+        parts.append(f"now {format_value(rule.when.selector.unit, value)}")
+    if because:
+        parts.append(because)
+    return _cut(f"{name}: {', '.join(parts)}")
+
+
+def removed_summary(name: str, *, lasted_s: float) -> str:
+    """Say that an alert is over because its rule is gone."""
+    return _cut(f"{name}: resolved after {format_duration(max(lasted_s, 0.0))}, rule removed")
+
+
+def digest_summary(rule: Rule, summaries: list[str], *, more: int = 0) -> str:
+    """Say which events happened: the one itself, or how many with the first of them."""
+    if len(summaries) + more == 1:
+        return _cut(f"{rule.name}: {summaries[0]}")
+    return _cut(f"{rule.name}: {len(summaries) + more} of them, the first {summaries[0]}")
+
+
+def _named(rule: Rule, labels: Mapping[str, str]) -> str:
+    group = ", ".join(f"{name} {value}" for name, value in labels.items() if value)
+    return f"{rule.name} ({group})" if group else rule.name
+
+
+def _counts(when: Comparison, *, bad: float, total: float, window_s: float) -> str:
+    window = format_duration(window_s)
+    selector = when.selector
+    if selector.measure is Measure.ERROR_RATE:
+        return f"{bad:.0f} of {total:.0f} in {window}"
+    if selector.measure is Measure.QUANTILE:
+        compared = "slower" if selector.unit is Unit.SECONDS else "above"
+        return f"{bad:.0f} of {total:.0f} {compared} in {window}"
+    return f"over {window}"
+
+
+def _cut(text: str) -> str:
+    """Put on one line and cut: it becomes a subject, too."""
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_SUMMARY else f"{line[: MAX_SUMMARY - 1]}…"

@@ -1,0 +1,150 @@
+"""Event rules: each new issue becomes an incident, and people are told in digests."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from watchkeeper.core.grouping import EventLog, Sighting, due
+from watchkeeper.core.instance import Notice, State
+from watchkeeper.core.messages import digest_summary
+from watchkeeper.core.metrics import Scope
+from watchkeeper.core.rule import LEVELS, Rule
+from watchkeeper.runtime.incidents import Incidents, Subject
+from watchkeeper.storage.store import AlertChange, AlertRow, Incident, Issue, Outgoing, Store
+
+MAX_NEW: Final = 50  # issues that one evaluation takes up; the rest is the next one's
+MAX_READ: Final = 1_000  # issues read to find the new ones
+LOOK_BACK_S: Final = 60.0  # how far a rule that has never been evaluated looks back
+
+
+class EventAlerts:
+    """Finds new issues in the store, so that it does not matter which worker evaluates."""
+
+    def __init__(
+        self,
+        store: Store,
+        incidents: Incidents,
+        *,
+        scope: Scope,
+        channels_for: Callable[[str], Sequence[str]],
+        installed_at: float,
+    ) -> None:
+        """Take the store, whom to tell by severity, and when the installation began."""
+        self._store = store
+        self._incidents = incidents
+        self._scope = scope
+        self._channels_for = channels_for
+        self._installed_at = installed_at
+
+    def evaluate(self, rule: Rule, row: AlertRow | None, *, now: float) -> int:
+        """Record what is new and tell what is due; return how many incidents were added.
+
+        One row per rule holds what has been seen and who waits; its version makes sure that of
+        several workers one records an issue, and one sends a digest.
+        """
+        if row is None:
+            row = self._begin(rule, now=now)
+        added = 0
+        if row is None or "issue.new" not in rule.on:
+            return added
+        log = EventLog.from_data(row.data)
+        for sighting in log.unseen(self._sightings(rule, log))[:MAX_NEW]:
+            quiet = sighting.at < self._installed_at + rule.quiet_s
+            log = log.seen(sighting, quiet=quiet)
+            saved = self._record(rule, row, log, sighting, now=now)
+            if saved is None:
+                return added
+            row, added = saved, added + 1
+            log = log.numbered(sighting.id, incident=row.incident or 0)
+        reason = due(log.waiting, sent_at=log.sent_at, digest_s=rule.digest_s, now=now)
+        if reason.is_now:
+            self._tell(rule, row, log, now=now)
+        return added
+
+    def _begin(self, rule: Rule, *, now: float) -> AlertRow | None:
+        """Store from when on issues count as new."""
+        log = EventLog(since=max(self._installed_at, now - LOOK_BACK_S))
+        row = AlertRow(
+            service=self._scope.service,
+            environment=self._scope.environment,
+            rule=rule.name,
+            group="",
+            state=State.OK,
+            data=log.to_data(),
+        )
+        return self._store.save_alert(AlertChange(row=row), at=now)
+
+    def _sightings(self, rule: Rule, log: EventLog) -> list[Sighting]:
+        issues = self._store.issues(
+            service=self._scope.service,
+            environment=self._scope.environment,
+            seen_since=log.since,
+            first_seen_since=log.since,
+            limit=MAX_READ,
+        )
+        return [_sighting(issue) for issue in issues if _reaches(issue.level, rule.level)]
+
+    def _record(
+        self, rule: Rule, row: AlertRow, log: EventLog, sighting: Sighting, *, now: float
+    ) -> AlertRow | None:
+        incident = Incident(
+            service=self._scope.service,
+            environment=self._scope.environment,
+            rule=rule.name,
+            group=f'issue="{sighting.id}"',
+            severity=rule.severity,
+            state="event",
+            started_at=sighting.at,
+            fired_at=now,
+            reason="new issue",
+            data={
+                "labels": dict(sighting.labels),
+                "summary": sighting.summary,
+                "issue": sighting.id,
+            },
+        )
+        changed = replace(row, data=log.to_data())
+        return self._store.save_alert(AlertChange(row=changed, incident=incident), at=now)
+
+    def _tell(self, rule: Rule, row: AlertRow, log: EventLog, *, now: float) -> None:
+        incidents = [
+            Incident(
+                id=one.incident,
+                service=self._scope.service,
+                environment=self._scope.environment,
+                rule=rule.name,
+                group=f'issue="{one.id}"',
+                severity=rule.severity,
+                state="event",
+                started_at=one.at,
+                fired_at=now,
+                data={"labels": dict(one.labels), "summary": one.summary, "issue": one.id},
+            )
+            for one in log.waiting
+        ]
+        subject = Subject(rule=rule, name=rule.name, labels={}, severity=rule.severity)
+        summary = digest_summary(rule, [one.summary for one in log.waiting], more=log.more)
+        payload = self._incidents.payload(subject, incidents, status="firing", summary=summary)
+        kind = Notice.FIRING if len(incidents) == 1 else Notice.DIGEST
+        outgoing = [
+            Outgoing(
+                kind=kind, sequence=log.sequence, channel=channel, payload=payload, due_at=now
+            )
+            for channel in dict.fromkeys(self._channels_for(rule.severity))
+        ]
+        changed = replace(row, data=log.told(at=now).to_data())
+        self._store.save_alert(AlertChange(row=changed, outgoing=outgoing), at=now)
+
+
+def _sighting(issue: Issue) -> Sighting:
+    return Sighting(
+        id=issue.id,
+        at=issue.first_at,
+        labels={"issue": str(issue.id), "type": issue.type, "culprit": issue.culprit},
+        summary=issue.title or issue.type,
+    )
+
+
+def _reaches(level: str, least: str) -> bool:
+    """Tell whether an issue's level is high enough; an unknown level is."""
+    return level not in LEVELS or LEVELS.index(level) >= LEVELS.index(least)
