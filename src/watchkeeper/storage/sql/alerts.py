@@ -70,17 +70,13 @@ class SqlAlerts(Part):
         }
         if row.version == 0:
             # A state that must not exist yet.
-            create = (
-                self._database.dialect.insert_new(alert)
-                .inline()
-                .values(
-                    key_hash=_key(row),
-                    service=row.service,
-                    environment=row.environment,
-                    rule=row.rule,
-                    label_group=row.group,
-                    **values,
-                )
+            create = self._database.dialect.insert_new(alert).values(
+                key_hash=_key(row),
+                service=row.service,
+                environment=row.environment,
+                rule=row.rule,
+                label_group=row.group,
+                **values,
             )
             return connection.execute(create).rowcount == 1
         # Compare and set: one row changed means that nobody came between.
@@ -121,7 +117,7 @@ class SqlAlerts(Part):
             return
         # Put notices into the outbox; of each kind and turn one per incident and channel.
         connection.execute(
-            self._database.dialect.insert_new(outbox).inline(),
+            self._database.dialect.insert_new(outbox),
             [
                 {
                     "message_id": uuid4().hex,

@@ -77,7 +77,7 @@ class SeriesIds:
     def _resolve(self, missing: Sequence[Series], *, at: int) -> dict[Series, int]:
         by_hash = {_hash(one): one for one in missing}
         # Take up series that are new; those that exist stay.
-        new = self._database.dialect.insert_new(series).inline()
+        new = self._database.dialect.insert_new(series)
         # Read the ids of all of them, whoever took them up.
         read = select(series.c.id, series.c.key_hash).where(series.c.key_hash.in_(list(by_hash)))
         with self._database.write() as connection:

@@ -21,10 +21,11 @@ class Dialect:
     partitions: bool  # whole days are dropped instead of deleted row by row
 
     def insert_new(self, table: Table) -> Insert:
-        """Insert rows, leaving out those whose key exists."""
-        if self.name == "postgresql":
-            return postgresql_insert(table).on_conflict_do_nothing()
-        return sqlite_insert(table).on_conflict_do_nothing()
+        """Insert rows, leaving out those whose key exists; `rowcount` tells how many went in."""
+        insert = postgresql_insert(table) if self.name == "postgresql" else sqlite_insert(table)
+        new: Insert = insert.on_conflict_do_nothing().inline()
+        # Without this the count of an INSERT is gone once its cursor is closed.
+        return new.execution_options(preserve_rowcount=True)
 
     def upsert(self, table: Table, *, keep_newer: str | None = None) -> Insert:
         """Insert a row, or replace the one of the same primary key.

@@ -252,7 +252,7 @@ class SqlFrames(Part):
             for number, part in enumerate(packed.split(payload))
         )
         # The first part decides whether the frame is new.
-        statement = self._database.dialect.insert_new(frame).inline()
+        statement = self._database.dialect.insert_new(frame)
         if not connection.execute(statement, first).rowcount:
             return False
         if rest:

@@ -146,7 +146,7 @@ class SqlIssues(Part):
         if counts:
             # Append what this flush counted; a repeated flush never comes as far as this.
             connection.execute(
-                self._database.dialect.insert_new(issue_count).inline(),
+                self._database.dialect.insert_new(issue_count),
                 [
                     {
                         "issue": owner,
@@ -178,15 +178,11 @@ class SqlIssues(Part):
         new = rows.new_issue(0, scope, found)
         # Take the fingerprint first: of two workers that see a new error, the second one waits
         # here, and then finds the first one's issue.
-        claim = (
-            self._database.dialect.insert_new(issue_alias)
-            .inline()
-            .values(
-                service=scope.service,
-                environment=scope.environment,
-                fingerprint=new.fingerprint,
-                issue=0,
-            )
+        claim = self._database.dialect.insert_new(issue_alias).values(
+            service=scope.service,
+            environment=scope.environment,
+            fingerprint=new.fingerprint,
+            issue=0,
         )
         if not connection.execute(claim).rowcount:
             owner = self._owners(connection, scope, [new.fingerprint])[new.fingerprint]
@@ -248,7 +244,7 @@ class SqlIssues(Part):
         if names:
             # Let further fingerprints lead to an issue; those that lead somewhere stay.
             connection.execute(
-                self._database.dialect.insert_new(issue_alias).inline(),
+                self._database.dialect.insert_new(issue_alias),
                 [
                     {
                         "service": scope.service,
@@ -283,7 +279,7 @@ class SqlIssues(Part):
         ]
         if values:
             # Append events; one that is there already stays as it is.
-            connection.execute(self._database.dialect.insert_new(event).inline(), values)
+            connection.execute(self._database.dialect.insert_new(event), values)
 
 
 def _packed(data: Mapping[str, Any]) -> bytes:

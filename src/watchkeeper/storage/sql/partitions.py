@@ -40,8 +40,8 @@ class Partition:
 
 def wanted(at: float, resolutions: Iterable[int] = RESOLUTIONS) -> list[Partition]:
     """List the partitions that there should be at a moment."""
-    today = slot_start(at, DAY_S)
-    days = [today + day * DAY_S for day in range(-DAYS_BEHIND, DAYS_AHEAD + 1)]
+    first = max(slot_start(at, DAY_S) - DAYS_BEHIND * DAY_S, 0)
+    days = [first + day * DAY_S for day in range(DAYS_BEHIND + 1 + DAYS_AHEAD)]
     frames = [
         Partition(table="wk_frame", resolution=resolution, start=day)
         for resolution in sorted(set(resolutions))
