@@ -132,9 +132,10 @@ def issue_page(store: Store, issue_id: int, *, now: float) -> IssuePage | None:
 
 
 def incident_row(incident: Incident, *, now: float) -> IncidentRow:
-    """Describe an incident as it is now."""
+    """Describe an incident as it is now; its summary without the rule's name, shown beside it."""
     data: Mapping[str, Any] = incident.data
     threshold = data.get("threshold")
+    summary = str(data.get("summary") or incident.reason)
     return IncidentRow(
         id=incident.id,
         rule=incident.rule,
@@ -144,7 +145,7 @@ def incident_row(incident: Incident, *, now: float) -> IncidentRow:
         lasted_s=max((incident.resolved_at or now) - incident.started_at, 0.0),
         value=incident.value,
         threshold=float(threshold) if isinstance(threshold, int | float) else None,
-        summary=str(data.get("summary") or incident.reason or ""),
+        summary=summary.removeprefix(incident.rule).lstrip(": "),
     )
 
 

@@ -22,6 +22,20 @@ class Figures:
     app_cpu: float | None
 
 
+NO_FIGURES = Figures(
+    requests=0,
+    errors=0,
+    requests_per_s=None,
+    error_rate=None,
+    p50_s=None,
+    p95_s=None,
+    p99_s=None,
+    host_cpu=None,
+    host_memory=None,
+    app_cpu=None,
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """One point of the charts, `width_s` seconds from `start` on; None is a gap.
