@@ -1,0 +1,168 @@
+"""What an exception object tells beside its trace: whether it is expected, what of it counts.
+
+Reads attributes of the host's exceptions; callers hold a guard, since a property may raise.
+"""
+
+import errno
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+MAX_DETAIL_CHARS: Final = 200
+
+_NEVER_ERRORS: Final = frozenset(
+    {
+        "asyncio.exceptions.CancelledError",
+        "builtins.GeneratorExit",
+        "builtins.KeyboardInterrupt",
+        "concurrent.futures._base.CancelledError",
+        # the client left
+        "daphne.server.ClientDisconnected",
+        "hypercorn.utils.ClientDisconnected",
+        "starlette.requests.ClientDisconnect",
+        "starlette.websockets.WebSocketDisconnect",
+        "uvicorn.protocols.utils.ClientDisconnected",
+        # answers below 500 that carry no status
+        "django.core.exceptions.PermissionDenied",
+        "django.core.exceptions.SuspiciousOperation",
+        "django.http.response.Http404",
+        "fastapi.exceptions.RequestValidationError",
+        "fastapi.exceptions.WebSocketRequestValidationError",
+    }
+)
+_HTTP_ANSWERS: Final = frozenset(
+    {
+        "falcon.http_error.HTTPError",
+        "rest_framework.exceptions.APIException",
+        "sanic.exceptions.SanicException",
+    }
+)
+_STATUS_ATTRIBUTES: Final = ("status_code", "code", "status")
+_FIRST_SERVER_ERROR: Final = 500
+_DATABASES: Final = frozenset(
+    {"MySQLdb", "asyncpg", "django", "mysql", "psycopg", "psycopg2", "pymysql", "sqlalchemy"}
+    | {"sqlite3"}
+)
+_HTTP_STATE: Final = frozenset({"status_code", "status", "response"})
+_SQLITE_NAMES: Final = re.compile(
+    r"(?:constraint failed|no such table|no such column): ([\w., ]{1,200})|near (\"\w{1,50}\"):"
+)
+_NO_STATE: Final[Mapping[str, object]] = MappingProxyType({})
+
+
+def may_be_expected(kind: type[BaseException]) -> bool:
+    """Tell whether exceptions of this type can be expected ones at all (to be remembered)."""
+    return issubclass(kind, (SystemExit, BaseExceptionGroup)) or any(
+        _is_never_error(base) or _is_http_answer(base) for base in kind.__mro__
+    )
+
+
+def is_expected(exc: BaseException) -> bool:
+    """Tell whether an exception is no error: a cancellation, a disconnect, an answer below 500.
+
+    An exception that stands for an answer *received* (of an HTTP client) is an error. A group is
+    expected if everything in it is.
+    """
+    kind = type(exc)
+    if isinstance(exc, BaseExceptionGroup):
+        return all(is_expected(inner) for inner in exc.exceptions)
+    if isinstance(exc, SystemExit):
+        return exc.code in (None, 0)
+    if any(_is_never_error(base) for base in kind.__mro__):
+        return True
+    if any(_is_http_answer(base) for base in kind.__mro__):
+        status = _first_status(exc)
+        return status is not None and status < _FIRST_SERVER_ERROR
+    return False
+
+
+def may_have_detail(kind: type[BaseException]) -> bool:
+    """Tell whether exceptions of this type may have a detail without attributes of their own."""
+    return issubclass(kind, OSError) or _is_database(kind)
+
+
+def detail(exc: BaseException) -> str:
+    """Return what of an exception's data separates two errors of the same place, or "".
+
+    The HTTP status, the name of the errno, the database's code with its constraint.
+    """
+    state = getattr(exc, "__dict__", _NO_STATE)
+    if not _HTTP_STATE.isdisjoint(state):
+        status = _received_status(state)
+        if status is not None:
+            return f"status {status}"
+    if isinstance(exc, OSError):
+        return _os_detail(exc)
+    if _is_database(type(exc)):
+        return _database_detail(exc)[:MAX_DETAIL_CHARS]
+    return ""
+
+
+def _is_database(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in _DATABASES
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _is_never_error(kind: type) -> bool:
+    return _name(kind) in _NEVER_ERRORS
+
+
+def _is_http_answer(kind: type) -> bool:
+    return kind.__name__ == "HTTPException" or _name(kind) in _HTTP_ANSWERS
+
+
+def _first_status(exc: BaseException) -> int | None:
+    for attribute in _STATUS_ATTRIBUTES:
+        status = _as_status(getattr(exc, attribute, None))
+        if status is not None:
+            return status
+    return None
+
+
+def _as_status(value: object) -> int | None:
+    if isinstance(value, str):  # falcon: "404 Not Found"
+        value = int(value[:3]) if value[:3].isascii() and value[:3].isdigit() else None
+    if isinstance(value, int) and 100 <= value <= 599:
+        return int(value)
+    return None
+
+
+def _received_status(state: Mapping[str, object]) -> int | None:
+    for name in ("status_code", "status"):
+        status = _as_status(state.get(name))
+        if status is not None:
+            return status
+    return _as_status(getattr(state.get("response"), "status_code", None))
+
+
+def _os_detail(exc: OSError) -> str:
+    code = getattr(exc, "code", None)  # urllib.error.HTTPError
+    status = _as_status(code) if exc.errno is None else None
+    if status is not None:
+        return f"status {status}"
+    if not isinstance(exc.errno, int):
+        return ""
+    return errno.errorcode.get(exc.errno, str(exc.errno))
+
+
+def _database_detail(exc: BaseException) -> str:
+    """Describe a driver's error by its code and the constraint, never by values."""
+    original = getattr(exc, "orig", None) or exc  # SQLAlchemy wraps the driver's
+    if not isinstance(original, BaseException):
+        return ""
+    diagnostics = getattr(original, "diag", None)
+    code = (
+        getattr(original, "sqlstate", None)
+        or getattr(original, "pgcode", None)
+        or getattr(original, "sqlite_errorname", None)
+        or next((arg for arg in original.args[:1] if isinstance(arg, int)), None)
+    )
+    constraint = getattr(diagnostics, "constraint_name", None)
+    if constraint is None and type(original).__module__ == "sqlite3":
+        names = _SQLITE_NAMES.search(str(original))
+        constraint = names and (names[1] or names[2])
+    return " ".join(str(part) for part in (code, constraint) if part)

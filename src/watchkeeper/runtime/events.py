@@ -1,0 +1,215 @@
+"""Turning what was taken of an error into the event that is stored; the flusher's work.
+
+`Event.data` holds JSON values, scrubbed and cut to the caps:
+
+    {"type": "shop.errors.OutOfStock", "message": "…",
+     "frames": [{"module": "shop.cart", "function": "Cart.total", "file": "shop/cart.py",
+                 "line": 27, "app": true, "source": [[22, "…"], …, [32, "…"]]}, …],
+     "omitted": 0,
+     "causes": [{"type", "message", "relation": "cause" | "context", "frames", "omitted"}, …],
+     "context": {…},
+     "request": {"method", "route", "status", "request_id"},
+     "why": ["type shop.errors.OutOfStock", "in shop.cart:total", …],
+     "group": [{"type", "message", "frames", "omitted"}, …]}
+
+Frames come outermost first, at most the outermost 30 and the innermost 70 with "omitted" ones
+between them; "source" holds up to five lines before and after. "context" and "request" may be
+empty, "group" is there for exception groups only: up to eight of what they hold.
+"""
+
+import json
+import linecache
+import os
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+from uuid import uuid4
+
+from watchkeeper.core.fingerprint import Fingerprint
+from watchkeeper.core.scrub import clean, cut, scrub, scrub_source, scrub_text
+from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.traces import Snapshot, Spot
+from watchkeeper.storage.store import Event
+
+SOURCE_LINES: Final = 5  # before and after the line
+MAX_SOURCE_CHARS: Final = 200  # of one line
+MAX_SOURCE_BYTES: Final = 2_000_000  # of a file that is worth reading for eleven lines
+MAX_MESSAGE_CHARS: Final = 2_000
+MAX_TITLE_CHARS: Final = 300
+MAX_NAME_CHARS: Final = 200
+MAX_EVENT_BYTES: Final = 256_000
+
+_SCRUBBING = guard("scrubbing")
+_UNREADABLE: Final = "(could not be scrubbed)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestContext:
+    """The request in which an error happened; nothing that a client sent but its id."""
+
+    method: str = ""
+    route: str = ""
+    status: int = 0
+    request_id: str = ""
+
+
+NO_REQUEST: Final = RequestContext()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One occurrence as taken in the request: plain values, raw, nothing of the host alive."""
+
+    fingerprint: Fingerprint
+    at: float
+    snapshot: Snapshot
+    request: RequestContext = NO_REQUEST
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+def event_of(sample: Sample, *, release: str) -> Event:
+    """Shape a sample into the event to be stored: source lines, scrubbing, caps."""
+    request = sample.request
+    return Event(
+        id=uuid4().hex,
+        fingerprint=sample.fingerprint.value,
+        at=sample.at,
+        method=_name(request.method),
+        route=_name(request.route),
+        status=request.status,
+        release=release,
+        request_id=_name(request.request_id),
+        path=sample.fingerprint.path,
+        data=_fitted(_data(sample)),
+    )
+
+
+def title_of(snapshot: Snapshot) -> str:
+    """Return an issue's title: the type's short name and the first line of the message."""
+    first_line = _message(snapshot.message).strip().partition("\n")[0]
+    name = snapshot.type.rpartition(".")[2]
+    return cut(_name(name) + (f": {first_line}" if first_line else ""), MAX_TITLE_CHARS)
+
+
+def _data(sample: Sample) -> dict[str, Any]:
+    snapshot = sample.snapshot
+    data = _shape(snapshot)
+    data["causes"] = [_shape(cause) | {"relation": cause.relation} for cause in snapshot.causes]
+    data["context"] = _context(sample.context)
+    data["request"] = {} if sample.request is NO_REQUEST else _request(sample.request)
+    data["why"] = [_message(part) for part in sample.fingerprint.parts]
+    if snapshot.leaves:
+        data["group"] = [_shape(leaf) for leaf in snapshot.leaves]
+    return data
+
+
+def _shape(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "type": _name(snapshot.type),
+        "message": _message(snapshot.message),
+        "frames": [_frame(spot) for spot in snapshot.spots],
+        "omitted": snapshot.omitted,
+    }
+
+
+def _frame(spot: Spot) -> dict[str, Any]:
+    frame = spot.frame
+    return {
+        "module": _name(frame.module),
+        "function": _name(frame.qualname or frame.function),
+        "file": _name(frame.file),
+        "line": spot.line,
+        "app": frame.application,
+        "source": _source(spot.filename, spot.line),
+    }
+
+
+def _source(filename: str, line: int) -> list[list[Any]]:
+    if not _is_readable(filename):
+        return []
+    lines = linecache.getlines(filename)
+    start = max(line - SOURCE_LINES, 1)
+    around = [text.rstrip("\r\n") for text in lines[start - 1 : line + SOURCE_LINES]]
+    if line < 1 or line > len(lines):
+        return []
+    with _SCRUBBING:
+        # together, since a literal may go over several lines; \f and the like stay in their line
+        scrubbed = scrub_source("\n".join(around)).split("\n")
+        return [[start + i, cut(text, MAX_SOURCE_CHARS)] for i, text in enumerate(scrubbed)]
+    return []
+
+
+def _is_readable(filename: str) -> bool:
+    """Tell whether source can be there: a code object may name anything, a device too."""
+    try:
+        found = os.stat(filename)
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size <= MAX_SOURCE_BYTES
+
+
+def _message(text: str) -> str:
+    with _SCRUBBING:
+        return scrub_text(text, limit=MAX_MESSAGE_CHARS)
+    return _UNREADABLE
+
+
+def _context(context: Mapping[str, Any]) -> dict[str, Any]:
+    with _SCRUBBING:
+        scrubbed = scrub(dict(context))
+        return scrubbed if isinstance(scrubbed, dict) else {}
+    return {"context": _UNREADABLE}
+
+
+def _request(request: RequestContext) -> dict[str, Any]:
+    return {
+        name: _name(value) if isinstance(value, str) else value
+        for name, value in asdict(request).items()
+    }
+
+
+def _name(text: str) -> str:
+    return cut(clean(text), MAX_NAME_CHARS)
+
+
+def _fitted(data: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the least useful until the event is small enough."""
+    for step in (_without_library_source, _without_source, _without_chain, _without_frames):
+        if len(json.dumps(data)) <= MAX_EVENT_BYTES:
+            break
+        data = step(data)
+    return data
+
+
+def _without_library_source(data: dict[str, Any]) -> dict[str, Any]:
+    return _with_frames(data, lambda frame: frame["app"])
+
+
+def _without_source(data: dict[str, Any]) -> dict[str, Any]:
+    return _with_frames(data, lambda frame: False)
+
+
+def _without_chain(data: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in data.items() if name != "group"}
+    return kept | {"context": {}, "causes": []}
+
+
+def _without_frames(data: dict[str, Any]) -> dict[str, Any]:
+    return data | {"frames": [], "omitted": data["omitted"] + len(data["frames"])}
+
+
+def _with_frames(
+    data: dict[str, Any], keeps_source: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any]:
+    """Return the data with the source of those frames only that are to keep it."""
+
+    def thin(one: dict[str, Any]) -> dict[str, Any]:
+        frames = [f if keeps_source(f) else f | {"source": []} for f in one["frames"]]
+        return one | {"frames": frames}
+
+    thinned = thin(data)
+    for name in ("causes", "group"):
+        if name in data:
+            thinned[name] = [thin(one) for one in data[name]]
+    return thinned

@@ -1,0 +1,349 @@
+"""The errors of this process: each is counted exactly, some are sampled, none is kept alive.
+
+In the request an error costs a walk over its trace and one addition; samples are taken at the
+1st, 2nd, 4th, 8th … occurrence of a group in a slot. Their shaping is `take`'s, in the flusher.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import CodeType, MappingProxyType
+from typing import Final
+
+from watchkeeper.core.fingerprint import Fingerprint, customize, fingerprint
+from watchkeeper.core.metrics import OTHER, Scope
+from watchkeeper.core.scrub import clean, cut, plain
+from watchkeeper.runtime.details import is_expected
+from watchkeeper.runtime.events import (
+    MAX_NAME_CHARS,
+    NO_REQUEST,
+    RequestContext,
+    Sample,
+    event_of,
+    title_of,
+)
+from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.traces import Traces
+from watchkeeper.storage.store import Event, IssueCount
+
+MAX_ISSUES: Final = 1_000  # groups of one slot; the rest is counted in one more
+MAX_MEMO: Final = 4_096  # distinct traces whose fingerprint is remembered
+MAX_KNOWN: Final = 10_000  # fingerprints that are remembered as not new
+MAX_SAMPLES_HELD: Final = 500  # between two flushes
+SAMPLES_PER_S: Final = 20
+FIRST_SAMPLES_PER_S: Final = 100
+
+_SEEN: Final = "__watchkeeper_seen__"  # our mark on a captured exception
+_OWN: Final = "__watchkeeper_fingerprint__"  # the user's fingerprint on an exception
+_NO_CONTEXT: Final[Mapping[str, object]] = MappingProxyType({})
+_CAPTURE = guard("capture")
+_EXPECTED = guard("exception attributes")
+_ON_NEW = guard("wake after a new issue")
+_OTHER: Final = customize(Fingerprint(value="", parts=(), path="", culprit=""), [OTHER])
+
+
+class _Thread(threading.local):
+    inside: bool = False  # an error within capture or take is never captured itself
+
+
+_thread = _Thread()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """A remembered trace; `codes` keeps alive what the memo's key knows by id."""
+
+    type: str
+    fingerprint: Fingerprint
+    codes: tuple[object, ...] = ()
+
+
+class _Group:
+    """The count of one issue in the open slot."""
+
+    __slots__ = ("count", "first_at", "known", "last_at", "sample")
+
+    def __init__(self, known: _Known, at: float) -> None:
+        self.known = known
+        self.count = 0
+        self.first_at = at
+        self.last_at = at
+        self.sample: Sample | None = None
+
+
+class _Budget:
+    """A number of things allowed in each second of the clock."""
+
+    __slots__ = ("_left", "_limit", "_second")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = self._left = limit
+        self._second = 0
+
+    def has_any(self, at: float) -> bool:
+        """Tell whether this second has one left."""
+        return int(at) != self._second or self._left > 0
+
+    def take(self, at: float) -> bool:
+        """Take one, if this second has one left."""
+        if int(at) != self._second:
+            self._second = int(at)
+            self._left = self._limit
+        self._left -= 1
+        return self._left >= 0
+
+
+class _Memo:
+    """Fingerprints of the traces in recent use.
+
+    Two generations instead of an order of use: a look-up is one lock-free `get` of a dict. What
+    was not asked for while half of MAX_MEMO others came is forgotten.
+    """
+
+    __slots__ = ("_old", "_young")
+
+    def __init__(self) -> None:
+        self._young: dict[tuple[object, ...], _Known] = {}
+        self._old: dict[tuple[object, ...], _Known] = {}
+
+    def get(self, key: tuple[object, ...]) -> _Known | None:
+        """Return what is remembered of a trace."""
+        found = self._young.get(key)
+        if found is None:
+            found = self._old.get(key)
+            if found is not None:
+                self.put(key, found)
+        return found
+
+    def put(self, key: tuple[object, ...], known: _Known) -> None:
+        """Remember a trace; two threads may do so at once, at worst one entry is lost."""
+        if len(self._young) >= MAX_MEMO // 2:
+            self._old, self._young = self._young, {}
+        self._young[key] = known
+
+
+class Issues:
+    """Captures errors from any thread; bounded, and never raises into the caller.
+
+    `dropped` counts the occurrences that went to the "(other)" issue because the slot had
+    `max_issues` groups, `dropped_samples` the samples that were due but over a budget.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        *,
+        project_root: str | None = None,
+        max_issues: int = MAX_ISSUES,
+        on_new: Callable[[], None] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Show files relative to `project_root` (default: the working directory).
+
+        `on_new` is called, outside of locks, when this process sees an issue for the first time.
+        """
+        self._scope = scope
+        self._traces = Traces(project_root)
+        self._max_issues = max_issues
+        self._on_new = on_new
+        self._clock = clock
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything counted, and the locks: for the child of a fork."""
+        self.dropped = 0
+        self.dropped_samples = 0
+        self._lock = threading.Lock()
+        self._groups: dict[str, _Group] = {}
+        self._samples: list[Sample] = []
+        self._seen_before: OrderedDict[str, None] = OrderedDict()
+        self._memo = _Memo()
+        self._samples_budget = _Budget(SAMPLES_PER_S)
+        self._first_budget = _Budget(FIRST_SAMPLES_PER_S)
+
+    def capture(
+        self,
+        exc: BaseException,
+        *,
+        request: RequestContext | None = None,
+        endpoint: CodeType | None = None,
+        fingerprint: Sequence[str] | None = None,
+        context: Mapping[str, object] = _NO_CONTEXT,
+    ) -> str | None:
+        """Count an error and return its fingerprint.
+
+        None if it is not counted: this very object was captured before, it is an expected one (a
+        cancellation, a disconnect, an HTTP answer below 500), or it happened within Watchkeeper.
+        `endpoint` is the code of the view, task or command; `fingerprint` groups in the user's
+        way, and an exception's own `__watchkeeper_fingerprint__` comes before it.
+        """
+        if _thread.inside:
+            return None
+        _thread.inside = True
+        try:
+            with _CAPTURE:
+                return self._capture(exc, request, endpoint, fingerprint, context)
+            return None
+        finally:
+            _thread.inside = False
+
+    def take(
+        self, *, pause: Callable[[], None] | None = None
+    ) -> tuple[list[IssueCount], list[Event]]:
+        """Return and forget the counts and the samples since the last call, shaped for a store.
+
+        Reads source files and scrubs: for the flusher's thread. `pause` is called after each
+        event, so that a busy process gets its turn.
+        """
+        if _thread.inside:
+            return [], []
+        _thread.inside = True
+        try:
+            with self._lock:
+                groups, self._groups = self._groups, {}
+                samples, self._samples = self._samples, []
+            counts = [_count_of(group) for group in groups.values()]
+            events = []
+            for sample in samples:
+                with _CAPTURE:
+                    events.append(event_of(sample, release=self._scope.release))
+                if pause is not None:
+                    pause()
+            return counts, events
+        finally:
+            _thread.inside = False
+
+    def _capture(
+        self,
+        exc: BaseException,
+        request: RequestContext | None,
+        endpoint: CodeType | None,
+        own: Sequence[str] | None,
+        context: Mapping[str, object],
+    ) -> str | None:
+        state = exc.__dict__
+        if _SEEN in state:
+            return None
+        if self._traces.kind(type(exc)).expectable and _is_expected(exc):
+            return None
+        known = self._known(exc, endpoint)
+        own = getattr(exc, _OWN, None) or own
+        if own:
+            known = _Known(type=known.type, fingerprint=customize(known.fingerprint, _texts(own)))
+        state[_SEEN] = True
+        at = self._clock()
+        value = known.fingerprint.value
+        group = self._groups.get(value)
+        count = 1 if group is None else group.count + 1
+        sample = None
+        # Taken before it is counted and outside the lock, since the exception's text is made by
+        # the host's code; so no group is ever counted first without its sample at hand.
+        if _is_due(count) and self._budget(count).has_any(at):
+            sample = Sample(
+                fingerprint=known.fingerprint,
+                at=at,
+                snapshot=self._traces.snapshot(exc),
+                request=request or NO_REQUEST,
+                context=plain(dict(context)) if context else {},
+            )
+        with self._lock:
+            is_new = self._count(known, at, sample)
+        if is_new and self._on_new is not None:
+            with _ON_NEW:
+                self._on_new()
+        return value
+
+    def _known(self, exc: BaseException, endpoint: CodeType | None) -> _Known:
+        key = self._traces.key(exc, endpoint)
+        found = None if key is None else self._memo.get(key)
+        if found is not None:
+            return found
+        known = _Known(
+            type=self._traces.kind(type(exc)).name,
+            fingerprint=fingerprint(self._traces.describe(exc, endpoint)),
+            codes=() if key is None else self._traces.codes(exc, endpoint),
+        )
+        if key is not None:
+            self._memo.put(key, known)
+        return known
+
+    def _count(self, known: _Known, at: float, sample: Sample | None) -> bool:
+        """Add one, and keep the sample if it is due; return whether the issue is new here."""
+        value = known.fingerprint.value
+        group = self._groups.get(value)
+        is_new = False
+        if group is None:
+            if len(self._groups) >= self._max_issues:
+                self._count_overflow(at)
+                return False
+            group = self._groups[value] = _Group(known, at)
+            is_new = value not in self._seen_before
+            self._seen_before[value] = None
+            self._seen_before.move_to_end(value)
+            if len(self._seen_before) > MAX_KNOWN:
+                self._seen_before.popitem(last=False)
+        group.count += 1
+        group.last_at = at
+        if _is_due(group.count):
+            self._keep(sample, group, at)
+        return is_new
+
+    def _keep(self, sample: Sample | None, group: _Group, at: float) -> None:
+        has_room = len(self._samples) < MAX_SAMPLES_HELD
+        if sample is None or not has_room or not self._budget(group.count).take(at):
+            self.dropped_samples += 1
+            return
+        group.sample = group.sample or sample
+        self._samples.append(sample)
+
+    def _count_overflow(self, at: float) -> None:
+        self.dropped += 1
+        group = self._groups.get(_OTHER.value)
+        if group is None:
+            group = _Group(_Known(type=OTHER, fingerprint=_OTHER), at)
+            self._groups[_OTHER.value] = group
+        group.count += 1
+        group.last_at = at
+
+    def _budget(self, count: int) -> _Budget:
+        return self._first_budget if count == 1 else self._samples_budget
+
+
+def _is_due(count: int) -> bool:
+    return count & (count - 1) == 0  # a power of two
+
+
+def _is_expected(exc: BaseException) -> bool:
+    with _EXPECTED:
+        return is_expected(exc)
+    return False
+
+
+def _texts(own: object) -> list[str]:
+    """Return the user's fingerprint as texts, whatever was given."""
+    parts = plain([own] if isinstance(own, str) else own)
+    return [str(part) for part in parts] if isinstance(parts, list) else [str(parts)]
+
+
+def _count_of(group: _Group) -> IssueCount:
+    known, sample = group.known, group.sample
+    return IssueCount(
+        fingerprint=known.fingerprint.value,
+        aliases=known.fingerprint.aliases,
+        count=group.count,
+        first_at=group.first_at,
+        last_at=group.last_at,
+        type=cut(clean(known.type), MAX_NAME_CHARS),
+        title=_title(known, sample),
+        culprit=cut(clean(known.fingerprint.culprit), MAX_NAME_CHARS),
+    )
+
+
+def _title(known: _Known, sample: Sample | None) -> str:
+    if known.fingerprint is _OTHER:
+        return "Errors beyond the cap on different issues in one slot"
+    if sample is None:
+        return cut(clean(known.type.rpartition(".")[2]), MAX_NAME_CHARS)
+    return title_of(sample.snapshot)

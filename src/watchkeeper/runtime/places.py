@@ -1,0 +1,91 @@
+"""Where code lives: in which module, whether in the application, and how its file is shown."""
+
+import os
+import sys
+from collections.abc import Mapping
+from types import CodeType
+from typing import Any, Final
+
+from watchkeeper.core.fingerprint import TraceFrame
+
+_GENERATED: Final = ("<frozen ", "<string>", "<attrs generated")
+_MODULE_SUFFIXES: Final = (".py", ".pyc", ".pyw", ".pyx", ".so")
+_PACKAGES: Final = ("/site-packages/", "/dist-packages/")
+_SCRIPTS: Final = frozenset({"__main__", "__mp_main__"})
+
+
+class Places:
+    """Tells of code objects where they live, seen from one project."""
+
+    def __init__(self, project_root: str | None = None) -> None:
+        """Take files under `project_root` (default: the working directory) as the project's."""
+        self._root = _folder(project_root or _working_directory())
+        standard = os.path.dirname(os.__file__)
+        self._standard = tuple({_folder(standard), _folder(os.path.realpath(standard))})
+        self._own = _folder(os.path.dirname(os.path.dirname(__file__)))
+
+    def frame(self, code: CodeType, names: Mapping[str, Any]) -> TraceFrame:
+        """Describe a code object; `names` are the globals it runs with."""
+        filename = code.co_filename
+        owner = names.get("__name__")
+        owner = owner if isinstance(owner, str) else ""
+        return TraceFrame(
+            module=_module(owner, names, filename),
+            function=code.co_name,
+            qualname=code.co_qualname,
+            file=self.shown(filename),
+            application=self.is_application(filename, owner),
+        )
+
+    def is_application(self, filename: str, owner: str = "") -> bool:
+        """Tell whether code is the user's: not a library, not generated, not Watchkeeper.
+
+        Code without a file belongs to whom the module that ran it belongs to.
+        """
+        if filename.startswith(_GENERATED):
+            return False
+        if filename.startswith("<"):
+            module = sys.modules.get(owner.partition(".")[0])
+            file = getattr(module, "__file__", None)
+            return not isinstance(file, str) or self.is_application(file)
+        path = filename.replace("\\", "/")
+        if path.startswith(self._own):
+            return path.startswith(f"{self._own}demo/")  # the demo plays the user's application
+        return not any(folder in path for folder in _PACKAGES) and not path.startswith(
+            self._standard
+        )
+
+    def shown(self, filename: str) -> str:
+        """Return a path that is the same on every machine: relative, else the bare file name."""
+        path = filename.replace("\\", "/")
+        if path.startswith("<"):
+            return path
+        for folder in _PACKAGES:
+            _, found, inner = path.rpartition(folder)
+            if found:
+                return inner
+        for root in (self._root, *self._standard, self._own):
+            if root and path.startswith(root):
+                return path.removeprefix(root)
+        return path if not os.path.isabs(filename) else path.rpartition("/")[2]
+
+
+def _module(owner: str, names: Mapping[str, Any], filename: str) -> str:
+    """Return the module that code belongs to, or "" for code that no import would find."""
+    if filename.startswith("<") or not filename.endswith(_MODULE_SUFFIXES):
+        return ""
+    if owner in _SCRIPTS:
+        owner = str(getattr(names.get("__spec__"), "name", None) or "")
+    return owner if owner and all(part.isidentifier() for part in owner.split(".")) else ""
+
+
+def _folder(path: str) -> str:
+    path = path.replace("\\", "/").rstrip("/")
+    return f"{path}/" if path else ""
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was deleted
+        return ""
