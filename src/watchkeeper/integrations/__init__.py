@@ -1,0 +1,105 @@
+"""Watching applications: by framework with `watch`, any other callable with `asgi` or `wsgi`."""
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from watchkeeper.app import Watchkeeper, obtain
+from watchkeeper.settings import Settings
+
+if TYPE_CHECKING:
+    from watchkeeper.integrations.asgi_middleware import Application as AsgiApplication
+    from watchkeeper.integrations.wsgi_middleware import Application as WsgiApplication
+
+_WATCHED: Final = "_watchkeeper_watched_at"  # where watch() was called first, on the application
+_PACKAGE: Final = __name__.split(".", maxsplit=1)[0]
+
+_log = logging.getLogger("watchkeeper")
+
+
+def watch(app: object, settings: Settings | None = None) -> Watchkeeper:
+    """Watch a FastAPI, Starlette or Flask application, which is changed in place.
+
+    Returns the Watchkeeper of this process. A second call for the same application does nothing.
+    Raises TypeError for anything else than such an application, and ConfigurationError if it has
+    started already, if a setting is wrong, or if this process is watched with other settings.
+    """
+    install = _installer(app)
+    watchkeeper = obtain(settings)
+    if not watchkeeper.enabled:
+        return watchkeeper
+    first = getattr(app, _WATCHED, "")
+    if first:
+        _log.warning("watchkeeper: watch(app) at %s ignored: done at %s", _caller(), first)
+        return watchkeeper
+    install(app, watchkeeper)
+    setattr(app, _WATCHED, _caller())
+    return watchkeeper
+
+
+def asgi(app: "AsgiApplication", settings: Settings | None = None) -> "AsgiApplication":
+    """Return any ASGI application wrapped so that its requests are watched.
+
+    Routes are known where a Starlette router is within. Raises ConfigurationError as `watch` does.
+    """
+    watchkeeper = obtain(settings)
+    if not watchkeeper.enabled or _is_watched(app):
+        return app
+    from watchkeeper.integrations.asgi_middleware import AsgiMiddleware
+
+    return AsgiMiddleware(app, watchkeeper)
+
+
+def wsgi(app: "WsgiApplication", settings: Settings | None = None) -> "WsgiApplication":
+    """Return any WSGI application wrapped so that its requests are watched.
+
+    All of them count as one route, "(unmatched)". Raises ConfigurationError as `watch` does.
+    """
+    watchkeeper = obtain(settings)
+    if not watchkeeper.enabled or _is_watched(app):
+        return app
+    from watchkeeper.integrations.wsgi_middleware import WsgiMiddleware
+
+    return WsgiMiddleware(app, watchkeeper)
+
+
+def _installer(app: object) -> Callable[[Any, Watchkeeper], None]:
+    """Find the skin of an application by its class, without importing any framework."""
+    for kind in type(app).__mro__:
+        name = f"{kind.__module__.split('.', maxsplit=1)[0]}.{kind.__name__}"
+        if name == "starlette.Starlette":
+            from watchkeeper.integrations import starlette
+
+            return starlette.install
+        if name == "flask.Flask":
+            from watchkeeper.integrations import flask
+
+            return flask.install
+    raise TypeError(
+        f"watchkeeper.watch() knows FastAPI, Starlette and Flask, not {type(app).__qualname__}; "
+        "wrap any other application: app = watchkeeper.asgi(app), or watchkeeper.wsgi(app)"
+    )
+
+
+def _is_watched(app: object) -> bool:
+    from watchkeeper.integrations.asgi_middleware import AsgiMiddleware
+    from watchkeeper.integrations.wsgi_middleware import WsgiMiddleware
+
+    watched = isinstance(app, AsgiMiddleware | WsgiMiddleware) or hasattr(app, _WATCHED)
+    if watched:
+        _log.warning("watchkeeper: second wrapping at %s ignored", _caller())
+    return watched
+
+
+def _caller() -> str:
+    """Name the place outside of this package from which we were called."""
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_globals.get("__name__", "").split(".", maxsplit=1)[0] != _PACKAGE:
+            break
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+__all__ = ["asgi", "watch", "wsgi"]

@@ -1,0 +1,77 @@
+"""The skin for Flask: where the route is, and where exceptions vanish before WSGI sees them."""
+
+from typing import Any, Final
+
+from watchkeeper.app import Watchkeeper
+from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.integrations.outcomes import Route
+from watchkeeper.integrations.wsgi_middleware import EXCHANGE, Environ, Exchange, WsgiMiddleware
+from watchkeeper.runtime.guard import guard
+
+_GUARD: Final = guard("request")
+
+
+def install(app: Any, watchkeeper: Watchkeeper) -> None:
+    """Wrap a Flask application in place.
+
+    Raises ConfigurationError if the application has served something already.
+    """
+    from flask import got_request_exception
+
+    if getattr(app, "_got_first_request", False):
+        raise ConfigurationError(
+            "watchkeeper.watch(app): the application has started already; "
+            "call watch(app) where the application is made, before its first request"
+        )
+    app.wsgi_app = WsgiMiddleware(app.wsgi_app, watchkeeper, find_route=_Routes(app).of)
+    handle = app.handle_user_exception
+
+    def handle_seen(*args: Any) -> Any:
+        """Remember an exception that a handler may turn into a response."""
+        with _GUARD:
+            exchange = _exchange()
+            if exchange is not None:
+                exchange.suspect = args[-1]
+        return handle(*args)
+
+    app.handle_user_exception = handle_seen
+    # The signal holds a plain function only weakly: it lives as long as the application.
+    got_request_exception.connect(_unhandled, sender=app, weak=False)
+
+
+class _Routes:
+    """The routes of one application, by rule."""
+
+    def __init__(self, app: Any) -> None:
+        """Start with none; the application's rules bound how many there will be."""
+        self._app = app
+        self._routes: dict[str, Route] = {}
+
+    def of(self, environ: Environ) -> Route | None:
+        """Return the route that Flask dispatched a request to, without the mount point."""
+        rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
+        if rule is None:
+            return None
+        route = self._routes.get(rule.rule)
+        if route is None:
+            endpoint = self._app.view_functions.get(rule.endpoint)
+            route = self._routes[rule.rule] = Route(rule.rule, endpoint=endpoint)
+        return route
+
+
+def _unhandled(sender: Any, exception: BaseException, **extra: Any) -> None:
+    """Record an exception that Flask answers with its 500, or raises again when testing."""
+    with _GUARD:
+        exchange = _exchange()
+        if exchange is not None:
+            exchange.suspect = None
+            exchange.find_route()
+            exchange.capture(exception)
+
+
+def _exchange() -> Exchange | None:
+    """Return the exchange of the current request."""
+    from flask import has_request_context, request
+
+    exchange = request.environ.get(EXCHANGE) if has_request_context() else None
+    return exchange if isinstance(exchange, Exchange) else None

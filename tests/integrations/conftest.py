@@ -1,0 +1,76 @@
+"""A Watchkeeper whose threads do not run: the tests take out themselves what was recorded."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from watchkeeper.app import Watchkeeper, forget_current, obtain
+from watchkeeper.core.histogram import Histogram
+from watchkeeper.settings import Settings
+
+SHORT = {
+    "http_server_request_duration_seconds": "answered",
+    "http_server_broken_responses_total": "broken",
+    "http_server_unhandled_exceptions_total": "unhandled",
+    "http_server_disconnects_total": "left",
+    "websocket_server_connections_total": "websockets",
+}
+
+
+class Recorded:
+    """What a Watchkeeper has recorded, in short words."""
+
+    def __init__(self, watchkeeper: Watchkeeper) -> None:
+        self.watchkeeper = watchkeeper
+        self.seconds: dict[str, float] = {}
+
+    def outcomes(self) -> dict[str, int]:
+        """Count requests since the last call: {"answered GET /items 200": 3}."""
+        counts: dict[str, int] = {}
+        for series, value in self.watchkeeper.recorder.take().items():
+            if series.metric not in SHORT:
+                continue
+            labels = [series.label(name) for name in ("method", "route", "status")]
+            key = " ".join([SHORT[series.metric], *filter(None, labels)])
+            if isinstance(value, Histogram):
+                counts[key] = value.count
+                self.seconds[key] = value.sum
+            else:
+                counts[key] = int(value)
+        return counts
+
+    def issues(self) -> dict[str, int]:
+        """Count captured exceptions since the last call, by type."""
+        counts, self.events = self.watchkeeper.issues.take()
+        return {issue.type: issue.count for issue in counts}
+
+    @property
+    def active(self) -> int:
+        """Count the requests being answered."""
+        return len(self.watchkeeper.recorder.active)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        enabled=True,
+        database_url=f"sqlite:///{tmp_path / 'watchkeeper.db'}",
+        service="shop",
+        health_at_root=True,
+    )
+
+
+@pytest.fixture
+def watchkeeper(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watchkeeper]:
+    monkeypatch.setattr(Watchkeeper, "start", lambda self: None)
+    made = obtain(settings)
+    made.started = True
+    yield made
+    made.started = False
+    forget_current()
+
+
+@pytest.fixture
+def recorded(watchkeeper: Watchkeeper) -> Recorded:
+    return Recorded(watchkeeper)
