@@ -3,6 +3,8 @@
 import logging
 import threading
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
 from typing import Final
@@ -47,6 +49,25 @@ class Guard:
 def guard(where: str) -> Guard:
     """Return the guard of a border; keep it in a name where it is entered often."""
     return Guard(where)
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What a function raised, as a value."""
+
+    error: Exception
+
+
+def attempt(function: Callable[[], object]) -> object:
+    """Call a function of the user's whose exception is an answer, such as a health check's.
+
+    Returns what it returned, or what it raised as `Raised`: that is no fault of ours, so it is
+    neither counted nor logged.
+    """
+    try:
+        return function()
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is the answer
+        return Raised(error)
 
 
 def take_errors() -> dict[str, int]:
