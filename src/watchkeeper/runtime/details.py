@@ -100,7 +100,7 @@ def detail(exc: BaseException) -> str:
 
 
 def _is_database(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] in _DATABASES
+    return str(kind.__module__).partition(".")[0] in _DATABASES
 
 
 def _name(kind: type) -> str:

@@ -23,6 +23,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 from uuid import uuid4
 
@@ -33,6 +34,7 @@ from watchkeeper.runtime.traces import Snapshot, Spot
 from watchkeeper.storage.store import Event
 
 SOURCE_LINES: Final = 5  # before and after the line
+MAX_REMEMBERED_SOURCES: Final = 512
 MAX_SOURCE_CHARS: Final = 200  # of one line
 MAX_SOURCE_BYTES: Final = 2_000_000  # of a file that is worth reading for eleven lines
 MAX_MESSAGE_CHARS: Final = 2_000
@@ -121,23 +123,25 @@ def _frame(spot: Spot) -> dict[str, Any]:
         "file": _name(frame.file),
         "line": spot.line,
         "app": frame.application,
-        "source": _source(spot.filename, spot.line),
+        "source": [list(line) for line in _source(spot.filename, spot.line)],
     }
 
 
-def _source(filename: str, line: int) -> list[list[Any]]:
+@lru_cache(maxsize=MAX_REMEMBERED_SOURCES)
+def _source(filename: str, line: int) -> tuple[tuple[int, str], ...]:
+    """Return the lines around one, scrubbed; remembered, since a bug's samples share them."""
     if not _is_readable(filename):
-        return []
+        return ()
     lines = linecache.getlines(filename)
     start = max(line - SOURCE_LINES, 1)
     around = [text.rstrip("\r\n") for text in lines[start - 1 : line + SOURCE_LINES]]
     if line < 1 or line > len(lines):
-        return []
+        return ()
     with _SCRUBBING:
         # together, since a literal may go over several lines; \f and the like stay in their line
         scrubbed = scrub_source("\n".join(around)).split("\n")
-        return [[start + i, cut(text, MAX_SOURCE_CHARS)] for i, text in enumerate(scrubbed)]
-    return []
+        return tuple(enumerate((cut(text, MAX_SOURCE_CHARS) for text in scrubbed), start))
+    return ()
 
 
 def _is_readable(filename: str) -> bool:

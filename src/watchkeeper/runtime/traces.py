@@ -211,9 +211,7 @@ class Traces:
         trace = _walk(exc)
         shown = list(islice(trace, OUTERMOST_FRAMES))
         inner: deque[TracebackType] = deque(maxlen=INNERMOST_FRAMES)
-        rest = 0
-        for rest, tb in enumerate(trace, start=1):  # noqa: B007  # the last one is the length
-            inner.append(tb)
+        inner.extend(trace)
         return Snapshot(
             type=self.kind(type(exc)).name,
             message=message_of(exc),
@@ -225,7 +223,7 @@ class Traces:
                 )
                 for tb in (*shown, *inner)
             ),
-            omitted=rest - len(inner),
+            omitted=_length(exc) - len(shown) - len(inner),
             relation=relation,
             causes=causes,
             leaves=tuple(self._snapshot(leaf) for leaf in islice(_leaves(exc), MAX_SHOWN_LEAVES)),
@@ -246,13 +244,18 @@ def detail_of(exc: BaseException) -> str:
     return ""
 
 
-def _walk(exc: BaseException) -> Iterator[TracebackType]:
-    """Yield a trace's entries, outermost first; the middle of an enormous one is left out."""
+def _length(exc: BaseException) -> int:
     length = 0
     tb = exc.__traceback__
     while tb is not None:
         length += 1
         tb = tb.tb_next
+    return length
+
+
+def _walk(exc: BaseException) -> Iterator[TracebackType]:
+    """Yield a trace's entries, outermost first; the middle of an enormous one is left out."""
+    length = _length(exc)
     left_out = range(MAX_WALKED_FRAMES // 2, length - MAX_WALKED_FRAMES // 2)
     tb = exc.__traceback__
     for index in range(length):

@@ -1,0 +1,212 @@
+"""The fingerprint of a described exception."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watchkeeper.core.fingerprint import (
+    MAX_CAUSES,
+    MAX_CUSTOM_PARTS,
+    Raised,
+    TraceFrame,
+    customize,
+    fingerprint,
+    fold,
+    mask_digits,
+    parametrize,
+    type_name,
+)
+
+
+def frame(function: str, module: str = "shop.cart", *, application: bool = True) -> TraceFrame:
+    """Return a frame of the shop, or of a library."""
+    return TraceFrame(module=module, function=function, application=application)
+
+
+def raised(*frames: TraceFrame, type: str = "KeyError", **more: object) -> Raised:
+    """Return a described KeyError that came through `frames`."""
+    return Raised(type=type, frames=frames, **more)  # type: ignore[arg-type]
+
+
+LIBRARY = frame("dispatch", "framework.routing", application=False)
+frames = st.builds(
+    frame,
+    st.sampled_from(["a", "b", "c", "<listcomp>"]),
+    st.sampled_from(["shop.cart", "shop.stock"]),
+    application=st.booleans(),
+)
+
+
+def test_a_fingerprint_is_versioned_and_stable():
+    """A stored fingerprint means the same in every release of this algorithm."""
+    computed = fingerprint(raised(frame("checkout"), frame("total")))
+
+    assert "1:2732abf5687858d4" == computed.value
+    assert ("type KeyError", "in shop.cart:checkout", "in shop.cart:total") == computed.parts
+    assert "shop.cart:total" == computed.culprit
+    assert () == computed.aliases
+
+
+def test_the_innermost_two_application_frames_are_the_place():
+    """Frames further out, and a library's, do not count; the complete path is kept apart."""
+    short = fingerprint(raised(frame("checkout"), frame("total")))
+    long = fingerprint(
+        raised(LIBRARY, frame("job"), frame("checkout"), LIBRARY, frame("total"), LIBRARY)
+    )
+
+    assert short.value == long.value
+    assert short.path != long.path
+
+
+def test_the_number_of_frames_can_be_chosen():
+    """With one frame, the users of a shared helper are one issue."""
+    one = raised(frame("price"), frame("to_int"))
+    other = raised(frame("quantity"), frame("to_int"))
+
+    assert fingerprint(one).value != fingerprint(other).value
+    assert fingerprint(one, frames=1).value == fingerprint(other, frames=1).value
+
+
+def test_an_error_that_only_a_library_saw_is_placed_in_the_library():
+    """Without an application frame the library's innermost two count, and the endpoint."""
+    error = raised(LIBRARY, replace(LIBRARY, function="serialize"))
+    order = replace(error, endpoint=frame("order"))
+    stock = replace(error, endpoint=frame("stock"))
+
+    assert (
+        "type KeyError",
+        "in framework.routing:dispatch",
+        "in framework.routing:serialize",
+    ) == fingerprint(error).parts
+    assert fingerprint(order).value != fingerprint(stock).value
+
+
+def test_an_endpoint_outside_of_the_trace_drops_nothing():
+    """A trace that began below the endpoint is complete as it is."""
+    error = raised(frame("member", "shop.tasks"), frame("total"), endpoint=frame("show", "views"))
+
+    assert ("type KeyError", "in shop.tasks:member", "in shop.cart:total") == fingerprint(
+        error
+    ).parts
+
+
+def test_at_most_eight_causes_count():
+    """An endless chain of causes is cut."""
+    chain = raised(frame("f"))
+    for _ in range(3 * MAX_CAUSES):
+        chain = raised(frame("f"), cause=chain)
+
+    parts = fingerprint(chain).parts
+
+    assert MAX_CAUSES == sum(part.startswith("caused by") for part in parts)
+
+
+def test_a_group_within_a_cause_is_told_by_its_leaves():
+    """What went wrong in a group counts for the error that was made of it."""
+    keys = raised(frame("outer"), type="ExceptionGroup", leaves=[raised(frame("a"))])
+    values = replace(keys, leaves=[raised(frame("a"), type="ValueError")])
+
+    assert (
+        fingerprint(raised(frame("f"), cause=keys)).value
+        != fingerprint(raised(frame("f"), cause=values)).value
+    )
+
+
+def test_code_without_a_module_is_told_by_its_file_without_digits():
+    """A template or generated function has the file as its place."""
+    code = TraceFrame(module="", function="rule_17", file="rules/rule_17.txt")
+
+    assert "rules/rule_#.txt:rule_#" == code.key
+    assert "rules/rule_17.txt:rule_17" == code.label
+
+
+@pytest.mark.parametrize(
+    ("expected", "module", "qualname", "run_time"),
+    [
+        ("KeyError", "builtins", "KeyError", False),
+        ("shop.errors.Http404", "shop.errors", "Http404", False),
+        ("shop.errors.Rejected_#", "shop.errors", "Rejected_17", True),
+        ("shop.errors.Rejected_#", "shop.errors", "Rejected_7f3a9c2", True),
+        ("TimeoutError", "asyncio.exceptions", "TimeoutError", False),
+        ("TimeoutError", "socket", "timeout", False),
+        ("re.error", "re", "PatternError", False),
+    ],
+)
+def test_type_names(expected: str, module: str, qualname: str, run_time: bool):
+    """A type is named with its module, by its present name, without numbers made at run time."""
+    assert expected == type_name(module, qualname, made_at_run_time=run_time)
+
+
+@pytest.mark.parametrize(
+    ("expected", "message"),
+    [
+        ("payment <number> failed", "payment 17 failed"),
+        ("took <number> s", "took 1.25 s"),
+        ("mail to <email> bounced", "mail to ann@shop.example bounced"),
+        ("GET <url> failed", "GET https://a.example/x?y=1 failed"),
+        ("order <uuid> gone", "order 123e4567-e89b-12d3-a456-426614174000 gone"),
+        ("<address> is closed", "0x7f3a9c21 is closed"),
+        ("since <date>", "since 2026-01-31T10:00:00Z"),
+        ("no route to <ip>", "no route to 10.1.2.3:8080"),
+        ("cannot open <path>", "cannot open /srv/app/data.csv"),
+        ("no such key <text>", "no such key 'SKU-1'"),
+        ("commit <hex> is bad", "commit 7f3a9c21de is bad"),
+        ("first line", "first line\nsecond 17"),
+        ("a defaced decade", "a defaced decade"),
+    ],
+)
+def test_values_in_a_message_are_replaced_by_their_kind(expected: str, message: str):
+    """Only the form of a message counts, and only its first line."""
+    assert expected == parametrize(message)
+
+
+@given(st.text(max_size=300))
+def test_masking_is_done_at_once(text: str):
+    """Masking a masked name changes nothing, and no digit is left."""
+    masked = mask_digits(text)
+
+    assert masked == mask_digits(masked)
+    assert not any(character in "0123456789" for character in masked)
+
+
+@given(st.lists(frames, max_size=30))
+def test_a_folded_path_repeats_nothing(path: list[TraceFrame]):
+    """Whatever the recursion, each function is in the path once, and the innermost is kept."""
+    folded = [one.key for one in fold(path)]
+    plain = [one.key for one in path if one.function != "<listcomp>"]
+
+    assert len(set(folded)) == len(folded)
+    assert plain[-1:] == folded[-1:]
+    assert folded == [one.key for one in fold(fold(path))]
+
+
+@given(st.lists(frames, min_size=1, max_size=6), st.integers(2, 20))
+def test_the_depth_of_a_recursion_never_counts(cycle: list[TraceFrame], times: int):
+    """A cycle walked twice or twenty times is the same error."""
+    assert fingerprint(raised(*cycle * 2)).value == fingerprint(raised(*cycle * (times + 1))).value
+
+
+@given(st.lists(frames, max_size=8), st.text(max_size=80))
+def test_every_description_has_a_fingerprint(path: list[TraceFrame], message: str):
+    """Any trace and any text, lone surrogates too, give sixteen hexadecimal digits."""
+    computed = fingerprint(raised(*path, message=message + "\ud800"))
+
+    assert "1:" == computed.value[:2]
+    assert 18 == len(computed.value)
+    assert set(computed.value[2:]) <= set("0123456789abcdef")
+
+
+def test_the_users_parts_replace_or_extend_the_computed_fingerprint():
+    """`{default}` stands for what would have been computed; parts beyond a cap do not count."""
+    here, there = fingerprint(raised(frame("here"))), fingerprint(raised(frame("there")))
+
+    assert customize(here, ["billing"]).value == customize(there, ["billing"]).value
+    assert customize(here, ["{default}"]).value != customize(there, ["{default}"]).value
+    assert customize(here, ["{default}", "a"]).value != customize(here, ["{default}", "b"]).value
+    assert ("own fingerprint", "billing") == customize(here, ["billing"]).parts
+    assert (
+        customize(here, ["x"] * MAX_CUSTOM_PARTS).value
+        == customize(here, ["x"] * (MAX_CUSTOM_PARTS + 1)).value
+    )

@@ -1,0 +1,336 @@
+"""What is masked before anything is written, and what is not."""
+
+import json
+from collections import OrderedDict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watchkeeper.core.scrub import (
+    MASK,
+    MAX_BREADTH,
+    MAX_SCRUBBED_CHARS,
+    Keys,
+    clean,
+    is_sensitive,
+    plain,
+    scrub,
+    scrub_source,
+    scrub_text,
+    words_of,
+)
+
+SECRET = "hunter2-S3CRET"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "password",
+        "PASSWORD",
+        "db_password",
+        "passwordConfirm",
+        "password2",
+        "user-passwd",
+        "client secret",
+        "clientSecret",
+        "CLIENT_SECRETS",
+        "access_token",
+        "accessToken",
+        "refresh.token",
+        "tokens",
+        "Authorization",
+        "Proxy-Authorization",
+        "HTTP_AUTHORIZATION",
+        "Cookie",
+        "Set-Cookie",
+        "cookies",
+        "sessionid",
+        "session",
+        "csrftoken",
+        "X-CSRF-Token",
+        "apikey",
+        "api_key",
+        "X-API-Key",
+        "APIKey",
+        "private_key",
+        "AWS_SECRET_ACCESS_KEY",
+        "signing-key",
+        "secretKey",
+        "credentials",
+        "otp",
+        "card_number",
+        "creditCard",
+        "cvv",
+        "iban",
+        "X-Forwarded-For",
+        "REMOTE_ADDR",
+        "ip_address",
+        "password_hash",
+        "DATABASE_DSN",
+    ],
+)
+def test_keys_of_secrets_are_sensitive(key: str):
+    """A key is told by its words, however it is written."""
+    assert is_sensitive(key)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "author",
+        "authority",
+        "passenger",
+        "compass",
+        "monkey",
+        "keyboard",
+        "primary_key",
+        "foreignKey",
+        "secretary",
+        "tokenizer",
+        "pinned",
+        "spin",
+        "cookieless",
+        "token_count",
+        "maxTokens",
+        "max_tokens",
+        "token_type",
+        "auth_method",
+        "session_count",
+        "activeSessions",
+        "prompt_tokens",
+        "",
+        "…",
+        "größe",
+    ],
+)
+def test_harmless_keys_survive(key: str):
+    """Words count, not substrings, and some whole keys are exempt."""
+    assert not is_sensitive(key)
+
+
+def test_a_key_is_split_into_words():
+    """At underscores, dashes, dots, spaces and capitals."""
+    assert ["x", "api", "key", "id", "http", "server"] == words_of("X-API_key.id HTTPServer")
+
+
+def test_users_may_add_and_exempt_keys():
+    """Own words and own exempt keys take the place of the default ones."""
+    keys = Keys(words=frozenset({"kennwort"}), exempt=frozenset({"kennwort_regel"}))
+
+    assert {"kennwort": MASK, "kennwort_regel": "8 signs", "x": f"kennwort={MASK}"} == scrub(
+        {"kennwort": "a", "kennwort_regel": "8 signs", "x": "kennwort=a"}, keys=keys
+    )
+
+
+def test_a_sensitive_key_masks_its_value_of_any_type():
+    """Whatever is below it: text, number, list, mapping, None."""
+    assert {
+        "password": MASK,
+        "pin": MASK,
+        "tokens": MASK,
+        "auth": MASK,
+        "secret": MASK,
+        "order": {"id": 7, "card_number": MASK},
+    } == scrub(
+        {
+            "password": "a",
+            "pin": 1234,
+            "tokens": ["a", "b"],
+            "auth": {"user": "ann"},
+            "secret": None,
+            "order": {"id": 7, "card_number": "4111"},
+        }
+    )
+
+
+def test_pairs_of_key_and_value_are_judged_by_the_key():
+    """Lists of headers and forms are often pairs."""
+    assert [["authorization", MASK], ["accept", "text/html"]] == scrub(
+        [(b"authorization", b"Bearer abc"), ("accept", "text/html")]
+    )
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        (f"Authorization: {MASK}", "Authorization: Bearer abc.def"),
+        (f"sent Bearer {MASK}", "sent Bearer abc123"),
+        (f"got Basic {MASK}", "got Basic dXNlcjpwYXNzd29yZA=="),
+        (f"Digest {MASK}\nnext", 'Digest username="a", response="b"\nnext'),
+        (f"postgres://shop:{MASK}@db/shop", f"postgres://shop:{SECRET}@db/shop"),
+        (f"redis://:{MASK}@cache:6379/0", "redis://:p@ss@cache:6379/0"),
+        (f"/pay?order=7&token={MASK}&x=1", f"/pay?order=7&token={SECRET}&x=1"),
+        (f"a%3D1%26password%3D{MASK}%26b", f"a%3D1%26password%3D{SECRET}%26b"),
+        (f"Server=db;PWD={MASK};Timeout=5", "Server=db;PWD={a;b};Timeout=5"),
+        (f"host=db password={MASK} user=shop", f"host=db password={SECRET} user=shop"),
+        (f"{{'password': {MASK}, 'id': 7}}", "{'password': 'a b, c', 'id': 7}"),
+        (f'{{"api_key": {MASK}', '{"api_key": "cut off in the mid'),
+        (rf"{{\"token\": {MASK}, \"id\": 7}}", r"{\"token\": \"abc\", \"id\": 7}"),
+        (f"Login(user='ann', password={MASK})", "Login(user='ann', password='a\\'b')"),
+        (f"Cookie: {MASK}\nHost: shop", "Cookie: a=b; c=d\nHost: shop"),
+        (f"key {MASK} end", "key eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl end"),
+        (f"key {MASK} end", "key AKIAIOSFODNN7EXAMPLE end"),
+        (f"key {MASK} end", "key ghp_16C7e42F292c6912E7710c838347Ae178B4a end"),
+        (
+            f"pem {MASK} end",
+            "pem -----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY----- end",
+        ),
+        (f"pem {MASK}", "pem -----BEGIN PRIVATE KEY-----\nMIIE cut off"),
+    ],
+)
+def test_secrets_in_texts_are_masked(expected: str, text: str):
+    """Messages carry headers, URLs, query strings, JSON and reprs; only the secret goes."""
+    assert expected == scrub_text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Basic authentication failed",
+        "Bearer authentication needed",
+        "unexpected token expired",
+        "invalid password: too short",
+        "the token was refused",
+        "author=Ann passenger=2 primary_key=7",
+        "if token == expected",
+        "token=None",
+        "http://shop.example:8080/a?x=b@c",
+        "'SKU-1'",
+        "max_tokens=5",
+    ],
+)
+def test_harmless_texts_survive(text: str):
+    """A word that sounds like a secret is none without its value."""
+    assert text == scrub_text(text)
+
+
+@pytest.mark.parametrize(
+    ("expected", "source"),
+    [
+        (f"password = {MASK}", 'password = "x"'),
+        (f"API_KEY: {MASK}", 'API_KEY: str = "abc"'),
+        (f'os.environ["DB_PASSWORD"] = {MASK}', 'os.environ["DB_PASSWORD"] = "x"'),
+        (f'login("ann", password={MASK}, retry=True)', 'login("ann", password="x", retry=True)'),
+        (f'{{"token": {MASK}, "b": "c"}}', '{"token": "a", "b": "c"}'),
+        (f"secret = {MASK}", "secret = rb'abc'"),
+        (f"TOKEN = {MASK}\n\n\nx = 1", 'TOKEN = (\n    "abc"\n    "def"\nx = 1'),
+        (f"SECRET = {MASK}\n\nx = 1", 'SECRET = """a\nb"""\nx = 1'),
+    ],
+)
+def test_literals_given_to_sensitive_names_are_masked_in_source(expected: str, source: str):
+    """Source lines are shown without the secrets in them, and stay the same number of lines."""
+    assert expected == scrub_source(source)
+    assert source.count("\n") == scrub_source(source).count("\n")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "password = form['password']",
+        "token = read_token(path)",
+        'def login(password: str | None = None, name: str = "x"): ...',
+        'author = "Ann"',
+        'total = prices["SKU-1"]',
+    ],
+)
+def test_source_without_secrets_survives(source: str):
+    """Expressions are code, not secrets."""
+    assert source == scrub_source(source)
+
+
+def test_a_secret_is_masked_before_the_text_is_cut():
+    """A secret across the border of the cut does not slip through."""
+    text = "password='" + SECRET * 10 + "'"
+
+    assert "password=[mas…" == scrub_text(text, limit=14)
+
+
+def test_values_are_bounded():
+    """Deep, wide, endless and foreign values are cut, and say so."""
+    endless: list[object] = []
+    endless.append(endless)
+
+    assert [[[[["(list)"]]]]] == scrub(endless)
+    assert MAX_BREADTH + 1 == len(scrub(list(range(1000))))
+    assert "… 950 more" == scrub(list(range(1000)))[-1]
+    assert "950 more" == scrub(dict.fromkeys(range(1000)))["…"]
+    assert "(object)" == scrub(object())
+    assert "(333 bits)" == scrub(10**100)
+    assert "nan" == scrub(float("nan"))
+    assert 2_000 == len(scrub("x" * 100_000))
+
+
+def test_a_foreign_objects_own_methods_are_never_called():
+    """Neither `repr` nor an overridden `items` of the host's objects is run."""
+
+    class Loud(OrderedDict[str, int]):
+        def items(self):  # type: ignore[no-untyped-def]
+            raise AssertionError
+
+        def __repr__(self):
+            raise AssertionError
+
+    class Row:
+        def __repr__(self):
+            raise AssertionError
+
+    assert {"rows": {"a": 1}, "row": "(Row)"} == scrub({"rows": Loud(a=1), "row": Row()})
+
+
+def test_what_a_database_does_not_take_is_replaced():
+    """Lone surrogates and NUL become signs that UTF-8 can carry."""
+    assert "a?b�c" == clean("a\ud800b\0c")
+    assert "größe" == clean("größe")
+
+
+def test_a_copy_holds_nothing_alive():
+    """`plain` copies containers and keeps no object of the host."""
+    inner = [1, 2]
+
+    copied = plain({"a": inner, "b": object()})
+    inner.append(3)
+
+    assert {"a": [1, 2], "b": "(object)"} == copied
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
+    max_leaves=30,
+)
+
+
+@given(json_values)
+def test_every_value_becomes_json(value: object):
+    """Scrubbing never fails, and its result is strict JSON that UTF-8 can carry."""
+    json.dumps(scrub(value), allow_nan=False, ensure_ascii=False).encode()
+
+
+@given(st.text(alphabet="aB1 =:&;,'\"\\{}()[]@/%.-_\n", max_size=200))
+def test_every_text_can_be_scrubbed(text: str):
+    """Signs in any order neither fail nor change the number of source lines."""
+    scrub_text("password=" + text)
+    source = 'password = "' + text
+
+    assert source.count("\n") == scrub_source(source).count("\n")
+
+
+@given(
+    st.sampled_from(
+        ["password={}", '"token": "{}"', "secret='{}'", "https://u:{}@h/", "Bearer {}"]
+    ),
+    st.text(alphabet="ghijkGHIJK", min_size=0, max_size=20),
+    st.text(alphabet="xyz ,.\n", max_size=40),
+)
+def test_a_secret_is_found_wherever_it_stands(form: str, tail: str, around: str):
+    """Whatever text is before and after."""
+    text = around + " " + form.replace("{}", SECRET + tail) + " " + around
+
+    assert SECRET not in scrub_text(text)
+
+
+def test_enormous_texts_are_cut_before_they_are_searched():
+    """Only the first 64 kB are looked at, and nothing behind them is kept."""
+    assert MAX_SCRUBBED_CHARS == len(scrub_source("x" * (MAX_SCRUBBED_CHARS + 10)))
