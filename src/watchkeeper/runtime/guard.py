@@ -55,7 +55,7 @@ def guard(where: str) -> Guard:
 class Raised:
     """What a function raised, as a value."""
 
-    error: Exception
+    error: Exception | SystemExit
 
 
 def attempt(function: Callable[[], object]) -> object:
@@ -66,7 +66,7 @@ def attempt(function: Callable[[], object]) -> object:
     """
     try:
         return function()
-    except Exception as error:  # noqa: BLE001  # whatever it is, it is the answer
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever it is, it is the answer
         return Raised(error)
 
 
