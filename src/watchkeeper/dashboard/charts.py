@@ -92,7 +92,8 @@ def summary(one: Chart, view: Overview) -> str:
     gaps = sum(1 for point in view.points if point.figures is None)
     missing = f" {gaps} of {len(view.points)} points have no data." if gaps else ""
     when = texts.clock(at, view.at)
-    return f"{line.name} {overall}, peak {one.format(peak)} at {when} UTC.{missing}"
+    which = f"{line.name} " if len(one.lines) > 1 else ""
+    return f"{which}{overall}, peak {one.format(peak)} at {when} UTC.{missing}"
 
 
 def series_json(view: Overview, *, refresh_s: float) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def overview(
         fine_from=begin if fine else None,
     )
     shown = [frame for frame in reading.frames if frame.key.start >= begin]
-    grid = _Grid(boundary=reading.boundary, step=step)
+    grid = _Grid(minutes=reading.minutes, step=step)
     tallies = add_up(shown, point_of=grid.point_of, pause=pause)
     before = add_up(
         (frame for frame in reading.frames if frame.key.start < begin),
@@ -151,9 +151,12 @@ def incident_row(incident: Incident, *, now: float) -> IncidentRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Grid:
-    """Where the points of the charts lie: minutes up to `boundary`, steps from there on."""
+    """Where the points of the charts lie: `step` seconds apart, or as far as the data are.
 
-    boundary: int
+    `minutes` are the starts of the minutes of which no more than the whole is known.
+    """
+
+    minutes: frozenset[int]
     step: int
 
     def point_of(self, frame: Frame) -> int:
@@ -181,7 +184,9 @@ class _Grid:
         return tuple(points)
 
     def _width(self, at: int) -> int:
-        return max(self.step, MINUTE_S) if at < self.boundary else self.step
+        if self.step >= MINUTE_S or slot_start(at, MINUTE_S) not in self.minutes:
+            return self.step
+        return MINUTE_S
 
 
 def _figures(tally: Tally, *, now: float) -> Figures:

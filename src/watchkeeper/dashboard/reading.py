@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from watchkeeper.core import metrics
-from watchkeeper.core.slot import Frame
-from watchkeeper.dashboard.windows import MINUTE_S, align_up
+from watchkeeper.core.slot import Frame, slot_start
+from watchkeeper.dashboard.windows import MINUTE_S
 from watchkeeper.storage.store import FrameStore
 
 SHOWN: Final = (
@@ -21,10 +21,10 @@ SHOWN: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """Frames in order of time: minute frames up to `boundary`, single slots from there on."""
+    """Frames in order of time; `minutes` are the starts of those served by minute frames."""
 
     frames: tuple[Frame, ...]
-    boundary: int
+    minutes: frozenset[int]
 
 
 def read_frames(
@@ -37,12 +37,12 @@ def read_frames(
     slot_s: int,
     fine_from: int | None = None,
 ) -> Reading:
-    """Read what a page needs of [since, until), each slot exactly once.
+    """Read what a page needs of [since, until), each minute from exactly one resolution.
 
     Minute frames serve for what is rolled up, slots for what starts at or after the end of the
-    newest minute frame. With `fine_from` single slots serve from that moment on wherever they
-    are still kept. `since` and `fine_from` are whole minutes. A slot that came late appears with
-    the next roll-up. Three queries.
+    newest minute frame. With `fine_from` slots serve from that moment on for every minute that
+    they cover in whole. `since` and `fine_from` are whole minutes. A slot that came late appears
+    with the next roll-up. Three queries.
     """
     rolled = int(store.rolled_until(MINUTE_S, since=since))
     minutes = store.frames(
@@ -64,17 +64,20 @@ def read_frames(
             environment=environment,
             metrics=SHOWN,
         )
-    boundary = _boundary(rolled, slots) if slot_s < MINUTE_S else align_up(until, MINUTE_S)
+    whole = _whole_minutes(slots, slot_s)
+    chosen = frozenset(frame.key.start for frame in minutes) - whole
     return Reading(
         frames=(
-            *(frame for frame in minutes if frame.key.start < boundary),
-            *(frame for frame in slots if frame.key.start >= boundary),
+            *(frame for frame in minutes if frame.key.start in chosen),
+            *(frame for frame in slots if slot_start(frame.key.start, MINUTE_S) not in chosen),
         ),
-        boundary=boundary,
+        minutes=chosen,
     )
 
 
-def _boundary(rolled: int, slots: list[Frame]) -> int:
-    """Return from when on slots count: the first whole minute that they cover, if it is rolled."""
-    first = min((frame.key.start for frame in slots), default=rolled)
-    return rolled if first >= rolled else min(align_up(first, MINUTE_S), rolled)
+def _whole_minutes(slots: list[Frame], slot_s: int) -> frozenset[int]:
+    """Return the minutes of which every slot is there."""
+    starts: dict[int, set[int]] = {}
+    for frame in slots:
+        starts.setdefault(slot_start(frame.key.start, MINUTE_S), set()).add(frame.key.start)
+    return frozenset(at for at, found in starts.items() if len(found) * slot_s >= MINUTE_S)

@@ -69,16 +69,19 @@ def read_stack(data: Mapping[str, Any]) -> Stack:
     """Read an event's data: the raised exception first, then its causes."""
     causes = [one for one in _list(data.get("causes")) if isinstance(one, Mapping)]
     return Stack(
-        traces=(_trace(data), *(_trace(one) for one in causes[:MAX_CAUSES])),
+        traces=(
+            _trace(data, is_raised=True),
+            *(_trace(one, is_raised=False) for one in causes[:MAX_CAUSES]),
+        ),
         request=_pairs(data.get("request")),
         context=_pairs(data.get("context")),
         why=tuple(_text(part) for part in _list(data.get("why"))[:MAX_WHY]),
     )
 
 
-def _trace(data: Mapping[str, Any]) -> Trace:
+def _trace(data: Mapping[str, Any], *, is_raised: bool) -> Trace:
     raw = [one for one in _list(data.get("frames")) if isinstance(one, Mapping)][:MAX_FRAMES]
-    first_look = _first_look(raw)
+    first_look = _first_look(raw, is_raised=is_raised)
     frames = [_frame(one, opened=index == first_look) for index, one in enumerate(raw)]
     omitted = _whole(data.get("omitted"))
     return Trace(
@@ -89,10 +92,15 @@ def _trace(data: Mapping[str, Any]) -> Trace:
     )
 
 
-def _first_look(frames: Sequence[Mapping[str, Any]]) -> int:
-    """Return the index of the innermost application frame, else of the innermost one."""
+def _first_look(frames: Sequence[Mapping[str, Any]], *, is_raised: bool) -> int:
+    """Return the index of the innermost application frame, -1 for none.
+
+    An exception that was raised outside of any is looked at where it was raised.
+    """
     ours = [index for index, one in enumerate(frames) if one.get("app") is True]
-    return ours[-1] if ours else len(frames) - 1
+    if ours:
+        return ours[-1]
+    return len(frames) - 1 if is_raised else -1
 
 
 def _frame(one: Mapping[str, Any], *, opened: bool) -> StackFrame:

@@ -110,4 +110,4 @@ def _unknown(reason: Reason, sentence: str) -> Status:
 
 def _firing(incidents: Sequence[Incident], noun: str) -> str:
     count = len(incidents)
-    return f"1 {noun} is firing." if count == 1 else f"{count} {noun}s are firing."
+    return f"{incidents[0].rule}." if count == 1 else f"{count} {noun}s are firing."

@@ -7,6 +7,7 @@
   const query = body.dataset.query;
   const dashes = [[], [7, 4], [2, 3]];
   const dark = matchMedia("(prefers-color-scheme: dark)");
+  const height = 150;
   const charts = new Map();
   let series = null;
   let loadedAt = performance.now();
@@ -82,7 +83,8 @@
     };
     return {
       width,
-      height: 150,
+      height,
+      padding: [8, 18, 0, 0],
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "UTC"),
       cursor: {
         sync: { key: "watchkeeper" },
@@ -95,23 +97,26 @@
         y: { range: (plot, low, high) => [0, high > 0 ? high * 1.12 : 1] },
       },
       axes: [
-        { ...axis, space: 60, values: [
+        { ...axis, size: 26, gap: 4, space: 60, values: [
           [86400, "{D} {MMM}", null, null, null, null, null, null, 1],
           [3600, "{HH}:{mm}", null, null, null, null, null, null, 1],
           [60, "{HH}:{mm}", null, null, null, null, null, null, 1],
           [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1],
         ] },
-        { ...axis, size: 58, space: 34, values: (plot, ticks) => ticks.map(format) },
+        { ...axis, size: 58, space: 26, values: (plot, ticks) => ticks.map(format) },
       ],
       series: [
-        { label: "UTC", value: "{HH}:{mm}:{ss}" },
+        {
+          label: "UTC",
+          value: (plot, at) => at == null ? "" : new Date(at * 1000).toISOString().slice(11, 19) + " UTC",
+        },
         ...chart.lines.map((line, index) => ({
           label: line.name,
           stroke: colour(`--line-${index + 1}`),
           width: 1.75,
           dash: dashes[index],
           spanGaps: false,
-          value: (plot, value) => value == null ? "–" : format(value),
+          value: (plot, value, which, at) => at == null ? "" : value == null ? "no data" : format(value),
           points: {
             show: true, size: 5, width: 1.5, fill: colour("--card"),
             filter: (plot, which) => dots(plot, which),
@@ -140,7 +145,7 @@
 
   const fit = () => {
     for (const [box, plot] of charts) {
-      if (box.clientWidth !== plot.width) plot.setSize({ width: box.clientWidth, height: 150 });
+      if (box.clientWidth !== plot.width) plot.setSize({ width: box.clientWidth, height });
     }
   };
 
