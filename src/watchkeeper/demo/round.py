@@ -67,6 +67,18 @@ class Measured:
         """Return one JSON object."""
         return json.dumps(asdict(self))
 
+    def to_text(self) -> str:
+        """Return the figures for people, one a line."""
+        figures = asdict(self)
+        messages = figures.pop("messages")
+        lines = [f"{name:32}{_rounded(value)}" for name, value in figures.items()]
+        for rule, told in messages.items():
+            lines.append(
+                f"{rule:32}{told['firing']} firing, {told['resolved']} resolved, "
+                f"{_rounded(told['lag_s'])} s late"
+            )
+        return "\n".join(lines)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Span:
@@ -270,3 +282,9 @@ def _get(stage: Stage, path: str) -> tuple[int, bytes]:
         raise DemoError(f"the dashboard does not answer: {error}") from error
     finally:
         connection.close()
+
+
+def _rounded(value: object) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 from dataclasses import asdict, dataclass
+from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -40,6 +41,12 @@ class Plan:
     def to_json(self) -> str:
         """Return the plan as one argument of a command."""
         return json.dumps(asdict(self))
+
+
+def copy_shop(folder: Path) -> None:
+    """Copy the shop out of the package, so that it is an application of its own."""
+    source = files("watchkeeper.demo").joinpath(SHOP_FILE).read_text("utf-8")
+    (folder / SHOP_FILE).write_text(source, "utf-8")
 
 
 def load_shop(folder: Path) -> ModuleType:

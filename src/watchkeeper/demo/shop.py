@@ -54,6 +54,10 @@ class Shelf:
         with self._lock:
             return self._db.execute(query, values).fetchall()
 
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
     @contextmanager
     def selling(self) -> Iterator[sqlite3.Cursor]:
         """Do several things at once or not at all."""

@@ -5,7 +5,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -15,7 +14,7 @@ from watchkeeper.demo.history import MINUTE_S, write_history
 from watchkeeper.demo.process import DemoError, ShopProcess, require_packages
 from watchkeeper.demo.profiles import Profile
 from watchkeeper.demo.receiver import Received, Receiver
-from watchkeeper.demo.serve import SHOP_FILE, Plan, load_shop
+from watchkeeper.demo.serve import Plan, copy_shop, load_shop
 from watchkeeper.storage import open_store
 
 DATABASE_FILE: Final = "watchkeeper.db"
@@ -81,8 +80,7 @@ class Stage:
         self._shop = ShopProcess(replace(self._plan, port=port))
 
     def _set_up(self) -> None:
-        shop_source = files("watchkeeper.demo").joinpath(SHOP_FILE).read_text("utf-8")
-        (self.folder / SHOP_FILE).write_text(shop_source, "utf-8")
+        copy_shop(self.folder)
         # The nearest configuration file: the user's own ones are not the demo's.
         (self.folder / CONFIG_FILE).write_text("", "utf-8")
         self.store.migrate()

@@ -145,7 +145,8 @@ class _Connection:
         status = int(lines[0].split()[1])
         fields = dict(line.lower().split(": ", 1) for line in lines[1:] if ": " in line)
         await self._reader.readexactly(int(fields["content-length"]))
-        if fields.get("connection") == "close":
+        # uvicorn hangs up after an exception, without saying so in the answer.
+        if status >= 500 or fields.get("connection") == "close":
             self.close()
         return status
 
