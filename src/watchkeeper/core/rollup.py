@@ -1,6 +1,6 @@
 """Merging slots: over workers at one moment, then over time; no observation lost or doubled."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Across, Series
@@ -19,27 +19,43 @@ def merge_time(parts: Iterable[Values]) -> dict[Series, Value]:
     return _merge(parts, over_time=True)
 
 
-def merge_frames(frames: Iterable[Frame]) -> dict[Series, Value]:
+def merge_frames(
+    frames: Iterable[Frame], *, pause: Callable[[], object] | None = None
+) -> dict[Series, Value]:
     """Combine frames of any workers and slots into one span.
 
     The flushes of one worker and slot follow each other, workers stand side by side within a
-    slot, and slots follow each other; only gauges can tell the difference.
+    slot, and slots follow each other; only gauges can tell the difference. `pause` is called
+    before each frame, so that a long merge can give way to others.
     """
     slots: dict[int, dict[int, list[Frame]]] = {}
     for frame in sorted(frames, key=lambda frame: frame.key):
         slots.setdefault(frame.key.start, {}).setdefault(frame.key.worker, []).append(frame)
     return merge_time(
-        merge_workers(_one_worker(parts) for parts in workers.values())
+        _side_by_side([_one_worker(parts, pause) for parts in workers.values()])
         for _, workers in sorted(slots.items())
     )
 
 
-def _one_worker(frames: list[Frame]) -> Values:
+def _side_by_side(parts: list[Values]) -> Values:
+    return parts[0] if len(parts) == 1 else merge_workers(parts)
+
+
+def _one_worker(frames: list[Frame], pause: Callable[[], object] | None) -> Values:
+    if len(frames) == 1:
+        return next(_each(frames, pause))
     # The rows of a rolled-up minute (worker 0) are parts of the same minute: a late worker's
     # share stands beside the rest instead of after it.
     if frames[0].key.worker == 0:
-        return merge_workers(frame.values for frame in frames)
-    return merge_time(frame.values for frame in frames)
+        return merge_workers(_each(frames, pause))
+    return merge_time(_each(frames, pause))
+
+
+def _each(frames: list[Frame], pause: Callable[[], object] | None) -> Iterator[Values]:
+    for frame in frames:
+        if pause is not None:
+            pause()
+        yield frame.values
 
 
 def _merge(parts: Iterable[Values], *, over_time: bool) -> dict[Series, Value]:

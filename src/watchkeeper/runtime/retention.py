@@ -1,0 +1,109 @@
+"""Coarser and gone: slots become minutes, and what is past its time is deleted.
+
+Both are safe to run in several processes at once: the store's marks decide what is rolled up, and
+deleting twice deletes nothing more. The lease that the flusher takes before is only for thrift.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from watchkeeper.core.rollup import merge_frames
+from watchkeeper.core.slot import Frame, FrameKey, slot_start
+from watchkeeper.storage.store import ALL_WORKERS, Store
+
+MINUTE_S: Final = 60
+CLOSED_AFTER_S: Final = 30.0  # a minute waits so long for slow workers; later ones make a part
+SLOT_LENGTHS_S: Final = tuple(s for s in range(1, MINUTE_S) if MINUTE_S % s == 0)
+MAX_FRAMES: Final = 400  # read at once: 8 workers' minutes of 10-s slots, about 3 MB
+MAX_ROUNDS: Final = 25  # per slot length and call; a longer backlog goes on in the next one
+MAX_ROWS: Final = 1_000  # deleted in one transaction
+MAX_PRUNES: Final = 100  # transactions per kind of row and call
+
+DAY_S: Final = 86_400.0
+KEEP_WORKERS_S: Final = 7 * DAY_S
+KEEP_CHECKS_S: Final = 90 * DAY_S
+KEEP_ISSUES_S: Final = 90 * DAY_S
+KEEP_INCIDENTS_S: Final = 400 * DAY_S
+
+
+def roll_up(
+    store: Store,
+    *,
+    now: float,
+    pause: Callable[[], object],
+    slot_lengths_s: Collection[int] = SLOT_LENGTHS_S,
+) -> int:
+    """Merge the slots of closed minutes into frames of a minute; return how many were written.
+
+    Looks for slots of every length that divides a minute, for the setting may have changed.
+    `pause` is called between frames. Raises StorageError; what was written by then stays.
+    """
+    closed = slot_start(now - CLOSED_AFTER_S, MINUTE_S)
+    written = 0
+    for length_s in slot_lengths_s:
+        for _ in range(MAX_ROUNDS):
+            waiting = store.unrolled(length_s, before=closed, limit=MAX_FRAMES)
+            for start, frames in _by_minute(waiting).items():
+                written += _roll_minute(store, start, frames, pause)
+            if not waiting:
+                break
+            pause()
+    return written
+
+
+def prune(
+    store: Store,
+    *,
+    now: float,
+    keep_s: Mapping[int, float],
+    keep_events_s: float,
+    pause: Callable[[], object],
+) -> int:
+    """Delete what is past its time, in small transactions; return how many rows went.
+
+    `keep_s` tells for each resolution (in seconds) how long its frames are kept; slots of other
+    lengths, from an earlier setting, are kept as long as the finest that is named.
+    """
+    finest_s = keep_s[min(keep_s)]
+    kept = {**dict.fromkeys(SLOT_LENGTHS_S, finest_s), **keep_s}
+    deletions: list[tuple[Callable[..., int], float]] = [
+        *((partial(store.prune_frames, resolution), age_s) for resolution, age_s in kept.items()),
+        (store.prune_events, keep_events_s),
+        (store.prune_issues, KEEP_ISSUES_S),
+        (store.prune_incidents, KEEP_INCIDENTS_S),
+        (store.prune_checks, KEEP_CHECKS_S),
+        (store.prune_workers, KEEP_WORKERS_S),
+    ]
+    gone = sum(_in_chunks(delete, now - age_s, pause) for delete, age_s in deletions)
+    store.prepare(at=now)
+    return gone
+
+
+def _roll_minute(
+    store: Store, start: int, frames: Sequence[Frame], pause: Callable[[], object]
+) -> int:
+    minute = Frame(
+        key=FrameKey(MINUTE_S, start, ALL_WORKERS, 0), values=merge_frames(frames, pause=pause)
+    )
+    pause()
+    # False: another process was faster with one of them; the next round takes the others.
+    return int(store.write_rollup([minute], [frame.key for frame in frames]))
+
+
+def _by_minute(frames: Iterable[Frame]) -> dict[int, list[Frame]]:
+    minutes: dict[int, list[Frame]] = {}
+    for frame in frames:
+        minutes.setdefault(slot_start(frame.key.start, MINUTE_S), []).append(frame)
+    return minutes
+
+
+def _in_chunks(delete: Callable[..., int], before: float, pause: Callable[[], object]) -> int:
+    gone = 0
+    for _ in range(MAX_PRUNES):
+        some = delete(before=before, limit=MAX_ROWS)
+        gone += some
+        if not some:
+            break
+        pause()
+    return gone
