@@ -41,9 +41,9 @@ class Recorded:
         return counts
 
     def issues(self) -> dict[str, int]:
-        """Count captured exceptions since the last call, by type."""
+        """Count captured exceptions since the last call, by type's own name."""
         counts, self.events = self.watchkeeper.issues.take()
-        return {issue.type: issue.count for issue in counts}
+        return {issue.type.rpartition(".")[2]: issue.count for issue in counts}
 
     @property
     def active(self) -> int:

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from watchkeeper.app import Watchkeeper
 from watchkeeper.integrations.outcomes import FAILED, Outcomes, Route
-from watchkeeper.integrations.own import OwnPages, Page, failure
+from watchkeeper.integrations.own import OwnPages
+from watchkeeper.integrations.own_wsgi import serve_page
 from watchkeeper.runtime.guard import guard
 
 Environ = dict[str, Any]
@@ -45,7 +46,7 @@ class WsgiMiddleware:
             environ.get("PATH_INFO", ""), root=environ.get("SCRIPT_NAME", "").rstrip("/")
         )
         if page is not None:
-            return _serve_page(self._own, page, environ, start_response)
+            return serve_page(self._own, page, environ, start_response)
         if EXCHANGE in environ:  # a wrapper further out counts this request already
             return self.app(environ, start_response)
         exchange = Exchange(self, environ, start_response)
@@ -227,53 +228,3 @@ def _watched(result: Iterable[bytes], exchange: Exchange, file_wrapper: object) 
 
 def _no_route(environ: Environ) -> Route | None:
     return None
-
-
-def _serve_page(
-    own: OwnPages, page: Page, environ: Environ, start_response: StartResponse
-) -> Iterable[bytes]:
-    """Answer a page of ours."""
-    response = own.probe(page)
-    if response is None:
-        from watchkeeper.dashboard.http import MAX_BODY_BYTES, Request
-
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-        if length > MAX_BODY_BYTES:
-            response = failure(413)
-        else:
-            response = own.answer(
-                Request(
-                    method=environ["REQUEST_METHOD"],
-                    root=page.root,
-                    path=page.path,
-                    query=environ.get("QUERY_STRING", ""),
-                    headers=_headers(environ),
-                    body=environ["wsgi.input"].read(length) if length else b"",
-                    scheme=environ.get("wsgi.url_scheme", "http"),
-                    client=environ.get("REMOTE_ADDR", ""),
-                )
-            )
-    headers = [*response.headers, ("content-length", str(len(response.body)))]
-    start_response(f"{response.status} {_reason(response.status)}", headers)
-    return [b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body]
-
-
-def _headers(environ: Environ) -> dict[str, str]:
-    headers = {
-        name[5:].replace("_", "-").lower(): value
-        for name, value in environ.items()
-        if name.startswith("HTTP_")
-    }
-    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        if environ.get(name):
-            headers[name.replace("_", "-").lower()] = environ[name]
-    return headers
-
-
-def _reason(status: int) -> str:
-    from http import HTTPStatus
-
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
