@@ -21,17 +21,19 @@ from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify import Notifier, open_notifier
 from watchkeeper.runtime import instruments
 from watchkeeper.runtime.alerts import AlertEngine
+from watchkeeper.runtime.events import RequestContext
 from watchkeeper.runtime.flusher import Flusher, Parts
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.held import Held
-from watchkeeper.runtime.issues import Issues, RequestContext
+from watchkeeper.runtime.issues import Issues
 from watchkeeper.runtime.outbox import Outbox
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.resources import Resources
 from watchkeeper.runtime.writer import Writer
 from watchkeeper.settings import Loaded, Origin, Settings, load
-from watchkeeper.storage import Incident, Store, open_store
+from watchkeeper.storage import Store, open_store
+from watchkeeper.storage.store import Incident
 
 _log = logging.getLogger("watchkeeper")
 _lock = threading.Lock()
@@ -73,7 +75,7 @@ class Watchkeeper:
             on_new=self._hurry,
             clock=clock,
         )
-        self.health = Health.declared(settings.health_checks, clock=clock)
+        self.health = Health.declared(settings.health_checks, clock=clock, on_change=self._hurry)
         self._flusher = Flusher(self._parts())
         self._lock = threading.Lock()
 
@@ -89,10 +91,8 @@ class Watchkeeper:
 
     def start(self) -> None:
         """Start watching; further calls do nothing."""
-        if self.started or not self.enabled:
-            return
         with self._lock:
-            if self.started:
+            if self.started or not self.enabled:
                 return
             self.started = True
             self.health.started = True

@@ -108,7 +108,7 @@ class Held:
         )
 
 
-def _merged_issues(first: Batch, second: Batch) -> list[IssueCount]
+def _merged_issues(first: Batch, second: Batch) -> list[IssueCount]:
     merged = {issue.fingerprint: issue for issue in first.issues}
     for issue in second.issues:
         before = merged.get(issue.fingerprint)
@@ -123,9 +123,7 @@ def _merged_issues(first: Batch, second: Batch) -> list[IssueCount]
 def _size_bytes(batch: Batch) -> int:
     """Estimate how much memory a batch takes."""
     buckets = sum(
-        len(value.buckets)
-        for value in batch.frame.values.values()
-        if isinstance(value, Histogram)
+        len(value.buckets) for value in batch.frame.values.values() if isinstance(value, Histogram)
     )
     return (
         len(batch.frame.values) * _SERIES_BYTES

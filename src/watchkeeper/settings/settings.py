@@ -11,7 +11,7 @@ from watchkeeper.core.units import parse_duration, parse_size
 from watchkeeper.exceptions import ConfigurationError
 
 DEFAULT_DATABASE: Final = "watchkeeper.db"
-DATABASES: Final = ("sqlite", "postgresql")
+DATABASES: Final = ("sqlite", "postgresql", "memory")
 _SLOTS_S: Final = (1, 2, 5, 10, 15, 20, 30, 60)  # whole slots make a whole minute
 _DURATIONS: Final = (
     "slot",
