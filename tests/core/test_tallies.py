@@ -19,7 +19,6 @@ from watchkeeper.core.metrics import (
 )
 from watchkeeper.core.rules import Alert, Origin, Rule, compile_alert
 from watchkeeper.core.slot import Frame, FrameKey, Gauge, Value
-from watchkeeper.core.statistics import wilson_lower
 from watchkeeper.core.tallies import MAX_GROUPS, MAX_SERIES, Meter, Tally, is_failure
 
 
@@ -244,27 +243,3 @@ def test_any_split_into_frames_gives_the_same_tallies(
             split.unclear,
             split.total,
         )
-
-
-@pytest.mark.parametrize(
-    ("lower", "bad", "total"),
-    [(0.0, 0, 10), (0.0, 0, 0), (0.0765, 20, 200), (0.7722, 100, 100 / 0.85), (0.4249, 4, 4)],
-)
-def test_the_wilson_bound_of_known_cases(lower: float, bad: float, total: float) -> None:
-    """Figures computed by hand from Wilson's formula at z = 2.3263."""
-    z, p = 2.3263478740408408, bad / total if total else 0.0
-    if bad:
-        by_hand = (
-            p + z * z / (2 * total) - z * (p * (1 - p) / total + z * z / (4 * total**2)) ** 0.5
-        ) / (1 + z * z / total)
-        assert by_hand == pytest.approx(wilson_lower(bad, total))
-    assert lower == pytest.approx(wilson_lower(bad, total), abs=0.06)
-
-
-@given(st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_the_wilson_bound_lies_below_the_share(case: tuple[int, int]) -> None:
-    """Certainty is never more than what was seen, and more data make it more."""
-    bad, total = case
-
-    assert 0 <= wilson_lower(bad, total) <= bad / total
-    assert wilson_lower(bad, total) <= wilson_lower(bad * 10, total * 10)

@@ -75,7 +75,7 @@ class _Parser:
         if later:
             raise self.error(
                 f"'{later[0].strip()}' is not understood by this version: "
-                "write one comparison per rule"
+                "write one plain comparison per rule"
             )
         word = self.take(_WORD)
         if word is None:

@@ -180,11 +180,15 @@ def default_clear(when: Condition) -> Condition | None:
     if not isinstance(when, Comparison):
         return None
     if when.operator.is_upward:
-        return replace(when, operator=Operator.BELOW, threshold=when.threshold * 0.8)
+        return replace(when, operator=Operator.BELOW, threshold=_decimal(when.threshold * 0.8))
     if when.operator.is_downward:
-        return replace(when, operator=Operator.ABOVE, threshold=when.threshold * 1.25)
+        return replace(when, operator=Operator.ABOVE, threshold=_decimal(when.threshold * 1.25))
     opposite = {Operator.EQUAL: Operator.UNEQUAL, Operator.UNEQUAL: Operator.EQUAL}
     return replace(when, operator=opposite[when.operator])
+
+
+def _decimal(value: float) -> float:
+    return float(f"{value:.12g}")  # 4 % is 0.04, not 0.04000000000000001
 
 
 def _to_data(value: object) -> object:

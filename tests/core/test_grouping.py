@@ -1,0 +1,94 @@
+"""The first event is told at once, its followers together; none twice."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watchkeeper.core.grouping import (
+    MAX_RECENT,
+    MAX_WAITING,
+    Due,
+    EventLog,
+    Sighting,
+    due,
+)
+
+
+def sighting(number: int, at: float = 1000.0) -> Sighting:
+    return Sighting(id=number, at=at, labels={"issue": str(number)}, summary=f"Error {number}")
+
+
+@pytest.mark.parametrize(
+    ("reason", "waiting", "sent_at", "now"),
+    [
+        (Due.NOTHING, 0, 0.0, 1000.0),
+        (Due.FIRST, 1, 0.0, 1000.0),
+        (Due.COLLECTING, 1, 900.0, 1000.0),
+        (Due.COLLECTING, 5, 900.0, 1199.0),
+        (Due.FIRST, 1, 900.0, 1200.0),
+        (Due.COLLECTED, 5, 900.0, 1200.0),
+        (Due.FIRST, 1, 2000.0, 1000.0),  # the clock went back: not silent until it catches up
+    ],
+)
+def test_followers_wait_for_the_end_of_the_digest(
+    reason: Due, waiting: int, sent_at: float, now: float
+) -> None:
+    """At most one message in five minutes, and the first without delay."""
+    decided = due(range(waiting), sent_at=sent_at, digest_s=300.0, now=now)
+
+    assert reason is decided
+    assert decided.is_now is (reason in (Due.FIRST, Due.COLLECTED))
+
+
+def test_an_event_is_seen_once() -> None:
+    """However often the store is read, an event waits to be told once."""
+    log = EventLog(since=900.0)
+
+    new = log.unseen([sighting(2, 1001.0), sighting(1), sighting(3, 800.0)])
+    log = log.seen(new[0]).numbered(1, incident=7)
+
+    assert [1, 2] == [one.id for one in new]
+    assert [2] == [one.id for one in log.unseen([sighting(2, 1001.0), sighting(1)])]
+    assert 7 == log.waiting[0].incident
+
+
+def test_a_quiet_event_is_remembered_but_not_told() -> None:
+    """In the first minutes of an installation nobody is told."""
+    log = EventLog(since=0.0).seen(sighting(1), quiet=True)
+
+    assert () == log.waiting
+    assert [] == log.unseen([sighting(1)])
+
+
+def test_told_events_wait_no_more() -> None:
+    """A message covers all who waited, and the next has the next number."""
+    log = EventLog(since=0.0).seen(sighting(1)).told(at=1010.0)
+
+    assert ((), 1010.0, 1) == (log.waiting, log.sent_at, log.sequence)
+
+
+def test_memory_and_digest_are_bounded() -> None:
+    """A flood of events neither fills the row nor is told twice."""
+    log = EventLog(since=0.0)
+    flood = [sighting(number, 1000.0 + number) for number in range(MAX_RECENT + 100)]
+
+    for one in flood:
+        log = log.seen(one)
+
+    assert MAX_RECENT == len(log.recent)
+    assert MAX_WAITING == len(log.waiting)
+    assert MAX_RECENT + 100 - MAX_WAITING == log.more
+    assert [] == log.unseen(flood)
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.floats(0, 1e9)), unique_by=lambda pair: pair[0]))
+def test_a_stored_log_reads_back_the_same(events: list[tuple[int, float]]) -> None:
+    """Nothing is forgotten in the database."""
+    log = EventLog(since=0.0)
+    for number, at in events:
+        log = log.seen(sighting(number, at))
+
+    assert log == EventLog.from_data(json.loads(json.dumps(log.to_data())))
+    assert EventLog(since=0.0) == EventLog.from_data({})

@@ -1,0 +1,137 @@
+"""Messages say in one plain sentence what is wrong, with the counts."""
+
+from typing import Any
+
+import pytest
+
+from watchkeeper.core.messages import (
+    MAX_SUMMARY,
+    digest_summary,
+    firing_summary,
+    removed_summary,
+    resolved_summary,
+)
+from watchkeeper.core.pack import PACK
+from watchkeeper.core.rules import Alert, Origin, Rule, compile_alert
+
+
+def rule(when: str, **options: Any) -> Rule:
+    return compile_alert(Alert("A", when=when, **options), where="a", origin=Origin.CODE)
+
+
+@pytest.mark.parametrize(
+    ("summary", "judged", "labels", "value", "bad", "total", "window_s"),
+    [
+        (
+            "High error rate: 12.4 % (31 of 250 in 1 min) > 5 %",
+            PACK[0],
+            {},
+            0.124,
+            31,
+            250,
+            60.0,
+        ),
+        (
+            "Slow responses: p95 1.98 s (300 of 2000 slower in 5 min) > 1 s",
+            PACK[1],
+            {},
+            1.98,
+            300,
+            2000,
+            300.0,
+        ),
+        (
+            "Health check failing: db has failed 3 times in a row",
+            PACK[2],
+            {"check": "db"},
+            3.0,
+            3,
+            0,
+            0.0,
+        ),
+        ("Health check failing: db is silent", PACK[2], {"check": "db"}, None, 0, 0, 0.0),
+        (
+            "A (route /x): 40 % (4 of 10 in 1 min) > 5 %",
+            rule("error_rate > 5%", by="route"),
+            {"route": "/x"},
+            0.4,
+            4,
+            10,
+            60.0,
+        ),
+        (
+            "A: 30/h (over 5 min) < 1/min",
+            rule("rate(x_total) < 1/min"),
+            {},
+            0.5 / 60,
+            0,
+            0,
+            300.0,
+        ),
+        ("A: 612 MB (over 5 min) > 512 MB", rule("last(x_bytes) > 512MB"), {}, 612e6, 0, 0, 300.0),
+        (
+            "A: p95 2 MB (4 of 10 above in 1 min) > 1 MB",
+            rule("p95(x_bytes) > 1MB"),
+            {},
+            2e6,
+            4,
+            10,
+            60.0,
+        ),
+        (
+            "A: no data, error_rate > 5% cannot be judged",
+            rule("error_rate > 5%"),
+            {},
+            None,
+            0,
+            0,
+            60.0,
+        ),
+        ("New issue", PACK[3], {}, None, 0, 0, 0.0),
+    ],
+)
+def test_a_firing_message_prints_the_counts(
+    summary: str,
+    judged: Rule,
+    labels: dict[str, str],
+    value: float | None,
+    bad: float,
+    total: float,
+    window_s: float,
+) -> None:
+    """Value, counts, window and threshold stand in one line."""
+    assert summary == firing_summary(
+        judged, labels, value=value, bad=bad, total=total, window_s=window_s
+    )
+
+
+def test_a_resolved_message_says_how_long_it_lasted() -> None:
+    """People read how long it was and how it is now."""
+    assert "High error rate: resolved after 4 min, now 0.4 %" == resolved_summary(
+        PACK[0], {}, value=0.004, lasted_s=240.0
+    )
+    assert "Health check failing: db: resolved after 30 s" == resolved_summary(
+        PACK[2], {"check": "db"}, value=0.0, lasted_s=30.0
+    )
+    assert "High error rate: resolved after 0 ms, because the rule was changed" == (
+        resolved_summary(
+            PACK[0], {}, value=None, lasted_s=-5.0, because="because the rule was changed"
+        )
+    )
+    assert "Old: resolved after 1 h, rule removed" == removed_summary("Old", lasted_s=3600.0)
+
+
+def test_a_digest_names_the_first_and_counts_the_rest() -> None:
+    """One issue is told by its title, several by their number."""
+    assert "New issue: KeyError: 'a'" == digest_summary(PACK[3], ["KeyError: 'a'"])
+    assert "New issue: 12 of them, the first KeyError: 'a'" == digest_summary(
+        PACK[3], ["KeyError: 'a'", "b"], more=10
+    )
+
+
+def test_a_hostile_title_stays_one_short_line() -> None:
+    """What the application raised cannot break a subject line."""
+    summary = digest_summary(PACK[3], ["a\r\nBcc: x\n" + "y" * 1_000])
+
+    assert MAX_SUMMARY == len(summary)
+    assert summary.startswith("New issue: a Bcc: x yyy")
