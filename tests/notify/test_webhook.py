@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import standardwebhooks
-
 from receivers import Receiver
+
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify import ChannelGoneError, DeliveryError, Notification, open_notifier
 from watchkeeper.notify.address import parse_address

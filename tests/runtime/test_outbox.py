@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable, Mapping
 
 import pytest
-
 from receivers import Receiver
+
 from watchkeeper.exceptions import StorageUnavailableError
 from watchkeeper.notify import DeliveryError, Notification, Notifier, open_notifier
 from watchkeeper.runtime.guard import take_errors

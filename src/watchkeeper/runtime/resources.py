@@ -1,0 +1,117 @@
+"""What this process and its host use: CPU, memory, file descriptors, threads."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from watchkeeper.core.metrics import (
+    HOST_CPU,
+    HOST_MEMORY,
+    PROCESS_CPU,
+    PROCESS_FDS,
+    PROCESS_MEMORY,
+    PROCESS_THREADS,
+    Metric,
+)
+from watchkeeper.runtime.cgroup import memory_share
+from watchkeeper.runtime.recorder import Recorder
+
+if TYPE_CHECKING:
+    from psutil import Process
+
+ROOT: Final = Path("/")
+
+
+class Resources:
+    """Sets the gauges of one process and its host, whenever it is asked to.
+
+    Ratios of CPU span the time since the sample before, so the first has none. What a platform
+    does not tell has no series, never a zero.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        *,
+        host: str,
+        worker: Callable[[], str],
+        root: Path = ROOT,
+    ) -> None:
+        """Prepare; psutil is imported at the first sample.
+
+        `worker` names this process among those of the host, or is empty as long as it has no
+        name: until then its own figures are left out. `root` holds `proc` and `sys`.
+        """
+        self._recorder = recorder
+        self._host = host
+        self._worker = worker
+        self._root = root
+        self._process: Process | None = None
+        self._process_cpu: tuple[float, float] | None = None  # (at, CPU seconds)
+        self._host_cpu: tuple[float, float] | None = None  # (all seconds, busy seconds)
+
+    def sample(self, now: float) -> None:
+        """Set every gauge that this platform has a figure for."""
+        import psutil
+
+        if self._process is None or self._process.pid != os.getpid():  # a fork made us another
+            self._process = psutil.Process()
+            self._process_cpu = None
+        process = self._process
+        self._set(PROCESS_CPU, lambda: self._process_ratio(process, now))
+        self._set(PROCESS_MEMORY, lambda: float(process.memory_info().rss))
+        self._set(PROCESS_FDS, lambda: float(process.num_fds()))
+        self._set(PROCESS_THREADS, lambda: float(process.num_threads()))
+        self._set(HOST_CPU, self._host_ratio)
+        self._set(HOST_MEMORY, self._memory_ratio)
+
+    def _set(self, metric: Metric, figure: Callable[[], float | None]) -> None:
+        from psutil import Error
+
+        try:
+            value = figure()
+        except (Error, OSError, AttributeError, NotImplementedError):
+            return  # psutil has no such function here, or the system refuses to tell
+        if value is None:
+            return
+        labels = {"host": self._host}
+        if "worker" in metric.labels:
+            labels["worker"] = self._worker()
+            if not labels["worker"]:
+                return  # workers without a number yet would all be taken for one
+        self._recorder.series(metric, labels).record(value)
+
+    def _process_ratio(self, process: "Process", now: float) -> float | None:
+        """Return the cores' worth of CPU used since the last sample."""
+        times = process.cpu_times()
+        used = times.user + times.system
+        before, self._process_cpu = self._process_cpu, (now, used)
+        if before is None or now <= before[0]:
+            return None
+        return max(0.0, used - before[1]) / (now - before[0])
+
+    def _host_ratio(self) -> float | None:
+        """Return the share of all cores in use since the last sample.
+
+        psutil's own function keeps its last reading for the whole process: it would mix with the
+        host application's use of it.
+        """
+        import psutil
+
+        times = psutil.cpu_times()
+        # Linux counts the time of guests within user and nice as well.
+        total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+        busy = total - times.idle - getattr(times, "iowait", 0.0)
+        before, self._host_cpu = self._host_cpu, (total, busy)
+        if before is None or total <= before[0]:
+            return None
+        return min(1.0, max(0.0, (busy - before[1]) / (total - before[0])))
+
+    def _memory_ratio(self) -> float:
+        """Return the share in use of the memory of the control group, else of the host."""
+        import psutil
+
+        memory = psutil.virtual_memory()
+        limited = memory_share(self._root, total_bytes=memory.total)
+        return limited if limited is not None else 1 - memory.available / memory.total

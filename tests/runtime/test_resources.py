@@ -1,0 +1,214 @@
+"""Figures of the process and its host, and the memory limits of control groups."""
+
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from watchkeeper.core.metrics import Scope
+from watchkeeper.core.slot import Gauge
+from watchkeeper.runtime.cgroup import memory_share
+from watchkeeper.runtime.recorder import Recorder
+from watchkeeper.runtime.resources import Resources
+
+MIB = 1024 * 1024
+TOTAL = 1024 * MIB
+NOW = 1_700_000_000.0
+
+
+def taken(recorder: Recorder) -> dict[str, float]:
+    """Return the last value of each gauge, by name."""
+    values = {}
+    for series, value in recorder.take().items():
+        assert isinstance(value, Gauge)
+        values[series.metric] = value.last
+    return values
+
+
+def make(root: Path = Path("/")) -> tuple[Recorder, Resources]:
+    recorder = Recorder(Scope(service="shop", environment="test"))
+    return recorder, Resources(recorder, host="web-1", worker=lambda: "3", root=root)
+
+
+def group(folder: Path, **files: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text + "\n")
+
+
+def member(root: Path, lines: str) -> None:
+    group(root / "proc/self", cgroup=lines)
+
+
+def test_every_figure_is_of_this_process_and_host():
+    """What is recorded agrees with what the system says."""
+    recorder, resources = make()
+    resources.sample(NOW)
+    first = taken(recorder)
+    _ = sum(number * number for number in range(300_000))
+    resources.sample(NOW + 10)
+    second = taken(recorder)
+
+    process = psutil.Process()
+    assert "process_cpu_utilization_ratio" not in first
+    assert "host_cpu_utilization_ratio" not in first
+    assert 0 < second["process_cpu_utilization_ratio"] < 64
+    assert 0 <= second["host_cpu_utilization_ratio"] <= 1
+    assert 0 < second["host_memory_utilization_ratio"] <= 1
+    rss = process.memory_info().rss
+    assert rss == pytest.approx(second["process_memory_usage_bytes"], rel=0.5)
+    assert process.num_threads() == pytest.approx(second["process_threads"], abs=5)
+    assert 0 < second["process_open_file_descriptors"] < 10_000
+
+
+def test_figures_carry_host_and_worker():
+    """Figures of a process say which one it is, those of a host only the host."""
+    recorder, resources = make()
+    resources.sample(NOW)
+
+    labels = {series.metric: series for series in recorder.take()}
+
+    process, host = labels["process_threads"], labels["host_memory_utilization_ratio"]
+    assert ("web-1", "3") == (process.label("host"), process.label("worker"))
+    assert ("web-1", "") == (host.label("host"), host.label("worker"))
+
+
+def test_what_a_platform_does_not_tell_has_no_series(monkeypatch: pytest.MonkeyPatch):
+    """A missing figure is missing, never zero, and the others are there."""
+
+    def refused(self: psutil.Process) -> int:
+        raise psutil.AccessDenied
+
+    monkeypatch.delattr(psutil.Process, "num_fds")
+    monkeypatch.setattr(psutil.Process, "memory_info", refused)
+    recorder, resources = make()
+    resources.sample(NOW)
+
+    values = taken(recorder)
+
+    assert "process_open_file_descriptors" not in values
+    assert "process_memory_usage_bytes" not in values
+    assert "process_threads" in values
+
+
+def test_a_clock_set_back_gives_no_figure_of_cpu():
+    """No negative and no endless share after the clock was moved."""
+    recorder, resources = make()
+    resources.sample(NOW)
+    resources.sample(NOW - 3_600)
+    moved = taken(recorder)
+    resources.sample(NOW - 3_590)
+
+    assert "process_cpu_utilization_ratio" not in moved
+    assert "process_cpu_utilization_ratio" in taken(recorder)
+
+
+def test_after_a_fork_the_child_looks_at_itself():
+    """The child's figures are the child's."""
+    recorder, resources = make()
+    resources.sample(NOW)
+    recorder.take()
+
+    resources._process = psutil.Process(os.getppid())  # as a child finds it
+    resources.sample(NOW + 1)
+
+    assert os.getpid() == resources._process.pid
+    assert "process_cpu_utilization_ratio" not in taken(recorder)
+
+
+def test_a_worker_without_a_number_has_no_figures_yet():
+    """Workers that are not registered yet are not taken for one; the host has figures already."""
+    recorder = Recorder(Scope(service="shop", environment="test"))
+    Resources(recorder, host="web-1", worker=lambda: "").sample(NOW)
+
+    assert {"host_memory_utilization_ratio"} == set(taken(recorder))
+
+
+def test_memory_is_measured_against_the_limit_of_the_group(tmp_path: Path):
+    """In a container the share is that of the container, not of the machine."""
+    member(tmp_path, "0::/")
+    group(
+        tmp_path / "sys/fs/cgroup",
+        memory__max=str(200 * MIB),
+        memory__current=str(150 * MIB),
+        memory__stat=f"anon {90 * MIB}\ninactive_file {50 * MIB}\nactive_file 1",
+    )
+    recorder, resources = make(tmp_path)
+
+    resources.sample(NOW)
+
+    assert 0.5 == taken(recorder)["host_memory_utilization_ratio"]
+
+
+def test_a_group_of_version_1(tmp_path: Path):
+    """The older version of control groups is read as well."""
+    member(tmp_path, "9:name=systemd:/\n4:cpu,memory:/docker/abc\n0::/")
+    group(
+        tmp_path / "sys/fs/cgroup/memory/docker/abc",
+        memory__limit_in_bytes=str(100 * MIB),
+        memory__usage_in_bytes=str(80 * MIB),
+        memory__stat=f"inactive_file 5\ntotal_inactive_file {20 * MIB}",
+    )
+
+    assert 0.6 == memory_share(tmp_path, total_bytes=TOTAL)
+
+
+def test_a_path_of_outside_the_container_leads_to_the_mount(tmp_path: Path):
+    """A container that sees only its own part of the tree still finds its limit."""
+    member(tmp_path, "4:memory:/docker/abc")
+    group(
+        tmp_path / "sys/fs/cgroup/memory",
+        memory__limit_in_bytes=str(100 * MIB),
+        memory__usage_in_bytes=str(25 * MIB),
+    )
+
+    assert 0.25 == memory_share(tmp_path, total_bytes=TOTAL)
+
+
+def test_the_tightest_of_nested_groups_counts(tmp_path: Path):
+    """A limit further up kills as surely as one's own."""
+    member(tmp_path, "0::/pods/web/app")
+    base = tmp_path / "sys/fs/cgroup"
+    group(
+        base / "pods/web/app",
+        memory__max=str(400 * MIB),
+        memory__current=str(100 * MIB),
+    )
+    group(base / "pods/web", memory__max=str(200 * MIB), memory__current=str(150 * MIB))
+    group(base / "pods", memory__max="max", memory__current=str(900 * MIB))
+
+    assert 0.75 == memory_share(tmp_path, total_bytes=TOTAL)
+
+
+@pytest.mark.parametrize(
+    ("limit", "used"),
+    [
+        ("max", "1"),
+        ("9223372036854771712", "1"),
+        (str(TOTAL), "1"),
+        ("0", "0"),
+        ("nonsense", "1"),
+        ("100", "nonsense"),
+        ("", ""),
+    ],
+)
+def test_no_limit_is_no_share(tmp_path: Path, limit: str, used: str):
+    """Without a limit below the machine's memory, the machine's memory is what counts."""
+    member(tmp_path, "0::/")
+    group(tmp_path / "sys/fs/cgroup", memory__max=limit, memory__current=used)
+
+    assert memory_share(tmp_path, total_bytes=TOTAL) is None
+
+
+def test_a_machine_without_control_groups_has_no_share(tmp_path: Path):
+    """Where there is nothing to read, nothing is made up."""
+    assert memory_share(tmp_path, total_bytes=TOTAL) is None
+
+
+def test_a_path_that_climbs_is_not_followed(tmp_path: Path):
+    """A path with .. leads no further than the mount."""
+    member(tmp_path, "0::/../../outside")
+    group(tmp_path / "sys/outside", memory__max="100", memory__current="90")
+
+    assert memory_share(tmp_path, total_bytes=TOTAL) is None
