@@ -203,6 +203,19 @@ def test_a_client_that_leaves_is_no_error(recorded):
     assert {} == recorded.issues()
 
 
+def test_an_answer_that_nobody_waits_for_has_no_duration(recorded):
+    """An application that answers although the client left makes no latency."""
+
+    async def app(scope: dict, receive: Callable, send: Callable) -> None:
+        await receive()
+        await send(START)
+        await send(BODY)
+
+    run(integrations.asgi(app), scope())
+
+    assert {"left GET (unmatched)": 1} == recorded.outcomes()
+
+
 def test_an_error_after_the_client_left_is_still_an_error(recorded):
     """A bug does not hide behind a client that left; a broken pipe is no bug."""
 

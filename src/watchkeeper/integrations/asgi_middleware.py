@@ -179,7 +179,7 @@ class _Exchange:
         )
 
     def _end(self) -> None:
-        if self.complete:
+        if self.complete or self.left:  # nobody is there: what it was shows when the app returns
             return
         self.complete = True
         seconds = perf_counter() - self.start
