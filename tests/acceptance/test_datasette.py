@@ -5,8 +5,8 @@ import sqlite3
 import time
 
 import pytest
-
 from processes import get, uvicorn
+
 from watchkeeper.core.metrics import HTTP_DURATION
 from watchkeeper.core.rollup import merge_frames
 from watchkeeper.storage import open_store

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-
 from processes import get, until, uvicorn
+
 from watchkeeper.core.metrics import HTTP_DURATION
 from watchkeeper.core.rollup import merge_frames
 from watchkeeper.exceptions import StorageError

@@ -31,7 +31,11 @@ def watch(app: object, settings: Settings | None = None) -> Watchkeeper:
         return watchkeeper
     first = getattr(app, _WATCHED, "")
     if first:
-        _log.warning("watchkeeper: watch(app) at %s ignored: done at %s", _caller(), first)
+        _log.warning(
+            "watchkeeper: already installed on this app (%s); the second call (%s) is ignored.",
+            first,
+            _caller(),
+        )
         return watchkeeper
     install(app, watchkeeper)
     setattr(app, _WATCHED, _caller())
