@@ -1,0 +1,180 @@
+"""From what was recorded to what is stored: exact through every fault of the database."""
+
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watchkeeper.core.metrics import Kind, Metric, Scope
+from watchkeeper.core.rollup import merge_frames
+from watchkeeper.exceptions import StorageUnavailableError
+from watchkeeper.runtime.health import Health
+from watchkeeper.runtime.held import Held
+from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.recorder import Recorder
+from watchkeeper.runtime.writer import Writer
+from watchkeeper.storage.memory import MemoryStore
+
+SCOPE = Scope(service="shop", environment="test", release="1")
+ORDERS = Metric(name="orders_total", kind=Kind.COUNTER, help="Orders.")
+
+
+class FaultyStore(MemoryStore):
+    """A real store that fails on demand, before or after it has written."""
+
+    fails_before = False
+    fails_after = False
+
+    def write(self, batch):
+        if self.fails_before:
+            raise StorageUnavailableError("connection refused")
+        written = super().write(batch)
+        if self.fails_after:
+            raise StorageUnavailableError("connection lost before the answer")
+        return written
+
+
+class Bench:
+    """A writer with everything around it, and a clock that the test sets."""
+
+    def __init__(self, *, max_slots: int = 360) -> None:
+        self.now = 1_000.0
+        self.store = FaultyStore()
+        self.recorder = Recorder(SCOPE)
+        self.issues = Issues(SCOPE, clock=lambda: self.now)
+        self.writer = Writer(
+            scope=SCOPE,
+            slot_s=10,
+            recorder=self.recorder,
+            issues=self.issues,
+            health=Health((), clock=lambda: self.now),
+            held=Held(max_slots=max_slots, max_bytes=10**8),
+            clock=lambda: self.now,
+        )
+
+    def slot(self, orders: int) -> bool:
+        """Record, close the slot, and try to write."""
+        self.recorder.series(ORDERS, {}).record(orders)
+        self.writer.close_slot(int(self.now))
+        self.now += 10
+        return self.writer.write(self.store)
+
+    @property
+    def stored(self) -> float:
+        frames = self.store.frames(10, since=0, until=9e9, service="shop", environment="test")
+        return sum(
+            value
+            for series, value in merge_frames(frames).items()
+            if series.metric == "orders_total"
+        )
+
+
+def test_a_slot_is_written_with_its_worker():
+    """The first write registers the worker; its frames carry its id and growing sequences."""
+    bench = Bench()
+
+    assert bench.slot(1)
+    assert bench.slot(2)
+
+    frames = bench.store.frames(10, since=0, until=9e9, service="shop", environment="test")
+    assert [(1_000, 1), (1_010, 2)] == [(f.key.start, f.key.sequence) for f in frames]
+    assert {bench.writer.worker.id} == {frame.key.worker for frame in frames}
+    assert 3 == bench.stored
+
+
+def test_slots_wait_while_the_database_is_away(caplog):
+    """Nothing is lost in an outage, and the log says so once a minute and when it is over."""
+    bench = Bench()
+    bench.store.fails_before = True
+
+    with caplog.at_level(logging.WARNING, "watchkeeper"):
+        for _ in range(30):
+            assert not bench.slot(1)
+        bench.store.fails_before = False
+        bench.now += 30
+        assert bench.slot(1)
+
+    lines = [record.message for record in caplog.records]
+    assert 31 == bench.stored
+    assert "database unreachable for 0 s (connection refused); 1 slots held" in lines[0]
+    assert 4 <= len(lines) <= 7
+    assert lines[-1].startswith("watchkeeper: database is back after")
+
+
+def test_a_commit_without_an_answer_counts_once():
+    """If the database wrote but the answer got lost, the repetition changes nothing."""
+    bench = Bench()
+    bench.store.fails_after = True
+    bench.slot(5)
+    bench.now += 30
+
+    bench.store.fails_after = False
+    bench.slot(7)
+
+    assert 12 == bench.stored
+
+
+@given(
+    st.lists(st.sampled_from(["well", "before", "after"]), max_size=60),
+    st.integers(2, 8),
+)
+def test_no_sequence_of_faults_loses_or_doubles(faults, max_slots):
+    """However the database fails, once it is back every observation is stored exactly once."""
+    bench = Bench(max_slots=max_slots)
+    for fault in faults:
+        bench.store.fails_before = fault == "before"
+        bench.store.fails_after = fault == "after"
+        bench.slot(1)
+        bench.now += 25  # past the longest pause between two tries
+
+    bench.store.fails_before = bench.store.fails_after = False
+    bench.slot(1)
+
+    assert len(faults) + 1 == bench.stored
+
+
+def test_tries_come_slower_and_slower():
+    """A database that is away is not hammered: 1, 2, 4 … 20 s apart, give or take a quarter."""
+    bench = Bench()
+    bench.store.fails_before = True
+    pauses = []
+    for _ in range(8):
+        bench.slot(1)
+        pauses.append(bench.writer.next_try_at - bench.now)
+        bench.now = max(bench.now, bench.writer.next_try_at)
+
+    assert 0.75 <= pauses[0] <= 1.25
+    assert all(15 <= pause <= 25 for pause in pauses[5:])
+
+
+def test_what_watchkeeper_does_itself_is_recorded():
+    """The monitor is monitored: flush duration, series in use, requests in flight."""
+    bench = Bench()
+    bench.slot(1)
+    bench.slot(1)
+
+    frames = bench.store.frames(10, since=0, until=9e9, service="shop", environment="test")
+    metrics = {series.metric for frame in frames for series in frame.values}
+
+    assert {
+        "watchkeeper_flush_duration_seconds",
+        "watchkeeper_series",
+        "http_server_active_requests",
+    } <= metrics
+
+
+def test_an_error_reaches_the_store_with_its_count():
+    """Issues and their events go into the same transaction as the slot."""
+    bench = Bench()
+    for _ in range(3):
+        with pytest.raises(KeyError) as raised:
+            {}["sku"]
+        bench.issues.capture(raised.value)
+
+    bench.slot(1)
+
+    (issue,) = bench.store.issues(service="shop", environment="test", seen_since=0, limit=10)
+    assert 3 == issue.count
+    assert issue.title.startswith("KeyError")
+    assert 1 <= len(bench.store.events(issue.id, limit=10)) <= 3
