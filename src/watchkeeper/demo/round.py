@@ -32,6 +32,7 @@ MAX_P95_ERROR: Final = 0.022  # twice the histogram's: 1.1 %
 MIN_WINDOW_S: Final = 60  # the shortest range that the dashboard shows
 ISSUES: Final = 2  # that the incident raises
 OK: Final = 200
+NOT_YET: Final = 503
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,8 +265,15 @@ def _first_lag(receiver: Receiver, messages: Mapping[str, RuleMessages]) -> floa
 
 
 def _overview(stage: Stage, span: _Span) -> dict[str, Any]:
-    """Ask the running dashboard for its figures of the round."""
+    """Ask the running dashboard for its figures of the round.
+
+    A process that has just started opens the database with its first flush; until then 503.
+    """
+    until = time.monotonic() + SETTLE_WITHIN_S
     status, body = _get(stage, f"/api/v1/overview.json?{span.query}")
+    while status == NOT_YET and time.monotonic() < until:
+        time.sleep(LOOK_EVERY_S)
+        status, body = _get(stage, f"/api/v1/overview.json?{span.query}")
     if status != OK:
         raise DemoError(f"the dashboard answered {status} to the question for its figures")
     overview: dict[str, Any] = json.loads(body)

@@ -15,10 +15,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-import watchkeeper
 from watchkeeper.demo.faults import Faults
 from watchkeeper.demo.profiles import PREFIX, Profile, demo_settings
 from watchkeeper.demo.stopwatch import Stopwatch, exact_quantile
+from watchkeeper.integrations import watch
 
 SHOP_FILE: Final = "shop.py"
 SHOP_DATABASE: Final = "shop.db"
@@ -75,7 +75,7 @@ def main(text: str) -> None:
     faults = Faults()
     shop = load_shop(folder)
     app = shop.create_app(shop.Shelf(folder / SHOP_DATABASE), faults)
-    watchkeeper.watch(
+    watch(
         app,
         demo_settings(
             Profile(plan.profile),

@@ -1,0 +1,43 @@
+"""`watchkeeper open`: a link that signs one browser in."""
+
+import time
+from typing import Final
+
+import click
+
+from watchkeeper.cli.source import find_source, open_existing, source_options
+from watchkeeper.cli.terminal import echo
+from watchkeeper.dashboard.access import LINK_S, make_login_token
+from watchkeeper.exceptions import ConfigurationError
+
+DEFAULT_ADDRESS: Final = "http://127.0.0.1:8000"
+
+
+@click.command()
+@source_options
+def command(db: str | None, app: str | None, service: str | None, environment: str | None) -> None:
+    """Print a one-time link to the dashboard.
+
+    It signs one browser in for twelve hours, and has to be used within five minutes.
+    """
+    source = find_source(db=db, app=app, service=service, environment=environment)
+    settings = source.settings
+    if not settings.dashboard:
+        raise ConfigurationError("dashboard: it is switched off; set dashboard = true")
+    store = open_existing(settings)
+    try:
+        token = make_login_token(store, now=time.time())
+        described = store.description()
+    finally:
+        store.close()
+    base = settings.public_url.rstrip("/") or DEFAULT_ADDRESS
+    echo(f"{base}{settings.dashboard_prefix}/login?token={token}")
+    echo(
+        f"works once, for {LINK_S // 60} min; {described} (from {source.database_from})", err=True
+    )
+    if not settings.public_url:
+        echo(
+            f"public_url is not set, so {DEFAULT_ADDRESS} is a guess: "
+            "if the application answers elsewhere, set WATCHKEEPER_PUBLIC_URL",
+            err=True,
+        )

@@ -1,0 +1,120 @@
+"""Which database and settings a verb works on: found as the application finds them."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from watchkeeper.exceptions import ConfigurationError, StorageError
+from watchkeeper.settings import Loaded, Origin, Settings, load
+from watchkeeper.storage import Store, open_store
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+NOT_MADE_YET: Final = (
+    "there is no database {path} yet; the application makes it when it first runs. "
+    "If it lies elsewhere, say so: --db, WATCHKEEPER_DATABASE_URL or watchkeeper.toml"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The settings to work with, and where the database's address came from."""
+
+    settings: Settings
+    database_from: str
+
+
+def source_options(command: Command) -> Command:
+    """Add the options that say which database and which application are meant."""
+    for option in (
+        click.option("--environment", metavar="NAME", help="The deployment, such as staging."),
+        click.option("--service", metavar="NAME", help="The name of the application."),
+        click.option(
+            "--app",
+            metavar="MODULE",
+            help="Import this module (shop.main or shop.main:app) for the settings in its code.",
+        ),
+        click.option("--db", metavar="URL", help="The database: a file, or a URL."),
+    ):
+        command = option(command)
+    return command
+
+
+def find_source(
+    *, db: str | None, app: str | None, service: str | None, environment: str | None
+) -> Source:
+    """Put the settings together as the application does; the options win over everything.
+
+    Raises ConfigurationError for a module that cannot be imported and for wrong options.
+    """
+    loaded = _from_app(app) if app else load()
+    given: dict[str, Any] = {
+        "database_url": db,
+        "service": service,
+        "environment": environment,
+    }
+    settings = replace(
+        loaded.settings, **{name: value for name, value in given.items() if value is not None}
+    )
+    return Source(settings=settings, database_from=_origin(loaded, db=db, app=app))
+
+
+def open_existing(settings: Settings) -> Store:
+    """Open the database that is there already; nothing is made.
+
+    Raises StorageError if there is none, ConfigurationError if the address makes no sense.
+    """
+    url = settings.database_url
+    path = sqlite_path(url)
+    if path is not None and not path.is_file():
+        raise StorageError(NOT_MADE_YET.format(path=path))
+    if url.startswith("memory:"):
+        raise ConfigurationError(
+            "database_url: memory:// is gone with its process; there is nothing to look into"
+        )
+    return open_store(url, statement_timeout_s=settings.seconds("statement_timeout"))
+
+
+def sqlite_path(url: str) -> Path | None:
+    """Return the file of a SQLite address, or None for any other database."""
+    if "://" not in url:
+        return Path(url)
+    scheme, _, rest = url.partition("://")
+    if scheme.partition("+")[0] != "sqlite":
+        return None
+    return Path(rest.partition("?")[0].removeprefix("/"))
+
+
+def _from_app(name: str) -> Loaded:
+    """Import an application for what its code sets, without starting to watch it."""
+    from watchkeeper.app import current
+
+    os.environ["WATCHKEEPER_ENABLED"] = "0"
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        import_module(name.partition(":")[0])
+    except ImportError as error:
+        raise ConfigurationError(f"--app {name}: cannot be imported ({error})") from error
+    made = current()
+    if made is None:
+        raise ConfigurationError(f"--app {name}: nothing in it calls watchkeeper.watch")
+    return made.loaded
+
+
+def _origin(loaded: Loaded, *, db: str | None, app: str | None) -> str:
+    if db is not None:
+        return "--db"
+    named = {
+        Origin.CODE: f"the code of {app}",
+        Origin.ENVIRONMENT: "WATCHKEEPER_DATABASE_URL",
+        Origin.FILE: loaded.file.name if loaded.file else "a file",
+        Origin.DEFAULT: "the default",
+    }
+    return named[loaded.origins["database_url"]]

@@ -1,0 +1,229 @@
+"""`watchkeeper status`: how the application is, on one screen and as an exit code."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import click
+
+from watchkeeper.cli.source import Source, find_source, open_existing, source_options
+from watchkeeper.cli.terminal import echo, plain, sparkline
+from watchkeeper.cli.verbs import CRITICAL, FINE, UNKNOWN, WARNING
+from watchkeeper.core.histogram import Histogram
+from watchkeeper.core.metrics import SELF_DROPPED, SELF_FLUSH
+from watchkeeper.core.units import format_size
+from watchkeeper.dashboard import texts
+from watchkeeper.dashboard.queries import overview
+from watchkeeper.dashboard.status import Level
+from watchkeeper.dashboard.views import Figures, IncidentRow, IssueRow, Overview
+from watchkeeper.storage import Store
+
+SPAN_S: Final = 3_600
+SELF_SPAN_S: Final = 900
+PROBE_S: Final = 300
+SLOTS_S: Final = (10, 1, 2, 5, 15, 20, 30, 60)
+SPARK_WIDTH: Final = 24
+MAX_INCIDENTS: Final = 8
+MAX_ISSUES: Final = 3
+CODES: Final[Mapping[Level, int]] = {
+    Level.OK: FINE,
+    Level.WARNING: WARNING,
+    Level.CRITICAL: CRITICAL,
+    Level.UNKNOWN: UNKNOWN,
+}
+COLOURS: Final[Mapping[Level, str]] = {
+    Level.OK: "green",
+    Level.WARNING: "yellow",
+    Level.CRITICAL: "red",
+    Level.UNKNOWN: "magenta",
+}
+SEVERITIES: Final[Mapping[str, tuple[str, str]]] = {
+    "critical": ("CRIT", "red"),
+    "warning": ("WARN", "yellow"),
+    "info": ("INFO", "blue"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """How Watchkeeper itself does: the last quarter of an hour, and the database's size."""
+
+    flush_p50_s: float | None
+    dropped: int
+    database_bytes: int
+
+
+@click.command()
+@source_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    db: str | None,
+    app: str | None,
+    service: str | None,
+    environment: str | None,
+    as_json: bool,
+) -> int:
+    """Show how the application is: what fires, key figures, newest issues.
+
+    The exit code is 0 if all is well, 1 for a warning, 2 for a critical alert, 3 for unknown.
+    """
+    source = find_source(db=db, app=app, service=service, environment=environment)
+    store = open_existing(source.settings)
+    try:
+        now = time.time()
+        slot_s = _slot_s(store, source, now=now)
+        view = overview(
+            store,
+            service=source.settings.service,
+            environment=source.settings.environment,
+            start=now - SPAN_S,
+            end=now,
+            now=now,
+            slot_s=slot_s,
+        )
+        own = read_own(store, view, slot_s=slot_s)
+    finally:
+        store.close()
+    if as_json:
+        echo(json.dumps(to_json(view, own, source)))
+    else:
+        for line in screen(view, own, source):
+            echo(line)
+    return CODES[view.status.level]
+
+
+def to_json(view: Overview, own: Own, source: Source) -> dict[str, Any]:
+    """Return what the screen shows as plain values; None is unknown."""
+    return {
+        "level": view.status.level.value,
+        "reason": view.status.reason.value,
+        "sentence": view.status.sentence,
+        "service": view.service,
+        "environment": view.environment,
+        "database": view.storage,
+        "database_from": source.database_from,
+        "processes": view.workers,
+        "hosts": view.hosts,
+        "data_age_s": view.data_age_s,
+        "figures": asdict(view.figures),
+        "before": None if view.before is None else asdict(view.before),
+        "incidents": [asdict(one) for one in view.incidents],
+        "issues": [asdict(one) for one in view.issues],
+        "self": asdict(own),
+    }
+
+
+def screen(view: Overview, own: Own, source: Source) -> Iterator[str]:
+    """Yield the lines of the screen."""
+    level = view.status.level
+    head = click.style(f"{texts.SYMBOLS[level]} {level.upper()}", fg=COLOURS[level], bold=True)
+    yield "   ".join(
+        [
+            head,
+            click.style(plain(view.service), bold=True) + f" ({plain(view.environment)})",
+            f"{_count(view.workers, 'process', 'processes')} on {_count(view.hosts, 'host')}",
+            f"data {texts.span(view.data_age_s)} old"
+            if view.data_age_s is not None
+            else "no data",
+            f"{plain(view.storage)} (from {source.database_from})",
+        ]
+    )
+    yield f"  {plain(view.status.sentence)}"
+    for incident in view.incidents[:MAX_INCIDENTS]:
+        yield _incident(incident)
+    if len(view.incidents) > MAX_INCIDENTS:
+        yield f"  and {len(view.incidents) - MAX_INCIDENTS} more"
+    yield _figures(view.figures, view.before)
+    yield _sparklines(view)
+    for issue in view.issues[:MAX_ISSUES]:
+        yield _issue(issue, now=view.at)
+    yield (
+        f"  self  flush {texts.seconds(own.flush_p50_s)}   dropped {own.dropped}   "
+        f"{format_size(own.database_bytes)}"
+    )
+
+
+def read_own(store: Store, view: Overview, *, slot_s: int) -> Own:
+    """Read how Watchkeeper itself does from the newest slots."""
+    flushes, dropped = Histogram(), 0.0
+    for frame in store.frames(
+        slot_s,
+        since=view.at - SELF_SPAN_S,
+        until=view.at,
+        service=view.service,
+        environment=view.environment,
+        metrics=(SELF_FLUSH.name, SELF_DROPPED.name),
+    ):
+        for value in frame.values.values():
+            if isinstance(value, Histogram):
+                flushes.merge(value)
+            elif isinstance(value, int | float):
+                dropped += value
+    return Own(
+        flush_p50_s=flushes.quantile(0.5) if flushes.count else None,
+        dropped=int(dropped),
+        database_bytes=store.size_bytes(),
+    )
+
+
+def _slot_s(store: Store, source: Source, *, now: float) -> int:
+    """Return the length of the slots that are written, which the code may have set.
+
+    With nothing written lately it is what the settings say.
+    """
+    settings = source.settings
+    for slot_s in dict.fromkeys((settings.slot_s, *SLOTS_S)):
+        if store.frames(
+            slot_s,
+            since=now - PROBE_S,
+            until=now,
+            service=settings.service,
+            environment=settings.environment,
+            metrics=(),
+        ):
+            return slot_s
+    return settings.slot_s
+
+
+def _incident(one: IncidentRow) -> str:
+    word, colour = SEVERITIES.get(one.severity, (plain(one.severity, width=4).upper(), "blue"))
+    group = f"   {plain(one.group, width=60)}" if one.group else ""
+    styled = click.style(word, fg=colour, bold=True)
+    return (
+        f"  {styled}  {plain(one.rule)}{group}   {plain(one.summary)}"
+        f"   for {texts.span(one.lasted_s)}"
+    )
+
+
+def _figures(now: Figures, before: Figures | None) -> str:
+    rate = texts.relative(now.requests_per_s, before.requests_per_s if before else None)
+    errors = texts.points(now.error_rate, before.error_rate if before else None)
+    return (
+        f"  1 h   {texts.number(now.requests_per_s)} req/s{f' ({rate.text})' if rate else ''}"
+        f"   errors {texts.share(now.error_rate)}{f' ({errors.text})' if errors else ''}"
+        f"   p50 {texts.seconds(now.p50_s)}  p95 {texts.seconds(now.p95_s)}"
+        f"  p99 {texts.seconds(now.p99_s)}"
+    )
+
+
+def _sparklines(view: Overview) -> str:
+    figures = [point.figures for point in view.points]
+    drawn = [
+        sparkline([getattr(one, name) if one else None for one in figures], width=SPARK_WIDTH)
+        for name in ("requests_per_s", "error_rate", "p95_s")
+    ]
+    return "        " + "   ".join(drawn)
+
+
+def _issue(issue: IssueRow, *, now: float) -> str:
+    word = "new  " if issue.is_new else "again"
+    return (
+        f"  {word} {plain(issue.type, width=60)} ×{issue.count}   {plain(issue.culprit, width=60)}"
+        f"   first {texts.clock(issue.first_at, now)} UTC"
+    )
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or f'{one}s'}"

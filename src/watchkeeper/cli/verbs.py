@@ -1,0 +1,93 @@
+"""The verbs: their names, one line of help each, and what their errors look like."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final, NoReturn
+
+import click
+
+from watchkeeper.exceptions import ConfigurationError, StorageError, WatchkeeperError
+
+FINE: Final = 0
+WARNING: Final = 1
+CRITICAL: Final = 2
+UNKNOWN: Final = 3
+USAGE: Final = 64
+FAILED: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verb:
+    """One verb: the module that holds it as `command`, and its line in `watchkeeper --help`."""
+
+    module: str
+    help: str
+
+
+VERBS: Final[Mapping[str, Verb]] = {
+    "demo": Verb(module="demo", help="Watch a made shop under real load, with real incidents."),
+    "status": Verb(module="status", help="Show how the application is; the exit code tells too."),
+    "open": Verb(module="open", help="Print a one-time link to the dashboard."),
+    "config": Verb(module="config", help="Show or check the settings, each with its origin."),
+    "version": Verb(module="version", help="Show which version this is."),
+}
+
+
+class Verbs(click.Group):
+    """A group that imports a verb when it is called, and tells errors in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the verbs in the order of the help page."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a verb's module and return its command."""
+        verb = VERBS.get(cmd_name)
+        if verb is None:
+            return None
+        command: click.Command = import_module(f"watchkeeper.cli.{verb.module}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of verbs without importing any of them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, verb.help) for name, verb in VERBS.items()])
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Run, and exit with the verb's code; an error is one line and never a traceback."""
+        kwargs["standalone_mode"] = False
+        sys.exit(self._run(*args, **kwargs))
+
+    def _run(self, *args: Any, **kwargs: Any) -> int:
+        try:
+            code = super().main(*args, **kwargs)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.ctx.get_help())
+            return FINE
+        except click.UsageError as error:
+            error.show()
+            return USAGE
+        except click.ClickException as error:
+            error.show()
+            return FAILED
+        except click.Abort:
+            return FAILED
+        except ConfigurationError as error:
+            return _tell(error, USAGE)
+        except StorageError as error:
+            return _tell(error, UNKNOWN)
+        except WatchkeeperError as error:
+            return _tell(error, FAILED)
+        return code if isinstance(code, int) else FINE
+
+
+@click.command(cls=Verbs, no_args_is_help=True)
+def watchkeeper() -> None:
+    """Production monitoring inside your web application, in your own database."""
+
+
+def _tell(error: WatchkeeperError, code: int) -> int:
+    click.echo(f"watchkeeper: {error}", err=True)
+    return code
