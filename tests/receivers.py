@@ -1,11 +1,13 @@
 """A real HTTP receiver on loopback, which can be away, hang, or answer whatever a test asks."""
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,8 +33,9 @@ class Receiver:
     Answers 200 unless told otherwise. Every request is recorded before it is answered.
     """
 
-    def __init__(self) -> None:
-        """Listen on a free port of loopback."""
+    def __init__(self, *, certificate: Path | None = None) -> None:
+        """Listen on a free port of loopback; with a certificate (and key, in one file) by TLS."""
+        self._certificate = certificate
         self._answers: list[tuple[int, Mapping[str, str], bytes]] = []
         self._usual: tuple[int, Mapping[str, str], bytes] = (200, {}, b"ok")
         self._arrived = threading.Condition()
@@ -47,7 +50,8 @@ class Receiver:
     @property
     def url(self) -> str:
         """The address to send to."""
-        return f"http://127.0.0.1:{self.port}/hook"
+        scheme = "https" if self._certificate else "http"
+        return f"{scheme}://127.0.0.1:{self.port}/hook"
 
     @property
     def received(self) -> list[Received]:
@@ -90,6 +94,10 @@ class Receiver:
             return
         self._server = _Server(("127.0.0.1", self.port), self._handler())
         self.port = int(self._server.server_address[1])
+        if self._certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self._certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )

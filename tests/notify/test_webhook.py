@@ -3,9 +3,13 @@
 import base64
 import hashlib
 import hmac
+import os
+import shutil
 import socket
+import subprocess
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -390,6 +394,53 @@ def test_https_is_never_sent_in_the_clear():
         channel(receiver.url.replace("http:", "https:")).send(notification())
 
     assert "hook" not in str(raised.value)
+    assert [] == receiver.received
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for 127.0.0.1 that nobody vouches for, with its key."""
+    program = shutil.which("openssl")
+    if program is None and os.environ.get("CI"):
+        pytest.fail("CI has no program openssl")
+    if program is None:
+        pytest.skip("needs the program openssl")
+    path = tmp_path / "own.pem"
+    options = (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+        "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 "
+        "-addext basicConstraints=critical,CA:TRUE -keyout - -out -"
+    )
+    made = subprocess.run(
+        [program, *options.split()],
+        capture_output=True,
+        check=True,
+    )
+    path.write_bytes(made.stdout)
+    return path
+
+
+def test_https_with_a_certificate_that_is_trusted(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A message goes out by TLS where the system trusts the certificate."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+    with Receiver(certificate=certificate) as receiver:
+        channel(receiver.url, secret=SECRET).send(notification())
+
+        assert "4" == receiver.received[0].json()["version"]
+
+
+def test_https_with_a_certificate_nobody_vouches_for(certificate: Path):
+    """Nothing is sent to somebody who only claims to be the receiver."""
+    with (
+        Receiver(certificate=certificate) as receiver,
+        pytest.raises(DeliveryError, match="self-signed certificate") as raised,
+    ):
+        channel(receiver.url).send(notification())
+
+    assert not raised.value.permanent
     assert [] == receiver.received
 
 

@@ -540,6 +540,24 @@ def test_wrong_settings_of_a_check_name_the_key(options: Any, message: str):
         Health.declared({"db": options}, clock=Clock())
 
 
+def test_a_wrong_check_in_a_file_is_a_problem_and_no_end(tmp_path: Path, declared: Declared):
+    """What a file says wrongly switches that check off, and the host starts."""
+    problems: list[str] = []
+    url = database(tmp_path / "shop.db")
+
+    health = Health.declared(
+        {"orders": {"type": "database", "url": url}, "mail": {"type": "mial"}},
+        clock=Clock(),
+        problems=problems,
+    )
+
+    assert ["orders"] == [report.name for report in health.report(START)]
+    assert [
+        "health.checks.mail.type: 'mial' is not a built-in check; write type = \"database\"; "
+        "this check is off"
+    ] == problems
+
+
 def test_check_is_a_plain_value():
     """A check can be made in code, too."""
     check = Check(name="search", function=passes)

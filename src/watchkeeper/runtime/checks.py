@@ -1,6 +1,5 @@
 """Health checks as they are declared, and one run of one of them."""
 
-import asyncio
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -174,11 +173,15 @@ def too_late(check: Check) -> str:
 def _called(check: Check) -> object:
     value = check.function()
     if inspect.isawaitable(value):
+        import asyncio  # which loads TLS: not for a host that has no use for it
+
         return asyncio.run(_awaited(value, check.timeout_s))
     return value
 
 
 async def _awaited(value: Any, timeout_s: float) -> object:
+    import asyncio
+
     async with asyncio.timeout(timeout_s):
         return await value
 

@@ -119,15 +119,22 @@ class Health:
         *,
         clock: Callable[[], float],
         on_change: Callable[[], None] | None = None,
+        problems: list[str] | None = None,
     ) -> "Health":
         """Watch the checks declared by `health_check`, and the built-in ones of the settings.
 
-        Raises ConfigurationError for a wrong table of settings.
+        A wrong table of settings is added to `problems` and left out; without such a list it
+        raises ConfigurationError.
         """
-        built_in = [
-            open_check(name, _table(name, options), where=f"health.checks.{name}")
-            for name, options in config.items()
-        ]
+        built_in = []
+        for name, options in config.items():
+            try:
+                where = f"health.checks.{name}"
+                built_in.append(open_check(name, _table(name, options), where=where))
+            except ConfigurationError as error:
+                if problems is None:
+                    raise
+                problems.append(f"{error}; this check is off")
         return cls(_Joined(built_in), clock=clock, on_change=on_change)
 
     @property
