@@ -30,7 +30,6 @@ class Sighting:
 
     id: int
     at: float
-    incident: int = 0
     labels: Mapping[str, str]
     summary: str
 
@@ -73,13 +72,6 @@ class EventLog:
             more=self.more + (is_full and not quiet),
         )
 
-    def numbered(self, number: int, *, incident: int) -> "EventLog":
-        """Return the log with the incident that one of those who wait was given."""
-        waiting = tuple(
-            replace(one, incident=incident) if one.id == number else one for one in self.waiting
-        )
-        return replace(self, waiting=waiting)
-
     def told(self, *, at: float) -> "EventLog":
         """Return the log after a message about all who waited."""
         return replace(self, waiting=(), more=0, sent_at=at, sequence=self.sequence + 1)
@@ -93,7 +85,6 @@ class EventLog:
                 {
                     "id": one.id,
                     "at": one.at,
-                    "incident": one.incident,
                     "labels": dict(one.labels),
                     "summary": one.summary,
                 }

@@ -77,11 +77,12 @@ class Instance:
 
     def to_data(self) -> dict[str, Any]:
         """Return the stored form: JSON values; what has its default is left out."""
-        return {
+        data = {
             field.name: value
             for field in fields(self)
             if (value := getattr(self, field.name)) != field.default
         }
+        return {**data, "state": self.state.value}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> "Instance":

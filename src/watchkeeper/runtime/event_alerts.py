@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from watchkeeper.core.conditions import write_labels
 from watchkeeper.core.grouping import EventLog, Sighting, due
 from watchkeeper.core.instance import Notice, State
 from watchkeeper.core.messages import digest_summary
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.rule import LEVELS, Rule
-from watchkeeper.runtime.incidents import Incidents, Subject
-from watchkeeper.storage.store import AlertChange, AlertRow, Incident, Issue, Outgoing, Store
+from watchkeeper.runtime.incidents import Incidents, Subject, notices
+from watchkeeper.storage.store import AlertChange, AlertRow, Incident, Issue, Store
 
 MAX_NEW: Final = 50  # issues that one evaluation takes up; the rest is the next one's
 MAX_READ: Final = 1_000  # issues read to find the new ones
@@ -55,7 +56,6 @@ class EventAlerts:
             if saved is None:
                 return added
             row, added = saved, added + 1
-            log = log.numbered(sighting.id, incident=row.incident or 0)
         reason = due(log.waiting, sent_at=log.sent_at, digest_s=rule.digest_s, now=now)
         if reason.is_now:
             self._tell(rule, row, log, now=now)
@@ -69,7 +69,7 @@ class EventAlerts:
             environment=self._scope.environment,
             rule=rule.name,
             group="",
-            state=State.OK,
+            state=State.OK.value,
             data=log.to_data(),
         )
         return self._store.save_alert(AlertChange(row=row), at=now)
@@ -87,11 +87,16 @@ class EventAlerts:
     def _record(
         self, rule: Rule, row: AlertRow, log: EventLog, sighting: Sighting, *, now: float
     ) -> AlertRow | None:
-        incident = Incident(
+        incident = self._incident(rule, sighting, now=now)
+        changed = replace(row, data=log.to_data())
+        return self._store.save_alert(AlertChange(row=changed, incident=incident), at=now)
+
+    def _incident(self, rule: Rule, sighting: Sighting, *, now: float) -> Incident:
+        return Incident(
             service=self._scope.service,
             environment=self._scope.environment,
             rule=rule.name,
-            group=f'issue="{sighting.id}"',
+            group=write_labels((("issue", str(sighting.id)),)),
             severity=rule.severity,
             state="event",
             started_at=sighting.at,
@@ -103,35 +108,34 @@ class EventAlerts:
                 "issue": sighting.id,
             },
         )
-        changed = replace(row, data=log.to_data())
-        return self._store.save_alert(AlertChange(row=changed, incident=incident), at=now)
 
     def _tell(self, rule: Rule, row: AlertRow, log: EventLog, *, now: float) -> None:
-        incidents = [
-            Incident(
-                id=one.incident,
+        stored = {
+            incident.group: incident.id
+            for incident in self._store.incidents(
                 service=self._scope.service,
                 environment=self._scope.environment,
-                rule=rule.name,
-                group=f'issue="{one.id}"',
-                severity=rule.severity,
-                state="event",
-                started_at=one.at,
-                fired_at=now,
-                data={"labels": dict(one.labels), "summary": one.summary, "issue": one.id},
+                states=("event",),
+                since=min(one.at for one in log.waiting),
+                limit=MAX_READ,
             )
-            for one in log.waiting
-        ]
+            if incident.rule == rule.name
+        }
+        incidents = []
+        for one in log.waiting:
+            incident = self._incident(rule, one, now=now)
+            incidents.append(replace(incident, id=stored.get(incident.group, 0)))
         subject = Subject(rule=rule, name=rule.name, labels={}, severity=rule.severity)
         summary = digest_summary(rule, [one.summary for one in log.waiting], more=log.more)
         payload = self._incidents.payload(subject, incidents, status="firing", summary=summary)
         kind = Notice.FIRING if len(incidents) == 1 else Notice.DIGEST
-        outgoing = [
-            Outgoing(
-                kind=kind, sequence=log.sequence, channel=channel, payload=payload, due_at=now
-            )
-            for channel in dict.fromkeys(self._channels_for(rule.severity))
-        ]
+        outgoing = notices(
+            kind,
+            self._channels_for(rule.severity),
+            payload=payload,
+            now=now,
+            sequence=log.sequence,
+        )
         changed = replace(row, data=log.told(at=now).to_data())
         self._store.save_alert(AlertChange(row=changed, outgoing=outgoing), at=now)
 

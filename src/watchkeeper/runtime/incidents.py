@@ -56,7 +56,7 @@ class Incidents:
             environment=self._scope.environment,
             rule=subject.name,
             group=subject.group,
-            state=State.OK,
+            state=State.OK.value,
             data={},
         )
         if transition.notice is Notice.FIRING:
@@ -133,12 +133,14 @@ class Incidents:
             incident,
             state="firing",
             fired_at=now,
-            reason=transition.reason,
+            reason=transition.reason.value,
             data={**incident.data, "summary": summary},
         )
         payload = self.payload(subject, [incident], status="firing", summary=summary)
         outgoing = [
-            Outgoing(kind=Notice.FIRING, sequence=0, channel=channel, payload=payload, due_at=now)
+            Outgoing(
+                kind=Notice.FIRING.value, sequence=0, channel=channel, payload=payload, due_at=now
+            )
             for channel in dict.fromkeys(self._channels_for(subject.severity))
         ]
         change = AlertChange(
@@ -175,21 +177,18 @@ class Incidents:
             return self._store.save_alert(AlertChange(row=after), at=now)
         told = [
             notice.channel
-            for notice in self._store.outbox(incident=incident.id, limit=MAX_OUTBOX)
+            for notice in reversed(self._store.outbox(incident=incident.id, limit=MAX_OUTBOX))
             if notice.kind == Notice.FIRING and notice.status != "failed"
         ]
-        incident = replace(incident, state="resolved", resolved_at=now, reason=transition.reason)
+        incident = replace(
+            incident, state="resolved", resolved_at=now, reason=transition.reason.value
+        )
         summary = self._resolved_summary(subject, transition, incident, now=now)
         if transition.verdict is not None and transition.verdict.value is not None:
             incident = replace(incident, value=transition.verdict.value)
         incident = replace(incident, data={**incident.data, "resolved_summary": summary})
         payload = self.payload(subject, [incident], status="resolved", summary=summary)
-        outgoing = [
-            Outgoing(
-                kind=Notice.RESOLVED, sequence=0, channel=channel, payload=payload, due_at=now
-            )
-            for channel in dict.fromkeys(told)
-        ]
+        outgoing = notices(Notice.RESOLVED, told, payload=payload, now=now)
         change = AlertChange(row=after, incident=incident, outgoing=outgoing)
         return self._store.save_alert(change, at=now)
 
@@ -222,6 +221,21 @@ class Incidents:
             lasted_s=lasted_s,
             because=_BECAUSE.get(transition.reason, ""),
         )
+
+
+def notices(
+    kind: Notice,
+    channels: Sequence[str],
+    *,
+    payload: Mapping[str, Any],
+    now: float,
+    sequence: int = 0,
+) -> list[Outgoing]:
+    """Return one notification per channel, due now."""
+    return [
+        Outgoing(kind=kind.value, sequence=sequence, channel=channel, payload=payload, due_at=now)
+        for channel in dict.fromkeys(channels)
+    ]
 
 
 def _measured(subject: Subject, incident: Incident, transition: Transition) -> Incident:
