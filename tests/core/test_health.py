@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.core.health import CheckState, Reason, Status, Step, current, overall, step
+from watchkeeper.core.health import (
+    CheckState,
+    Reason,
+    Status,
+    Step,
+    Warned,
+    current,
+    overall,
+    step,
+    warn,
+)
 
 RUNS = {"p": CheckState.PASS, "w": CheckState.WARN, "f": CheckState.FAIL}
 
@@ -65,6 +75,11 @@ def test_a_check_is_failed_only_after_three_failures_in_a_row(runs: str):
     if runs.endswith("pp"):
         assert done.after.state is CheckState.PASS
     assert 0 in (done.after.failures, done.after.successes)
+
+
+def test_warn_says_what_needs_attention():
+    """A check returns warn() when it works, but not as it should."""
+    assert Warned("certificate ends in 5 days") == warn("certificate ends in 5 days")
 
 
 def test_a_run_cannot_find_unknown():
