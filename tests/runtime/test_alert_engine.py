@@ -590,6 +590,26 @@ def test_frames_are_read_once() -> None:
     assert [1] * 20 + [0] == seen
 
 
+def test_reading_gives_way_after_each_frame(store: MemoryStore) -> None:
+    """A long window that is read at start does not hold up the requests."""
+    Service(store, *compiled(FAST)).slots(5)
+    pauses: list[bool] = []
+    reader = AlertEngine(
+        store,
+        scope=SCOPE,
+        rules=compiled(FAST),
+        channels_for=lambda severity: (),
+        slot_s=10,
+        link=lambda incident: "",
+        installed_at=0.0,
+        pause=lambda: pauses.append(True),
+    )
+
+    reader.evaluate(now=START + 50.0)
+
+    assert 5 == len(pauses)
+
+
 def test_late_frames_count_in_the_windows_they_belong_to(store: MemoryStore) -> None:
     """A worker that was held up may still make an alert fire, once."""
     service = Service(store, *compiled(FAST))

@@ -59,15 +59,18 @@ class AlertEngine:
         slot_s: int,
         link: Callable[[Incident], str],
         installed_at: Callable[[], float] | float,
+        pause: Callable[[], None] | None = None,
     ) -> None:
         """Take the rules, whom to tell by severity, and the link that a message shows.
 
-        `installed_at` is when Watchkeeper first ran on this store, in seconds since the epoch.
+        `installed_at` is when Watchkeeper first ran on this store, in seconds since the epoch;
+        `pause` is called after each frame read (about 2 ms of work), to give way to requests.
         """
         self._store = store
         self._scope = scope
         self._rules = tuple(rule for rule in rules if rule.enabled)
         self._slot_s = slot_s
+        self._pause = pause
         self._windows = Windows(self._rules, scope=scope, slot_s=slot_s)
         self._incidents = Incidents(store, scope=scope, channels_for=channels_for, link=link)
         self._events = EventAlerts(
@@ -102,7 +105,7 @@ class AlertEngine:
         Raises StorageError if the store fails; nothing is half stored then, and the next
         evaluation goes on. A rule that fails keeps its state and does not stop the others.
         """
-        self._windows.read(self._store, now=now)
+        self._windows.read(self._store, now=now, pause=self._pause)
         rows = self._rows()
         settled = self._settled_until(now)
         stored: list[Transition] = []

@@ -1,6 +1,6 @@
 """The windows of all metric rules in memory: each frame is read once and kept as tallies."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from watchkeeper.core.conditions import Comparison
@@ -33,8 +33,11 @@ class Windows:
         self._written: set[int] = set()
         self._tallies: dict[str, dict[str, dict[int, Tally]]] = {name: {} for name in self._meters}
 
-    def read(self, store: Store, *, now: float) -> int:
-        """Read the frames not seen yet, forget those that left every window; return how many."""
+    def read(self, store: Store, *, now: float, pause: Callable[[], None] | None = None) -> int:
+        """Read the frames not seen yet, forget those that left every window; return how many.
+
+        `pause` is called after each frame, so that the thread gives way to requests.
+        """
         if not self._meters:
             return 0
         open_slot = slot_start(now, self._slot_s)
@@ -62,6 +65,8 @@ class Windows:
                         slots[frame.key.start] = tally
                     else:
                         known.add(tally)
+            if pause is not None:
+                pause()
         self._forget(before=since)
         return len(frames)
 
