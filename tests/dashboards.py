@@ -3,7 +3,8 @@
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from io import BytesIO
 from threading import Thread
 from typing import Any
@@ -143,30 +144,46 @@ def text(response: Response) -> str:
     return response.body.decode()
 
 
-def made_shop(*, now: float = NOW, seed: int = 7, incident: bool = True) -> MemoryStore:
+def made_shop(*, now: float = NOW, incident: bool = True) -> MemoryStore:
     """Fill a store: two hours of minutes, the last two minutes as slots, errors, an incident."""
     store = MemoryStore()
-    worker = store.register(SCOPE, host="web-1", pid=311, at=now - 7_200)
-    other = store.register(SCOPE, host="web-2", pid=322, at=now - 7_200)
-    chance = random.Random(seed)  # noqa: S311  # made traffic, no secret
-    rolled = int(now) // 60 * 60 - 120
-    store.add_frames(
-        [
-            minute(start, _traffic(chance, start, now=now, seconds=60, incident=incident))
-            for start in range(rolled - 7_200, rolled, 60)
-            if not rolled - 4_500 <= start < rolled - 4_200  # a gap: the shop was not running
-        ]
-    )
-    for start in range(rolled, int(now) // 10 * 10, 10):
-        for one in (worker, other):
-            values = _traffic(chance, start, now=now, seconds=10, incident=incident, worker=one.id)
-            frame = Frame(key=FrameKey(10, start, one.id, 0), values=values)
-            store.write(Batch(scope=SCOPE, frame=frame, at=min(start + 11.0, now - 1)))
+    workers = [
+        store.register(SCOPE, host=f"web-{number}", pid=310 + number, at=now - 7_200).id
+        for number in (1, 2)
+    ]
+    minutes, slots = _history(now, incident)
+    store.add_frames(minutes)
+    for frame in slots:
+        at = min(frame.key.start + 11.0, now - 1)
+        key = replace(frame.key, worker=workers[frame.key.worker - 1])
+        store.write(Batch(scope=SCOPE, frame=replace(frame, key=key), at=at))
     if incident:
-        add_issues(store, now=now, worker=worker.id)
+        add_issues(store, now=now, worker=workers[0])
         fire(store, now=now)
     store.mark_evaluated(service=SCOPE.service, environment=SCOPE.environment, at=now - 1)
     return store
+
+
+@cache
+def _history(now: float, incident: bool) -> tuple[tuple[Frame, ...], tuple[Frame, ...]]:
+    """Make the shop's minutes and slots, once per test run: nothing changes a frame."""
+    chance = random.Random(7)  # noqa: S311  # made traffic, no secret
+    rolled = int(now) // 60 * 60 - 120
+    minutes = tuple(
+        minute(start, _traffic(chance, start, now=now, seconds=60, incident=incident))
+        for start in range(rolled - 7_200, rolled, 60)
+        if not rolled - 4_500 <= start < rolled - 4_200  # a gap: the shop was not running
+    )
+    slots = tuple(
+        slot(
+            start,
+            _traffic(chance, start, now=now, seconds=10, incident=incident, worker=worker),
+            worker=worker,
+        )
+        for start in range(rolled, int(now) // 10 * 10, 10)
+        for worker in (1, 2)
+    )
+    return minutes, slots
 
 
 def _traffic(
