@@ -351,7 +351,7 @@ def _place(database_url: str) -> str:
         return f"sqlite {database_url}"
     scheme, rest = database_url.split("://", 1)
     name = rest.split("?", 1)[0].rsplit("/", 1)[-1]
-    return f"{scheme.split('+')[0]} {name or 'in memory'}"
+    return f"{scheme.split('+')[0]} {name}".strip()
 
 
 __all__ = ["Watchkeeper", "capture_exception", "current", "forget_current", "obtain"]

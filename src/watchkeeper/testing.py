@@ -1,0 +1,92 @@
+"""For your own tests: what your code recorded, a clock you set, a store in memory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from watchkeeper.core.histogram import Histogram
+from watchkeeper.core.metrics import Scope, Series
+from watchkeeper.core.rollup import merge_time
+from watchkeeper.core.scrub import scrub
+from watchkeeper.core.slot import Gauge, Value
+from watchkeeper.runtime import instruments
+from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.recorder import Recorder
+from watchkeeper.storage.memory import MemoryStore
+
+__all__ = ["ManualClock", "MemoryStore", "Recording", "fingerprint", "recording", "scrub"]
+
+_SCOPE = Scope(service="test", environment="test")
+
+
+@dataclass(slots=True)
+class ManualClock:
+    """A clock that stands still until it is moved; call it for the time."""
+
+    now: float = 1_000_000_000.0
+
+    def __call__(self) -> float:
+        """Return the time, in seconds since the epoch."""
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        """Let `seconds` pass; negative ones set the clock back."""
+        self.now += seconds
+
+
+class Recording:
+    """What counters, gauges and histograms were given within `recording()`."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        """Read from a recorder."""
+        self._recorder = recorder
+        self._values: dict[Series, Value] = {}
+
+    def value(self, metric: str, **labels: str) -> float:
+        """Return a counter's sum, a gauge's last value or a histogram's count.
+
+        Sums over all series that carry these labels; 0 if there is none.
+        """
+        total = 0.0
+        for value in self._matching(metric, labels):
+            if isinstance(value, Histogram):
+                total += value.count
+            else:
+                total += value.last if isinstance(value, Gauge) else value
+        return total
+
+    def histogram(self, metric: str, **labels: str) -> Histogram:
+        """Return the observations of a histogram, merged over the series with these labels."""
+        merged = Histogram()
+        for value in self._matching(metric, labels):
+            if isinstance(value, Histogram):
+                merged.merge(value)
+        return merged
+
+    def _matching(self, metric: str, labels: dict[str, str]) -> Iterator[Value]:
+        self._values = merge_time([self._values, self._recorder.take()])
+        for series, value in self._values.items():
+            if series.metric == metric and labels.items() <= dict(series.labels).items():
+                yield value
+
+
+@contextmanager
+def recording() -> Iterator[Recording]:
+    """Record what instruments are given within the block, in memory, without a Watchkeeper.
+
+    >>> with recording() as recorded:
+    ...     orders.inc(plan="pro")
+    >>> recorded.value("orders_total", plan="pro")
+    1.0
+    """
+    recorder = Recorder(_SCOPE)
+    instruments.bind(recorder)
+    try:
+        yield Recording(recorder)
+    finally:
+        instruments.unbind()
+
+
+def fingerprint(error: BaseException) -> str:
+    """Return the fingerprint that an exception would be grouped by; empty if it is expected."""
+    return Issues(_SCOPE).capture(error) or ""

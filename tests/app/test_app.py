@@ -1,0 +1,281 @@
+"""The composition: parts built from settings, one per process, started and stopped."""
+
+import logging
+import os
+import threading
+
+import pytest
+
+from watchkeeper.app import Watchkeeper, capture_exception, current, forget_current, obtain
+from watchkeeper.core.metrics import HTTP_DURATION
+from watchkeeper.core.rules import Alert
+from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.notify.notifier import Notification
+from watchkeeper.settings import Settings, load
+from watchkeeper.testing import ManualClock
+
+LABELS = {"method": "GET", "route": "/", "status": "200"}
+FAILED = LABELS | {"status": "500"}
+
+
+class Inbox:
+    """A channel that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.received: list[Notification] = []
+
+    def send(self, notification: Notification) -> None:
+        self.received.append(notification)
+
+
+@pytest.fixture
+def clock():
+    """A clock that the test moves."""
+    return ManualClock(1_000_000_005.0)
+
+
+@pytest.fixture
+def make(clock, tmp_path):
+    """Make Watchkeepers of a folder of their own, and stop them in the end."""
+    made = []
+
+    def build(environ=None, **given) -> Watchkeeper:
+        settings = Settings(
+            enabled=True, database_url="memory://", service="shop", environment="test", **given
+        )
+        made.append(
+            Watchkeeper(load(settings, environ=environ or {}, directory=tmp_path), clock=clock)
+        )
+        return made[-1]
+
+    yield build
+    for one in made:
+        one.stop()
+
+
+def requests(wk: Watchkeeper, count: int, labels=LABELS, *, seconds: float = 0.05) -> None:
+    """Record requests as the integrations do."""
+    series = wk.recorder.series(HTTP_DURATION, labels)
+    for _ in range(count):
+        series.record(seconds)
+
+
+def cycle(wk: Watchkeeper, clock: ManualClock, *, seconds: float = 10) -> None:
+    """Let a slot pass."""
+    clock.move(seconds)
+    wk.flush()
+
+
+def test_an_incident_is_told_once_and_ends_once(make, clock):
+    """Errors fire the pack's rule, one message says so, and one says that it is over."""
+    inbox = Inbox()
+    wk = make(channels={"inbox": inbox})
+    for _ in range(6):
+        requests(wk, 100)
+        cycle(wk, clock)
+    for _ in range(6):
+        requests(wk, 60)
+        requests(wk, 40, FAILED)
+        cycle(wk, clock)
+    for _ in range(60):
+        requests(wk, 100)
+        cycle(wk, clock)
+
+    wk.stop()
+    told = [(sent.kind, sent.payload["rule"]) for sent in inbox.received]
+    assert [("firing", "High error rate"), ("resolved", "High error rate")] == told
+
+
+def test_a_healthy_service_is_silent(make, clock):
+    """An hour of good requests tells nobody anything."""
+    inbox = Inbox()
+    wk = make(channels={"inbox": inbox})
+
+    for _ in range(360):
+        requests(wk, 20)
+        cycle(wk, clock)
+
+    assert [] == inbox.received
+
+
+def test_routing_sends_by_severity(make, clock):
+    """A critical incident goes to the channels of `critical` only."""
+    oncall, team = Inbox(), Inbox()
+    wk = make(
+        channels={"oncall": oncall, "team": team},
+        routing={"critical": ["oncall"], "warning": ["team"]},
+    )
+    for _ in range(3):
+        requests(wk, 100, FAILED)
+        cycle(wk, clock)
+
+    wk.stop()
+    assert 1 == len(oncall.received)
+    assert [] == team.received
+
+
+def test_frames_roll_up_while_it_runs(make, clock):
+    """After some minutes there are minute frames, and the count is the same in both."""
+    wk = make()
+    for _ in range(30):
+        requests(wk, 7)
+        cycle(wk, clock)
+        wk._flusher._tidy(wk.store, clock())
+
+    until = clock() + 60
+    minutes = wk.store.frames(60, since=0, until=until, service="shop", environment="test")
+
+    assert len(minutes) >= 3
+    counts = {
+        frame.key.start: value.count
+        for frame in minutes
+        for series, value in frame.values.items()
+        if series.metric == HTTP_DURATION.name
+    }
+    assert {42} == set(list(counts.values())[1:-1])
+
+
+def test_a_driver_that_is_missing_switches_storing_off_only(make, caplog, monkeypatch):
+    """Without a driver one line says what to install; recording and probes go on."""
+    monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
+    wk = Watchkeeper(
+        load(
+            Settings(enabled=True, database_url="postgresql+psycopg://db/shop"),
+            environ={},
+        )
+    )
+    with caplog.at_level(logging.ERROR, "watchkeeper"):
+        requests(wk, 1)
+        wk.flush()
+        wk.flush()
+
+    assert 1 == len(caplog.records)
+    assert 'Run: pip install "watchkeeper[postgres]"' in caplog.records[0].message
+    assert wk.store is None
+    assert "no driver is installed" in wk.failure
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"channels": {"ops": {"type": "pigeon"}}}, "channels.ops"),
+        ({"alerts": [Alert("Errors", when="error_rate > 5")]}, "a rate is a share"),
+        ({"health_checks": {"db": {"type": "oracle"}}}, "health.checks.db"),
+    ],
+)
+def test_what_code_sets_wrongly_raises_at_start(make, given, message):
+    """A bad channel, rule or check in code is an error that names its key."""
+    with pytest.raises(ConfigurationError, match=message):
+        make(**given)
+
+
+def test_what_a_file_sets_wrongly_is_one_line(tmp_path, capsys, caplog):
+    """A bad channel in a file is off and said so; the rest works."""
+    (tmp_path / "watchkeeper.toml").write_text('[channels.ops]\ntype = "pigeon"\n')
+
+    wk = Watchkeeper(load(environ={}, directory=tmp_path))
+
+    assert {} == wk.notifiers
+    assert "channels.ops" in wk.problems[0]
+    assert "this channel is off" in wk.problems[0]
+
+
+def test_one_line_at_start(make, capsys):
+    """Starting prints one line: where things are kept, where to look, who is told."""
+    wk = make()
+
+    wk.start()
+    wk.start()
+
+    assert (
+        'watchkeeper: on · memory · dashboard /watchkeeper (run "watchkeeper open") · '
+        "nobody is told: no channel set\n"
+    ) == capsys.readouterr().err
+
+
+def test_stopping_writes_what_is_left(make, clock):
+    """A clean stop flushes the last slot, marks the worker as stopped and ends the thread."""
+    wk = make()
+    wk.start()
+    store = None
+    for _ in range(200):
+        store = store or wk.store
+        wk.flush()
+        if wk.store:
+            store = wk.store
+            break
+    requests(wk, 5)
+
+    wk.stop()
+
+    frames = store.frames(10, since=0, until=9e9, service="shop", environment="test")
+    counted = sum(
+        value.count
+        for frame in frames
+        for series, value in frame.values.items()
+        if series.metric == HTTP_DURATION.name
+    )
+    (worker,) = store.workers(service="shop", environment="test", seen_since=0)
+    assert 5 == counted
+    assert worker.stopped_at is not None
+    assert not [t for t in threading.enumerate() if t.name == "watchkeeper" and t.is_alive()]
+
+
+def test_one_per_process():
+    """A second call gives the same; with other settings it raises."""
+    settings = Settings(enabled=True, database_url="memory://")
+    try:
+        first = obtain(settings)
+
+        assert first is obtain(settings)
+        assert first is obtain()
+        assert first is current()
+        with pytest.raises(ConfigurationError, match="already set up in this process"):
+            obtain(Settings(enabled=True, database_url="other.db"))
+    finally:
+        forget_current()
+    assert current() is None
+
+
+def test_capture_exception_before_watch_does_nothing():
+    """Library code may report errors whether or not anybody watches."""
+    capture_exception(ValueError("nobody listens"))
+
+
+def test_capture_exception_stores_context(tmp_path):
+    """What the caller adds is stored with the occurrence; secrets are masked."""
+    try:
+        wk = obtain(Settings(enabled=True, database_url="memory://", service="shop"))
+        try:
+            raise ValueError("no such order")
+        except ValueError as error:
+            capture_exception(error, order_id=17, api_key="s3cret")
+        wk.flush()
+
+        (issue,) = wk.store.issues(service="shop", environment="production", seen_since=0, limit=5)
+        (event,) = wk.store.events(issue.id, limit=5)
+        assert 17 == event.data["context"]["order_id"]
+        assert "s3cret" not in str(event.data)
+    finally:
+        forget_current()
+
+
+def test_a_forked_child_begins_anew(make, clock):
+    """The child of a fork has no thread, no worker and nothing recorded of its parent's."""
+    wk = make()
+    requests(wk, 3)
+    cycle(wk, clock)
+    requests(wk, 4)
+    read, write = os.pipe()
+
+    child = os.fork()
+    if child == 0:
+        wk.forget()
+        answer = f"{wk.started} {len(wk.recorder.take())} {wk._flusher.worker}"
+        os.write(write, answer.encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    assert "False 0 None" == os.read(read, 100).decode()
+    os.close(read)
+    os.close(write)
