@@ -1,11 +1,11 @@
-"""The built-in health checks: the database."""
+"""The built-in health checks, which settings or code ask for by name: the database."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from watchkeeper.exceptions import ConfigurationError
-from watchkeeper.runtime.checks import Check, make_check
+from watchkeeper.runtime.checks import DECLARED, Check, make_check
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
@@ -69,6 +69,45 @@ def open_check(name: str, options: Mapping[str, Any], *, where: str) -> Check:
         raise ConfigurationError(f'{where}.url: missing; write url = "postgresql+psycopg://…"')
     given = {key: value for key, value in options.items() if key not in {"type", "url"}}
     return database_check(options["url"], name=name, **given)
+
+
+def open_checks(
+    config: Mapping[str, Mapping[str, Any]], *, problems: list[str] | None = None
+) -> Iterable[Check]:
+    """Return the built-in checks of the settings, followed by the declared ones of each moment.
+
+    A wrong table is added to `problems` and left out; without such a list it raises
+    ConfigurationError.
+    """
+    built_in = []
+    for name, options in config.items():
+        try:
+            built_in.append(_open_table(name, options, where=f"health.checks.{name}"))
+        except ConfigurationError as error:
+            if problems is None:
+                raise
+            problems.append(f"{error}; this check is off")
+    return _Joined(built_in)
+
+
+class _Joined:
+    """The built-in checks of the settings, then the declared ones of the moment."""
+
+    def __init__(self, built_in: list[Check]) -> None:
+        self._built_in = {check.name: check for check in built_in}
+
+    def __iter__(self) -> Iterator[Check]:
+        """Iterate; the settings win over a declared check of the same name."""
+        yield from self._built_in.values()
+        yield from (check for check in DECLARED if check.name not in self._built_in)
+
+
+def _open_table(name: str, options: object, *, where: str) -> Check:
+    if not isinstance(options, Mapping):
+        raise ConfigurationError(
+            f'{where}: {options!r} is not a table; write {{ type = "database", url = "…" }}'
+        )
+    return open_check(name, options, where=where)
 
 
 class _Database:

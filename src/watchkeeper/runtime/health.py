@@ -2,17 +2,15 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from time import monotonic
 from typing import Any, Final
 
 from watchkeeper.core.health import CheckState, Status, current, step
-from watchkeeper.exceptions import ConfigurationError
-from watchkeeper.runtime.builtin_checks import database_check, open_check
+from watchkeeper.runtime.builtin_checks import database_check, open_checks
 from watchkeeper.runtime.checks import (
-    DECLARED,
     MAX_CHECKS,
     Check,
     Found,
@@ -126,16 +124,7 @@ class Health:
         A wrong table of settings is added to `problems` and left out; without such a list it
         raises ConfigurationError.
         """
-        built_in = []
-        for name, options in config.items():
-            try:
-                where = f"health.checks.{name}"
-                built_in.append(open_check(name, _table(name, options), where=where))
-            except ConfigurationError as error:
-                if problems is None:
-                    raise
-                problems.append(f"{error}; this check is off")
-        return cls(_Joined(built_in), clock=clock, on_change=on_change)
+        return cls(open_checks(config, problems=problems), clock=clock, on_change=on_change)
 
     @property
     def has_news(self) -> bool:
@@ -355,27 +344,6 @@ class Health:
             critical=check.critical,
             component=check.component,
         )
-
-
-class _Joined:
-    """The built-in checks of the settings, then the declared ones of the moment."""
-
-    def __init__(self, built_in: list[Check]) -> None:
-        self._built_in = {check.name: check for check in built_in}
-
-    def __iter__(self) -> Iterator[Check]:
-        """Iterate; the settings win over a declared check of the same name."""
-        yield from self._built_in.values()
-        yield from (check for check in DECLARED if check.name not in self._built_in)
-
-
-def _table(name: str, options: object) -> Mapping[str, Any]:
-    if not isinstance(options, Mapping):
-        raise ConfigurationError(
-            f"health.checks.{name}: {options!r} is not a table; "
-            'write { type = "database", url = "…" }'
-        )
-    return options
 
 
 def _hanging(watched: _Watched, run: _Run) -> Found:
