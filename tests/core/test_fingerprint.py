@@ -11,6 +11,7 @@ from watchkeeper.core.fingerprint import (
     MAX_CUSTOM_PARTS,
     Raised,
     TraceFrame,
+    below_endpoint,
     customize,
     fingerprint,
     fold,
@@ -90,6 +91,11 @@ def test_an_endpoint_outside_of_the_trace_drops_nothing():
     assert ("type KeyError", "in shop.tasks:member", "in shop.cart:total") == fingerprint(
         error
     ).parts
+
+
+def test_an_empty_path_stays_empty():
+    """There is nothing to drop where no application frame was."""
+    assert [] == below_endpoint([], raised())
 
 
 def test_at_most_eight_causes_count():

@@ -214,6 +214,7 @@ def test_harmless_texts_survive(text: str):
         (f'os.environ["DB_PASSWORD"] = {MASK}', 'os.environ["DB_PASSWORD"] = "x"'),
         (f'login("ann", password={MASK}, retry=True)', 'login("ann", password="x", retry=True)'),
         (f'{{"token": {MASK}, "b": "c"}}', '{"token": "a", "b": "c"}'),
+        (f'key = """{MASK}\n', 'key = """-----BEGIN PRIVATE KEY-----\nMIIE'),
         (f"secret = {MASK}", "secret = rb'abc'"),
         (f"TOKEN = {MASK}\n\n\nx = 1", 'TOKEN = (\n    "abc"\n    "def"\nx = 1'),
         (f"SECRET = {MASK}\n\nx = 1", 'SECRET = """a\nb"""\nx = 1'),
@@ -256,6 +257,7 @@ def test_values_are_bounded():
     assert MAX_BREADTH + 1 == len(scrub(list(range(1000))))
     assert "… 950 more" == scrub(list(range(1000)))[-1]
     assert "950 more" == scrub(dict.fromkeys(range(1000)))["…"]
+    assert [["a"], ["b"]] == scrub([{"a"}, frozenset({"b"})])
     assert "(object)" == scrub(object())
     assert "(333 bits)" == scrub(10**100)
     assert "nan" == scrub(float("nan"))

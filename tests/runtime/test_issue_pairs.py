@@ -153,11 +153,6 @@ VIEWS = """
     def job():
         return cart.checkout({})
 
-    def through_facade(request):
-        return facade()
-
-    def facade():
-        return cart.checkout({})
 """
 CHECKOUT = """
     def checkout(basket):
@@ -253,6 +248,30 @@ def test_the_caller_of_a_shared_helper_counts(load: Load, one: str, other: str):
     assert group_of(raised(getattr(module, one), *args)) != group_of(
         raised(getattr(module, other), *args)
     )
+
+
+def test_a_function_put_in_between_counts(load: Load):
+    """The second innermost frame is part of the place."""
+    module = load("""
+        def direct(): return lookup()
+        def through_facade(): return facade()
+        def facade(): return lookup()
+        def lookup(): return {}["a"]
+    """)
+
+    assert group_of(raised(module.direct), endpoint=module.direct) != group_of(
+        raised(module.through_facade), endpoint=module.through_facade
+    )
+
+
+def test_a_missing_module_is_placed_where_it_was_wanted(load: Load):
+    """The same lazy import failing in two functions is two issues."""
+    module = load("""
+        def price(): import no_such_module_anywhere
+        def stock(): import no_such_module_anywhere
+    """)
+
+    assert group_of(raised(module.price)) != group_of(raised(module.stock))
 
 
 RECURSION = """

@@ -514,6 +514,40 @@ def test_an_enormous_event_is_thinned(issues: Issues, tmp_path: Path):
     assert "ZeroDivisionError" == event.data["type"]
 
 
+def test_an_enormous_context_is_left_out(issues: Issues):
+    """The trace is worth more than five megabytes of context."""
+    issues.capture(raised(missing, "a"), context={str(n): ["x" * 2000] * 50 for n in range(50)})
+
+    (event,) = issues.take()[1]
+
+    assert len(json.dumps(event.data)) <= 256_000
+    assert {} == event.data["context"]
+    assert "missing" == event.data["frames"][-1]["function"]
+
+
+def test_enormous_names_leave_the_trace_out(issues: Issues, tmp_path: Path):
+    """Even an event that is large by its names alone is stored, with what remains."""
+    name = "é" * 200
+    source = f"def {name}(n): return {name}(n - 1) if n else 1 / 0"
+    issues.capture(raised(vars(build(tmp_path, source, "é" * 120))[name], 150))
+
+    (event,) = issues.take()[1]
+
+    assert len(json.dumps(event.data)) <= 256_000
+    assert ([], 152) == (event.data["frames"], event.data["omitted"])
+
+
+def test_the_flusher_may_pause_between_events(issues: Issues):
+    """`take` gives way after each event that it shaped."""
+    pauses: list[int] = []
+    issues.capture(raised(missing, "a"))
+    issues.capture(raised(build_error, "a"))
+
+    issues.take(pause=lambda: pauses.append(1))
+
+    assert [1, 1] == pauses
+
+
 def test_nothing_of_the_host_is_kept_alive(issues: Issues):
     """Neither the exception nor what its frames hold outlives the request."""
 
