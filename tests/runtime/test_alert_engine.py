@@ -1,9 +1,10 @@
 """The alert engine on a store: one message per incident, whoever evaluates."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from watchkeeper.core.pack import PACK
 from watchkeeper.core.rules import Alert, Origin, Rule, compile_alert
 from watchkeeper.core.slot import Frame, FrameKey, Value
 from watchkeeper.runtime.alerts import AlertEngine, Thresholds
+from watchkeeper.storage import open_store
 from watchkeeper.storage.memory import MemoryStore
 from watchkeeper.storage.store import (
     AlertChange,
@@ -97,15 +99,17 @@ def moves(transitions: list[Transition]) -> list[Transition]:
     return [one for one in transitions if one.before.state is not one.after.state]
 
 
-@pytest.fixture
-def store() -> MemoryStore:
-    """An empty store."""
-    store = MemoryStore()
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An empty store: in memory, and a real database."""
+    path = tmp_path / "watchkeeper.db"
+    store = MemoryStore() if request.param == "memory" else open_store(f"sqlite:///{path}")
     store.migrate()
-    return store
+    yield store
+    store.close()
 
 
-def test_an_incident_is_told_once_and_resolved_once(store: MemoryStore) -> None:
+def test_an_incident_is_told_once_and_resolved_once(store: Store) -> None:
     """Firing and resolved go to each channel once, however long it lasts."""
     service = Service(store, *compiled(FAST))
 
@@ -118,7 +122,7 @@ def test_an_incident_is_told_once_and_resolved_once(store: MemoryStore) -> None:
     ]
 
 
-def test_a_message_carries_counts_window_and_link(store: MemoryStore) -> None:
+def test_a_message_carries_counts_window_and_link(store: Store) -> None:
     """Whoever reads it knows how bad it is without opening anything."""
     service = Service(store, *compiled(FAST))
 
@@ -157,7 +161,7 @@ def test_a_message_carries_counts_window_and_link(store: MemoryStore) -> None:
     assert "error_rate > 5%" == incident.data["condition"]
 
 
-def test_a_resolved_incident_keeps_beginning_end_and_peak(store: MemoryStore) -> None:
+def test_a_resolved_incident_keeps_beginning_end_and_peak(store: Store) -> None:
     """The list of incidents tells the whole story."""
     service = Service(store, *compiled(FAST))
     service.slots(5)
@@ -181,7 +185,7 @@ def test_a_resolved_incident_keeps_beginning_end_and_peak(store: MemoryStore) ->
     assert ("resolved", incident.resolved_at) == (resolved["status"], resolved["ended_at"])
 
 
-def test_the_next_incident_is_a_new_one(store: MemoryStore) -> None:
+def test_the_next_incident_is_a_new_one(store: Store) -> None:
     """What is over is over; trouble that comes back is told again."""
     service = Service(store, *compiled(FAST))
 
@@ -192,7 +196,7 @@ def test_the_next_incident_is_a_new_one(store: MemoryStore) -> None:
     assert [1, 1, 1, 1, 2, 2, 2, 2] == [notice.incident for notice in service.notices()]
 
 
-def test_a_pending_alert_that_passes_by_leaves_no_incident(store: MemoryStore) -> None:
+def test_a_pending_alert_that_passes_by_leaves_no_incident(store: Store) -> None:
     """Only what fired is an incident."""
     service = Service(store, *compiled(replace(FAST, hold="2m")))
 
@@ -203,7 +207,7 @@ def test_a_pending_alert_that_passes_by_leaves_no_incident(store: MemoryStore) -
     assert store.incident(1) is None
 
 
-def test_resolved_goes_to_whom_firing_went(store: MemoryStore) -> None:
+def test_resolved_goes_to_whom_firing_went(store: Store) -> None:
     """A channel added meanwhile is not told of an end whose beginning it never saw."""
     channels = ["hook"]
     service = Service(store, *compiled(FAST), channels=lambda severity: tuple(channels))
@@ -217,7 +221,7 @@ def test_resolved_goes_to_whom_firing_went(store: MemoryStore) -> None:
     ]
 
 
-def test_severity_chooses_the_channels(store: MemoryStore) -> None:
+def test_severity_chooses_the_channels(store: Store) -> None:
     """Nobody is called at night for a warning."""
     routing = {"critical": ("oncall",), "warning": ("team",)}
     warning = replace(FAST, name="Some errors", severity="warning")
@@ -230,7 +234,7 @@ def test_severity_chooses_the_channels(store: MemoryStore) -> None:
     }
 
 
-def test_without_channels_incidents_are_recorded(store: MemoryStore) -> None:
+def test_without_channels_incidents_are_recorded(store: Store) -> None:
     """Nobody is told, but the dashboard knows."""
     service = Service(store, *compiled(FAST), channels=lambda severity: ())
 
@@ -245,7 +249,7 @@ def test_without_channels_incidents_are_recorded(store: MemoryStore) -> None:
     )
 
 
-def test_a_restarted_worker_goes_on_where_the_last_one_ended(store: MemoryStore) -> None:
+def test_a_restarted_worker_goes_on_where_the_last_one_ended(store: Store) -> None:
     """Killed while firing: no copy of the message, and the end is still told."""
     service = Service(store, *compiled(FAST))
     service.slots(6, bad=60)
@@ -259,7 +263,7 @@ def test_a_restarted_worker_goes_on_where_the_last_one_ended(store: MemoryStore)
     ]
 
 
-def test_killed_between_opening_and_telling_it_is_told_by_the_next(store: MemoryStore) -> None:
+def test_killed_between_opening_and_telling_it_is_told_by_the_next() -> None:
     """An incident that was opened but not told is fired by the next evaluation, once."""
 
     class KilledError(Exception):
@@ -290,7 +294,7 @@ def test_killed_between_opening_and_telling_it_is_told_by_the_next(store: Memory
     ]
 
 
-def test_two_engines_at_once_send_one_message(store: MemoryStore) -> None:
+def test_two_engines_at_once_send_one_message(store: Store) -> None:
     """Without any lease, compare-and-set alone leaves one firing message per channel."""
     service = Service(store, *compiled(FAST))
     service.slots(5)
@@ -322,7 +326,7 @@ def test_two_engines_at_once_send_one_message(store: MemoryStore) -> None:
     ]
 
 
-def test_each_route_is_an_instance_of_its_own(store: MemoryStore) -> None:
+def test_each_route_is_an_instance_of_its_own(store: Store) -> None:
     """One bad route fires alone and names itself."""
     service = Service(store, *compiled(replace(FAST, by="route")))
     key = FrameKey(10, START, service.worker, 0)
@@ -337,7 +341,7 @@ def test_each_route_is_an_instance_of_its_own(store: MemoryStore) -> None:
     assert {"route": "/bad"} == payload["alerts"][0]["labels"]
 
 
-def test_a_route_without_traffic_stays_firing(store: MemoryStore) -> None:
+def test_a_route_without_traffic_stays_firing(store: Store) -> None:
     """Silence is not recovery."""
     service = Service(store, *compiled(replace(FAST, by="route")))
     service.slots(2, bad=60)
@@ -349,7 +353,7 @@ def test_a_route_without_traffic_stays_firing(store: MemoryStore) -> None:
     assert "firing" == store.alerts(service="shop", environment="production")[0].state
 
 
-def test_clearing_waits_for_a_slow_worker(store: MemoryStore) -> None:
+def test_clearing_waits_for_a_slow_worker(store: Store) -> None:
     """What another worker has not flushed yet may still be bad."""
     service = Service(store, *compiled(replace(FAST, keep="0s")))
     service.slots(2, bad=60)
@@ -366,7 +370,7 @@ def test_clearing_waits_for_a_slow_worker(store: MemoryStore) -> None:
     assert 1 == len(resolved_at)
 
 
-def test_a_removed_rule_is_resolved_after_a_while(store: MemoryStore) -> None:
+def test_a_removed_rule_is_resolved_after_a_while(store: Store) -> None:
     """Not at once: during a deploy old and new workers stand side by side."""
     service = Service(store, *compiled(FAST))
     service.slots(6, bad=60)
@@ -383,7 +387,7 @@ def test_a_removed_rule_is_resolved_after_a_while(store: MemoryStore) -> None:
     )
 
 
-def test_a_rule_switched_off_is_a_removed_one(store: MemoryStore) -> None:
+def test_a_rule_switched_off_is_a_removed_one(store: Store) -> None:
     """`enabled = false` ends what it had fired."""
     service = Service(store, *compiled(FAST))
     service.slots(6, bad=60)
@@ -394,7 +398,7 @@ def test_a_rule_switched_off_is_a_removed_one(store: MemoryStore) -> None:
     assert "resolved" == service.notices()[-1].kind
 
 
-def test_a_rule_regrouped_ends_its_old_instances(store: MemoryStore) -> None:
+def test_a_rule_regrouped_ends_its_old_instances(store: Store) -> None:
     """An instance that no series leads to any more does not fire for ever."""
     service = Service(store, *compiled(FAST))
     service.slots(6, bad=60)
@@ -416,7 +420,7 @@ def test_a_rule_regrouped_ends_its_old_instances(store: MemoryStore) -> None:
 
 
 def test_a_rule_that_fails_does_not_stop_the_others(
-    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error of ours keeps that rule's state; the next rule is evaluated."""
     from watchkeeper.runtime import alerts
@@ -449,7 +453,7 @@ def check(failures: int, successes: int = 0, **fields: Any) -> CheckResult:
     )
 
 
-def test_a_failing_check_is_told_and_recovers(store: MemoryStore) -> None:
+def test_a_failing_check_is_told_and_recovers(store: Store) -> None:
     """Three failures fire, two good runs resolve."""
     service = Service(store, *PACK)
 
@@ -466,7 +470,7 @@ def test_a_failing_check_is_told_and_recovers(store: MemoryStore) -> None:
     ]
 
 
-def test_a_check_that_is_not_critical_is_a_warning(store: MemoryStore) -> None:
+def test_a_check_that_is_not_critical_is_a_warning(store: Store) -> None:
     """Search may be down without waking anybody."""
     service = Service(store, *PACK)
 
@@ -492,7 +496,7 @@ def issue(at: float, title: str = "", level: str = "error") -> IssueCount:
     )
 
 
-def test_a_new_issue_is_told_at_once_and_its_followers_together(store: MemoryStore) -> None:
+def test_a_new_issue_is_told_at_once_and_its_followers_together(store: Store) -> None:
     """One message at first, then at most one in five minutes."""
     service = Service(store, PACK[3])
     service.slot()
@@ -511,7 +515,7 @@ def test_a_new_issue_is_told_at_once_and_its_followers_together(store: MemorySto
     ]
 
 
-def test_the_first_minutes_of_an_installation_are_silent(store: MemoryStore) -> None:
+def test_the_first_minutes_of_an_installation_are_silent(store: Store) -> None:
     """The flood of the first day is recorded without a message."""
     service = Service(store, PACK[3], installed_at=START)
     service.slot()
@@ -527,7 +531,7 @@ def test_the_first_minutes_of_an_installation_are_silent(store: MemoryStore) -> 
     assert [2, 2] == [notice.incident for notice in service.notices()]
 
 
-def test_old_issues_and_low_levels_are_not_told(store: MemoryStore) -> None:
+def test_old_issues_and_low_levels_are_not_told(store: Store) -> None:
     """An issue from before the rule, or only a warning, is no news."""
     service = Service(store, PACK[3])
     old = [issue(START - 500)]
@@ -539,7 +543,7 @@ def test_old_issues_and_low_levels_are_not_told(store: MemoryStore) -> None:
     assert [] == service.notices()
 
 
-def test_two_engines_at_once_tell_of_an_issue_once(store: MemoryStore) -> None:
+def test_two_engines_at_once_tell_of_an_issue_once(store: Store) -> None:
     """Any worker may find a new issue, one of them tells."""
     service = Service(store, PACK[3])
     service.slot()
@@ -590,7 +594,7 @@ def test_frames_are_read_once() -> None:
     assert [1] * 20 + [0] == seen
 
 
-def test_reading_gives_way_after_each_frame(store: MemoryStore) -> None:
+def test_reading_gives_way_after_each_frame(store: Store) -> None:
     """A long window that is read at start does not hold up the requests."""
     Service(store, *compiled(FAST)).slots(5)
     pauses: list[bool] = []
@@ -610,7 +614,7 @@ def test_reading_gives_way_after_each_frame(store: MemoryStore) -> None:
     assert 5 == len(pauses)
 
 
-def test_late_frames_count_in_the_windows_they_belong_to(store: MemoryStore) -> None:
+def test_late_frames_count_in_the_windows_they_belong_to(store: Store) -> None:
     """A worker that was held up may still make an alert fire, once."""
     service = Service(store, *compiled(FAST))
     service.slots(4)
@@ -625,14 +629,14 @@ def test_late_frames_count_in_the_windows_they_belong_to(store: MemoryStore) -> 
     assert ["firing", "firing"] == [notice.kind for notice in service.notices()]
 
 
-def test_evaluations_are_dated(store: MemoryStore) -> None:
+def test_evaluations_are_dated(store: Store) -> None:
     """Other workers see when somebody has evaluated last."""
     Service(store, *compiled(FAST)).slot()
 
     assert START + 9.9 == store.evaluated_at(service="shop", environment="production")
 
 
-def test_the_thresholds_tell_recording_what_trouble_is(store: MemoryStore) -> None:
+def test_the_thresholds_tell_recording_what_trouble_is(store: Store) -> None:
     """The lowest of all enabled rules, and none without rules."""
     mine = compiled(
         Alert("Few", when="error_rate > 2%"),
@@ -648,7 +652,7 @@ def test_the_thresholds_tell_recording_what_trouble_is(store: MemoryStore) -> No
     assert Thresholds() == engine(store).thresholds
 
 
-def test_the_date_of_installation_may_be_asked_for_later(store: MemoryStore) -> None:
+def test_the_date_of_installation_may_be_asked_for_later(store: Store) -> None:
     """It may come from the store, which is not open yet when rules are made."""
     made = AlertEngine(
         store,
@@ -663,7 +667,7 @@ def test_the_date_of_installation_may_be_asked_for_later(store: MemoryStore) -> 
     assert [] == made.evaluate(now=float(START))
 
 
-def test_incidents_of_other_scopes_are_left_alone(store: MemoryStore) -> None:
+def test_incidents_of_other_scopes_are_left_alone(store: Store) -> None:
     """Two services on one database do not resolve each other's alerts."""
     Service(store, *compiled(FAST)).slots(6, bad=60)
     other = AlertEngine(
