@@ -112,15 +112,7 @@ class SqlAdmin(Part):
                 partitions.limit_lock_wait(connection)
                 partitions.create(connection, partitions.wanted(at, resolutions))
         elif not self._database.dialect.server:
-            self._give_back()
-
-    def _give_back(self) -> None:
-        with self._database.write() as connection:
-            # Each step of the statement frees one page: it must be read to its end.
-            freed = connection.connection.cursor()
-            freed.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
-            freed.fetchall()
-            freed.close()
+            self._database.give_back(VACUUM_PAGES)
 
     def size_bytes(self) -> int:
         """Return how much room Watchkeeper's tables take, indexes included."""

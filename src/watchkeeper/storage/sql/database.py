@@ -1,6 +1,7 @@
 """One database: its engine, its transactions and its time-outs."""
 
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from watchkeeper.storage.sql.dialects import Dialect
 from watchkeeper.storage.sql.faults import translated
@@ -46,6 +47,21 @@ class Database:
         """Run statements as one transaction: all or nothing; raise StorageError."""
         with self._transaction(writes=True) as connection:
             yield connection
+
+    def give_back(self, pages: int) -> None:
+        """Return up to `pages` free pages of a SQLite file to the disk; raise StorageError."""
+        try:
+            with self._connect() as connection:
+                self._set_deadline(connection)
+                # One page per step of the statement; only a script is stepped to its end.
+                connection.connection.cursor().executescript(f"PRAGMA incremental_vacuum({pages})")
+        except sqlite3.Error as error:
+            raise translated(DBAPIError("", None, error), self.url) from error
+        except SQLAlchemyError as error:
+            raise translated(error, self.url) from error
+
+    def _set_deadline(self, connection: Connection) -> None:
+        connection.connection.info["deadline"].at = time.monotonic() + self.statement_timeout_s
 
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:
@@ -121,7 +137,6 @@ class Database:
             pool_timeout=CONNECT_TIMEOUT_S,
             connect_args={"timeout": BUSY_TIMEOUT_S},
         )
-        timeout_s = self.statement_timeout_s
 
         def prepare(connection: Any, record: Any) -> None:
             connection.isolation_level = None  # transactions begin where we say so, below
@@ -130,7 +145,7 @@ class Database:
             _prepare_file(connection)
 
         def begin(connection: Connection) -> None:
-            connection.connection.info["deadline"].at = time.monotonic() + timeout_s
+            self._set_deadline(connection)
             writes = connection.get_execution_options().get("watchkeeper_writes")
             # A writer waits for its turn at the start: waiting in the midst would be a deadlock.
             connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -81,7 +81,8 @@ def _why_not_writable(path: Path) -> str:
     if not path.parent.exists():
         return f"there is no folder {path.parent}"
     target = path if path.exists() else path.parent
-    if os.access(target, os.W_OK):
+    effective = os.access in os.supports_effective_ids
+    if os.access(target, os.W_OK, effective_ids=effective):
         return "a file beside it is not writable"
     if hasattr(os, "statvfs") and os.statvfs(target).f_flag & os.ST_RDONLY:
         return "read-only file system"

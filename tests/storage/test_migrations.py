@@ -1,0 +1,140 @@
+"""From one schema to the next: once, under a lock, and never downwards."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import Connection
+
+from watchkeeper.exceptions import SchemaError
+from watchkeeper.storage import open_store
+from watchkeeper.storage.sql import SqlStore
+from watchkeeper.storage.sql.database import Database
+from watchkeeper.storage.sql.migrations import STEPS, Step, migrate
+from watchkeeper.storage.sql.schema import metadata
+
+CHILD = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from watchkeeper.core.metrics import Scope
+from watchkeeper.storage import open_store
+sys.stdin.readline()
+scope = Scope(service="shop", environment="production")
+def start(_):
+    store = open_store(sys.argv[1])
+    line = f"{store.migrate()} {store.register(scope, host='web', pid=1, at=100.0).number}"
+    store.close()
+    return line
+with ThreadPoolExecutor(3) as threads:
+    print("\\n".join(threads.map(start, range(3))))
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    """Name an empty database of each kind in turn."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    return str(request.getfixturevalue(name))
+
+
+def opened(url: str) -> SqlStore:
+    """Open the SQL store of a URL."""
+    store = open_store(url)
+    assert isinstance(store, SqlStore)
+    return store
+
+
+def test_workers_that_start_together_make_one_schema(url: str):
+    """Nine workers in three processes that start on an empty database all find the tables."""
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", CHILD, url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    outputs = [child.communicate(timeout=100) for child in children]
+
+    assert [""] * 3 == [errors for _, errors in outputs]
+    version = STEPS[-1].number
+    assert [f"{version} {number}" for number in range(1, 10)] == sorted(
+        line for output, _ in outputs for line in output.splitlines()
+    )
+
+
+def test_newer_tables_are_left_alone(url: str):
+    """An older process says what is wrong and changes nothing."""
+    store = opened(url)
+    version = store.migrate()
+    store.set_meta("schema", str(version + 1))
+
+    with pytest.raises(SchemaError) as caught:
+        store.migrate()
+
+    assert (
+        f"tables are schema {version + 1}, this version knows {version}. "
+        "Upgrade watchkeeper in this process. Read-only until then."
+    ) == str(caught.value)
+    store.close()
+
+
+def steps(*more: Step) -> Sequence[Step]:
+    """Return the steps of today and further ones."""
+    return (*STEPS, *more)
+
+
+def add_column(database: Database, connection: Connection) -> None:
+    """Change the schema as a later version may do."""
+    connection.exec_driver_sql("ALTER TABLE wk_meta ADD COLUMN note INTEGER")
+
+
+def fail(database: Database, connection: Connection) -> None:
+    """Break after a change was made."""
+    connection.exec_driver_sql("ALTER TABLE wk_meta ADD COLUMN broken INTEGER")
+    raise RuntimeError("the power went off")
+
+
+def test_a_further_step_is_taken_once(url: str):
+    """An upgrade runs the steps that are missing and remembers them."""
+    store = opened(url)
+    store.migrate()
+    later = STEPS[-1].number + 1
+    further = steps(Step(number=later, title="a column", run=add_column))
+
+    assert later == migrate(store._database, further)
+    assert later == migrate(store._database, further)
+    assert str(later) == store.meta("schema")
+    store.close()
+
+
+def test_a_step_that_breaks_leaves_no_trace(url: str):
+    """All steps are one transaction: after a crash the schema is the old one, whole."""
+    store = opened(url)
+    store.migrate()
+    number = STEPS[-1].number + 1
+
+    with pytest.raises(RuntimeError, match="the power went off"):
+        migrate(store._database, steps(Step(number=number, title="breaks", run=fail)))
+
+    assert str(STEPS[-1].number) == store.meta("schema")
+    further = steps(Step(number=number, title="works", run=add_column))
+    assert number == migrate(store._database, further)
+    store.close()
+
+
+def test_all_tables_have_our_prefix(url: str):
+    """Whoever looks into the database sees which tables are ours."""
+    store = opened(url)
+    store.migrate()
+
+    assert all(name.startswith("wk_") for name in metadata.tables)
+    assert 15 == len(metadata.tables)
+    store.close()

@@ -1,0 +1,204 @@
+"""What a real database does to a store: damage, locks, lost connections, slow statements."""
+
+import sqlite3
+import zlib
+from collections.abc import Iterator
+
+import pytest
+
+from stored import HERE, SHOP, batch, counted, frame
+from watchkeeper.exceptions import StorageUnavailableError
+from watchkeeper.runtime.retention import roll_up
+from watchkeeper.storage import Store, open_store
+from watchkeeper.storage.sql import SqlStore
+from watchkeeper.storage.store import Written
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """Name a database of each kind in turn."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    return str(request.getfixturevalue(name))
+
+
+@pytest.fixture
+def sql(store: Store) -> SqlStore:
+    """Give the SQL store, whose database can be reached for damage."""
+    assert isinstance(store, SqlStore)
+    return store
+
+
+@pytest.fixture
+def small_sqlite(sqlite_url: str) -> Iterator[Store]:
+    """Open a SQLite store whose statements may take 0.2 seconds."""
+    store = open_store(sqlite_url, statement_timeout_s=0.2)
+    store.migrate()
+    yield store
+    store.close()
+
+
+def run(sql: SqlStore, statement: str, *values: object) -> None:
+    """Do something to the database behind the store's back."""
+    with sql._database.write() as connection:
+        if sql._database.dialect.name == "postgresql":
+            statement = statement.replace("?", "%s")
+        connection.exec_driver_sql(statement, tuple(values))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"\x01", b"\x01garbage", b"\x01" + zlib.compress(b"nonsense"), b"\x09newer"],
+)
+def test_a_payload_that_cannot_be_read_is_left_out_and_counted(sql: SqlStore, payload: bytes):
+    """One damaged frame costs its own slot, not the page that shows the others."""
+    sql.add_frames([frame(start, 1) for start in (10, 20, 30)])
+    run(sql, "UPDATE wk_frame SET payload = ? WHERE start = 20", payload)
+
+    found = sql.frames(10, since=0, until=60, service="shop", environment="production")
+
+    assert [10, 30] == [one.key.start for one in found]
+    assert 1 == sql.damaged_frames
+
+
+def test_a_damaged_frame_does_not_stop_the_roll_up(sql: SqlStore):
+    """The roll-up passes a damaged frame by, once and for all."""
+    sql.add_frames([frame(start, 1) for start in (0, 60, 120)])
+    run(sql, "UPDATE wk_frame SET payload = ? WHERE start < 100", b"\x01garbage")
+
+    assert 1 == roll_up(sql, now=240.0, pause=int)
+    assert 0 == roll_up(sql, now=240.0, pause=int)
+    assert 2 == sql.damaged_frames
+
+
+def test_a_newer_process_frames_wait_for_it(sql: SqlStore):
+    """During a deploy an older roller leaves frames of a newer format as they are."""
+    sql.add_frames([frame(start, 1) for start in (0, 60)])
+    run(sql, "UPDATE wk_frame SET payload = ?, format = 2 WHERE start = 0", b"\x02newer")
+
+    assert 1 == roll_up(sql, now=240.0, pause=int)
+
+    run(sql, "UPDATE wk_frame SET format = 1 WHERE start = 0")
+    assert [] == sql.unrolled(10, before=240.0, limit=9)
+    assert 1 == sql.damaged_frames
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_lost_connection_is_replaced(sql: SqlStore, store_url: str):
+    """After the server ended our sessions, the next write goes through on a new one."""
+    import psycopg
+
+    worker = sql.register(SHOP, host="web", pid=1, at=0.0)
+    with psycopg.connect(store_url, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    assert Written.STORED == sql.write(batch(frame(10, worker.id)))
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_connection_lost_before_the_acknowledgement_counts_nothing_twice(
+    sql: SqlStore, store_url: str
+):
+    """Killed at any statement of the flush, the repeated flush counts everything once."""
+    import psycopg
+    from sqlalchemy import event
+
+    worker = sql.register(SHOP, host="web", pid=1, at=0.0)
+    flush = batch(frame(10, worker.id), issues=[counted(count=3)])
+    sql._series.ids(list(flush.frame.values), at=0)
+    engine = sql._database._engine
+    assert engine is not None
+    left = 0
+
+    def kill(connection, cursor, statement, parameters, context, many):  # type: ignore[no-untyped-def]
+        nonlocal left
+        left -= 1
+        if left == 0:
+            with psycopg.connect(store_url, autocommit=True) as other:
+                pid = connection.connection.dbapi_connection.info.backend_pid
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+
+    event.listen(engine, "after_cursor_execute", kill)
+    for left in range(1, 7):  # noqa: B007  # counted down by the listener
+        with pytest.raises(StorageUnavailableError):
+            sql.write(flush)
+    left = 0
+
+    # The acknowledgement itself got lost: the commit was done, the flusher does not know.
+    assert Written.STORED == sql.write(flush)
+    assert Written.DUPLICATE == sql.write(flush)
+    (issue,) = sql.issues(**HERE, seen_since=0, limit=9)
+    assert 3 == issue.count
+
+
+def test_a_statement_that_takes_too_long_is_ended(small_sqlite: Store):
+    """No page and no flush hangs: after the time-out the store says so."""
+    assert isinstance(small_sqlite, SqlStore)
+    endless = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    )
+
+    with pytest.raises(StorageUnavailableError, match="took too long"):
+        run(small_sqlite, endless)
+    assert small_sqlite.meta("nothing") is None
+
+
+def test_a_slow_statement_is_ended_by_the_server(postgres_url: str):
+    """The time-out is the server's own, so that it stops working as well."""
+    store = open_store(postgres_url, statement_timeout_s=0.2)
+    assert isinstance(store, SqlStore)
+
+    with pytest.raises(StorageUnavailableError, match="took too long"):
+        run(store, "SELECT pg_sleep(30)")
+    store.close()
+
+
+def test_a_locked_file_is_busy_not_broken(sqlite_url: str, monkeypatch: pytest.MonkeyPatch):
+    """While a backup holds the file, writes say "try later", and reads go on."""
+    monkeypatch.setattr("watchkeeper.storage.sql.database.BUSY_TIMEOUT_S", 0.05)
+    store = open_store(sqlite_url)
+    store.migrate()
+    worker = store.register(SHOP, host="web", pid=1, at=0.0)
+    backup = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+    backup.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(StorageUnavailableError, match="locked by another process"):
+        store.write(batch(frame(10, worker.id)))
+    assert [] == store.frames(10, since=0, until=60, **HERE)
+    backup.execute("ROLLBACK")
+    backup.close()
+
+    assert Written.STORED == store.write(batch(frame(10, worker.id)))
+    store.close()
+
+
+def test_a_full_disk_is_told(sqlite_url: str):
+    """A write that the disk has no room for leaves everything as it was."""
+    store = open_store(sqlite_url)
+    store.migrate()
+    assert isinstance(store, SqlStore)
+    with store._database.read() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+
+    with pytest.raises(StorageUnavailableError, match="the disk is full"):
+        store.set_meta("key", "x" * 500_000)
+    assert store.meta("key") is None
+    store.close()
+
+
+def test_every_connection_in_use_is_busy(postgres_url: str, monkeypatch: pytest.MonkeyPatch):
+    """The pool is bounded; who finds it empty is told to come again."""
+    monkeypatch.setattr("watchkeeper.storage.sql.database.CONNECT_TIMEOUT_S", 1)
+    monkeypatch.setattr("watchkeeper.storage.sql.database.POOL_SIZE", 1)
+    monkeypatch.setattr("watchkeeper.storage.sql.database.MAX_OVERFLOW", 0)
+    store = open_store(postgres_url)
+    assert isinstance(store, SqlStore)
+
+    with (
+        store._database.read(),
+        pytest.raises(StorageUnavailableError, match="every connection is in use"),
+    ):
+        store.meta("schema")
+    store.close()
