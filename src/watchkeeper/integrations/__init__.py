@@ -48,10 +48,12 @@ def asgi(app: "AsgiApplication", settings: Settings | None = None) -> "AsgiAppli
     Routes are known where a Starlette router is within. Raises ConfigurationError as `watch` does.
     """
     watchkeeper = obtain(settings)
-    if not watchkeeper.enabled or _is_watched(app):
+    if not watchkeeper.enabled:
         return app
     from watchkeeper.integrations.asgi_middleware import AsgiMiddleware
 
+    if _is_watched(app, AsgiMiddleware):
+        return app
     return AsgiMiddleware(app, watchkeeper)
 
 
@@ -61,10 +63,12 @@ def wsgi(app: "WsgiApplication", settings: Settings | None = None) -> "WsgiAppli
     All of them count as one route, "(unmatched)". Raises ConfigurationError as `watch` does.
     """
     watchkeeper = obtain(settings)
-    if not watchkeeper.enabled or _is_watched(app):
+    if not watchkeeper.enabled:
         return app
     from watchkeeper.integrations.wsgi_middleware import WsgiMiddleware
 
+    if _is_watched(app, WsgiMiddleware):
+        return app
     return WsgiMiddleware(app, watchkeeper)
 
 
@@ -86,11 +90,8 @@ def _installer(app: object) -> Callable[[Any, Watchkeeper], None]:
     )
 
 
-def _is_watched(app: object) -> bool:
-    from watchkeeper.integrations.asgi_middleware import AsgiMiddleware
-    from watchkeeper.integrations.wsgi_middleware import WsgiMiddleware
-
-    watched = isinstance(app, AsgiMiddleware | WsgiMiddleware) or hasattr(app, _WATCHED)
+def _is_watched(app: object, wrapper: type) -> bool:
+    watched = isinstance(app, wrapper) or hasattr(app, _WATCHED)
     if watched:
         _log.warning("watchkeeper: second wrapping at %s ignored", _caller())
     return watched

@@ -1,8 +1,6 @@
 """Watchkeeper's own pages inside the host: found by path, answered beside its requests."""
 
-import asyncio
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +8,8 @@ from watchkeeper.app import Watchkeeper
 from watchkeeper.runtime.guard import guard
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from watchkeeper.dashboard.http import Request, Response
     from watchkeeper.dashboard.routes import Dashboard
 
@@ -74,10 +74,14 @@ class OwnPages:
 
     async def answer_beside(self, request: "Request") -> "Response":
         """Answer a page in a thread, two at a time."""
+        import asyncio
+
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads(), self.answer, request)
 
-    def _threads(self) -> ThreadPoolExecutor:
+    def _threads(self) -> "ThreadPoolExecutor":
+        from concurrent.futures import ThreadPoolExecutor
+
         # Threads do not survive a fork, but the pool would still count on them.
         pid = os.getpid()
         if self._pool is None or self._pool[0] != pid:

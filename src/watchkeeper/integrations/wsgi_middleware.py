@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from watchkeeper.app import Watchkeeper
 from watchkeeper.integrations.outcomes import FAILED, Outcomes, Route
-from watchkeeper.integrations.own import OwnPages
+from watchkeeper.integrations.own import PROBES, OwnPages
 from watchkeeper.integrations.own_wsgi import serve_page
 from watchkeeper.runtime.guard import guard
 
@@ -35,18 +35,21 @@ class WsgiMiddleware:
         self.find_route = find_route or _no_route
         self.active = watchkeeper.recorder.active
         self._watchkeeper = watchkeeper
+        self._prefix = watchkeeper.settings.dashboard_prefix
         self._own = OwnPages(watchkeeper)
+        # endswith(()) is never true: without probes at the root this check costs nothing.
+        self._at_root = tuple(PROBES) if watchkeeper.settings.health_at_root else ()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request; exceptions of the application go on as they came."""
         if not self._watchkeeper.started:
             with _GUARD:
                 self._watchkeeper.start()
-        page = self._own.find(
-            environ.get("PATH_INFO", ""), root=environ.get("SCRIPT_NAME", "").rstrip("/")
-        )
-        if page is not None:
-            return serve_page(self._own, page, environ, start_response)
+        path = environ.get("PATH_INFO", "")
+        if self._prefix in path or path.endswith(self._at_root):
+            page = self._own.find(path, root=environ.get("SCRIPT_NAME", "").rstrip("/"))
+            if page is not None:
+                return serve_page(self._own, page, environ, start_response)
         if EXCHANGE in environ:  # a wrapper further out counts this request already
             return self.app(environ, start_response)
         exchange = Exchange(self, environ, start_response)
@@ -157,12 +160,11 @@ class Exchange:
 class _Body:
     """A response's body on its way out: finished at its end, its close or its failure."""
 
-    __slots__ = ("_close", "_exchange", "_iterator", "_next")
+    __slots__ = ("_exchange", "_next", "_result")
 
     def __init__(self, result: Iterable[bytes], exchange: Exchange) -> None:
         self._exchange = exchange
-        self._close = getattr(result, "close", None)
-        self._iterator: Iterable[bytes] | Iterator[bytes] = result
+        self._result = result
         self._next: Callable[[], bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
@@ -171,11 +173,12 @@ class _Body:
     def __next__(self) -> bytes:
         try:
             if self._next is None:
-                self._next = iter(self._iterator).__next__
+                self._next = iter(self._result).__next__
             return self._next()
         except StopIteration:
-            with _GUARD:
-                self._exchange.finished()
+            if not self._exchange.complete:
+                with _GUARD:
+                    self._exchange.finished()
             raise
         except BaseException as exc:
             with _GUARD:
@@ -184,20 +187,23 @@ class _Body:
 
     def close(self) -> None:
         """Close the application's body."""
+        close = getattr(self._result, "close", None)
         try:
-            if self._close is not None:
-                self._close()
+            if close is not None:
+                close()
         except BaseException as exc:
             with _GUARD:
                 self._exchange.failed(exc)
             raise
-        with _GUARD:
-            self._exchange.finished()
+        if not self._exchange.complete:
+            with _GUARD:
+                self._exchange.finished()
 
     def __del__(self) -> None:
         # Neither exhausted nor closed, as test clients like to do: it ends when it is dropped.
-        with _GUARD:
-            self._exchange.finished()
+        if not self._exchange.complete:
+            with _GUARD:
+                self._exchange.finished()
 
 
 class _SizedBody(_Body):
