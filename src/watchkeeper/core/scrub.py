@@ -14,11 +14,12 @@ from typing import Any, Final
 
 MASK: Final = "[masked]"
 CUT: Final = "…"
-MAX_SCRUBBED_CHARS: Final = 64 * 1024  # of one text; what is beyond is dropped, not kept raw
+MAX_SCRUBBED_CHARS: Final = 64 * 1024  # of one text or value; the rest is dropped, not kept raw
 MAX_TEXT_CHARS: Final = 2_000
 MAX_KEY_CHARS: Final = 200
 MAX_DEPTH: Final = 5
 MAX_BREADTH: Final = 50
+_ELEMENT_CHARS: Final = 16  # what an element costs of MAX_SCRUBBED_CHARS beside its text
 _MAX_INT_BITS: Final = 63  # what every database and JSON reader takes
 
 _WORD_LIST: Final = """
@@ -77,18 +78,18 @@ def scrub(value: object, *, keys: Keys = DEFAULT_KEYS) -> Any:
     Mappings and two-element [key, value] pairs are judged by key, texts by pattern. What is not
     JSON becomes the name of its type; at most MAX_DEPTH levels of MAX_BREADTH elements.
     """
-    return _mask(_copy(value, MAX_DEPTH), keys)
+    return _mask(_Copier().copy(value, MAX_DEPTH), keys)
 
 
 def plain(value: object) -> Any:
     """Return a copy of a JSON-like value, bounded but not scrubbed, that holds nothing alive."""
-    return _copy(value, MAX_DEPTH)
+    return _Copier().copy(value, MAX_DEPTH)
 
 
 def scrub_text(text: str, *, limit: int = MAX_TEXT_CHARS, keys: Keys = DEFAULT_KEYS) -> str:
     """Return a text with its secrets masked, then cut to `limit` characters."""
     text = text[:MAX_SCRUBBED_CHARS]
-    if keys is not DEFAULT_KEYS or _SUSPICIOUS.search(text):
+    if _is_suspicious(text, keys):
         for pattern, replacement in _VALUES:
             text = pattern.sub(replacement, text)
         text = _mask_assigned(text, keys, _assigned_value)
@@ -101,7 +102,7 @@ def scrub_source(source: str, *, keys: Keys = DEFAULT_KEYS) -> str:
     The number of lines stays the same; expressions stay as they are.
     """
     source = source[:MAX_SCRUBBED_CHARS]
-    if keys is not DEFAULT_KEYS or _SUSPICIOUS.search(source):
+    if _is_suspicious(source, keys):
         for pattern, replacement in _VALUES:
             source = pattern.sub(_keeping_lines(replacement), source)
         source = _mask_assigned(source, keys, _assigned_literal)
@@ -126,38 +127,61 @@ def _whole_words(keys: Keys) -> frozenset[str]:
     return keys.words | plurals | {"".join(pair) for pair in keys.pairs}
 
 
-def _copy(value: object, depth: int) -> Any:
-    """Copy by the built-in types' own methods: a subclass's overridden ones are never run."""
-    if value is None or value is True or value is False:
-        return value
-    if isinstance(value, str):
-        return str.__str__(value)[:MAX_SCRUBBED_CHARS]
+class _Copier:
+    """Copies one value by the built-in types' own methods, until MAX_SCRUBBED_CHARS are spent.
+
+    A subclass's overridden methods are never run.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = MAX_SCRUBBED_CHARS
+
+    def copy(self, value: object, depth: int) -> Any:
+        """Return a plain value; everything costs, so that many small ones end too."""
+        self.left -= _ELEMENT_CHARS
+        if value is None or value is True or value is False:
+            return value
+        if self.left <= 0:
+            return CUT
+        if isinstance(value, str):
+            return self._text(str.__str__(value))
+        if isinstance(value, bytes):
+            start = bytes.__getitem__(value, slice(max(self.left, 1)))
+            return self._text(bytes.decode(start, "utf-8", "replace"))
+        if isinstance(value, (int, float)):
+            return _number(value)
+        return self._container(value, depth) if depth > 0 else f"({type(value).__name__})"
+
+    def _text(self, text: str) -> str:
+        kept = text[: self.left]
+        self.left -= len(kept)
+        return kept
+
+    def _container(self, value: object, depth: int) -> Any:
+        if isinstance(value, dict):
+            items = tuple(islice(dict.items(value), MAX_BREADTH))
+            copied = {self._key(key): self.copy(inner, depth - 1) for key, inner in items}
+            missing = dict.__len__(value) - len(items)
+            return copied | {CUT: f"{missing} more"} if missing > 0 else copied
+        elements, length = _elements(value)
+        if elements is None:
+            return f"({type(value).__name__})"
+        inner = [self.copy(one, depth - 1) for one in tuple(islice(elements, MAX_BREADTH))]
+        return [*inner, f"{CUT} {length - len(inner)} more"] if length > len(inner) else inner
+
+    def _key(self, key: object) -> str:
+        copied = self.copy(key, 0)
+        return clean(copied if isinstance(copied, str) else str(copied))[:MAX_KEY_CHARS]
+
+
+def _number(value: int | float) -> Any:
     if isinstance(value, int):
         number = int.__index__(value)
         return number if number.bit_length() <= _MAX_INT_BITS else f"({number.bit_length()} bits)"
-    if isinstance(value, float):
-        number_f = float.__float__(value)
-        return number_f if isfinite(number_f) else float.__repr__(number_f)
-    if isinstance(value, bytes):
-        return bytes.decode(
-            bytes.__getitem__(value, slice(MAX_SCRUBBED_CHARS)), "utf-8", "replace"
-        )
-    if depth <= 0:
-        return f"({type(value).__name__})"
-    return _copy_container(value, depth)
-
-
-def _copy_container(value: object, depth: int) -> Any:
-    if isinstance(value, dict):
-        items = tuple(islice(dict.items(value), MAX_BREADTH))
-        copied = {_key(key): _copy(inner, depth - 1) for key, inner in items}
-        missing = dict.__len__(value) - len(items)
-        return copied | {CUT: f"{missing} more"} if missing > 0 else copied
-    elements, length = _elements(value)
-    if elements is None:
-        return f"({type(value).__name__})"
-    inner = [_copy(one, depth - 1) for one in tuple(islice(elements, MAX_BREADTH))]
-    return [*inner, f"{CUT} {length - len(inner)} more"] if length > len(inner) else inner
+    number_f = float.__float__(value)
+    return number_f if isfinite(number_f) else float.__repr__(number_f)
 
 
 def _elements(value: object) -> tuple[Iterator[object] | None, int]:
@@ -170,11 +194,6 @@ def _elements(value: object) -> tuple[Iterator[object] | None, int]:
     if isinstance(value, frozenset):
         return frozenset.__iter__(value), frozenset.__len__(value)
     return None, 0
-
-
-def _key(key: object) -> str:
-    copied = _copy(key, 0)
-    return clean(copied if isinstance(copied, str) else str(copied))[:MAX_KEY_CHARS]
 
 
 def _mask(value: Any, keys: Keys) -> Any:
@@ -238,7 +257,7 @@ _VALUES: Final[tuple[tuple[re.Pattern[str], Replacement], ...]] = (
     (re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"), _all),
     (
         re.compile(
-            r"(?<![A-Za-z0-9])(?:gh[a-z]_|github_pat_|glpat-|xox[a-z]-|sk_live_|rk_live_|AIza)"
+            r"(?<![A-Za-z0-9])(?:gh[pousr]_|github_pat_|glpat-|xox[a-z]-|sk_live_|rk_live_|AIza)"
             r"[A-Za-z0-9_-]{12,}"
         ),
         _all,
@@ -259,13 +278,32 @@ _VALUES: Final[tuple[tuple[re.Pattern[str], Replacement], ...]] = (
     ),
 )
 
-_STEMS: Final = "|".join(sorted({word[:4] for word in _WORDS} | {pair[0][:4] for pair in _PAIRS}))
-_SUSPICIOUS: Final = re.compile(
-    rf"{_STEMS}|://|eyJ|-----BEGIN|AKIA|ASIA|AIza|bearer|basic|digest|gh[a-z]_|github_pat_"
-    r"|glpat-|xox|sk_live_|rk_live_",
-    re.IGNORECASE,
+_STEMS: Final = sorted({word[:4] for word in _WORDS} | {pair[0][:4] for pair in _PAIRS})
+_MARKS: Final = (
+    *_STEMS,
+    *("://", "eyj", "-----begin", "akia", "asia", "aiza", "bearer", "basic", "digest"),
+    *(
+        "ghp_",
+        "gho_",
+        "ghu_",
+        "ghs_",
+        "ghr_",
+        "github_pat_",
+        "glpat-",
+        "xox",
+        "sk_live",
+        "rk_live",
+    ),
 )
-"""Most texts hold nothing of the kind and are through after this one look."""
+"""Most texts hold nothing of the kind and are through after these fast looks."""
+
+
+def _is_suspicious(text: str, keys: Keys) -> bool:
+    if keys is not DEFAULT_KEYS:
+        return True
+    lowered = text.lower()
+    return any(mark in lowered for mark in _MARKS)
+
 
 # A name and the sign that gives it a value; who judges the name then looks for the value itself.
 _ASSIGNMENT: Final = re.compile(
