@@ -1,0 +1,59 @@
+"""A host pays only for what it uses: no framework and no page machinery that it does not have."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+NEVER = {"jinja2", "click", "rich", "smtplib", "urllib.request", "apprise", "sqlalchemy", "psutil"}
+FLASK = """
+    from flask import Flask
+    app = Flask("host")
+    app.add_url_rule("/", "index", lambda: "ok")
+    brought = set(sys.modules)
+    import watchkeeper
+    watchkeeper.watch(app, settings).started = True
+    app.test_client().get("/").get_data()
+"""
+STARLETTE = """
+    import asyncio
+    from starlette.applications import Starlette
+    app = Starlette()
+    brought = set(sys.modules)
+    import watchkeeper
+    watchkeeper.watch(app, settings).started = True
+    async def receive(): return {"type": "http.request"}
+    async def send(message): pass
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    asyncio.run(app(scope, receive, send))
+"""
+
+
+@pytest.mark.parametrize(
+    ("host", "never"),
+    [
+        (
+            FLASK,
+            NEVER - {"jinja2", "click", "urllib.request"} | {"starlette", "fastapi", "asyncio"},
+        ),
+        (STARLETTE, NEVER | {"flask", "fastapi"}),
+    ],
+    ids=["flask", "starlette"],
+)
+def test_serving_requests_imports_only_what_it_needs(host: str, never: set[str], tmp_path: Path):
+    """After watch() and a request, nothing for pages, mail or other frameworks is loaded."""
+    script = f"""
+import sys
+from watchkeeper.settings import Settings
+settings = Settings(enabled=True, database_url="sqlite:///{tmp_path}/w.db")
+{textwrap.dedent(host)}
+print(" ".join(sorted((set(sys.modules) - brought) & {never!r})))
+"""
+
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert set() == never & set(result.stdout.split())
