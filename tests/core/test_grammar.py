@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchkeeper.core.conditions import (
@@ -151,7 +151,6 @@ def test_words_inside_of_a_label_value_mean_nothing() -> None:
     assert 'p95{route="/salt and pepper"} > 1s' == write_condition(condition)
 
 
-TEXTS = st.text(max_size=20).filter(lambda text: text.isprintable())
 FILTERS = st.lists(
     st.builds(
         Filter,
@@ -200,12 +199,14 @@ COMPARISONS = SELECTORS.flatmap(
 CONDITIONS = st.one_of(COMPARISONS, st.builds(CheckFailing, FILTERS))
 
 
+@settings(max_examples=50)
 @given(CONDITIONS)
 def test_a_written_condition_reads_back_the_same(condition: Condition) -> None:
     """Text is a complete form of a condition."""
     assert condition == parse_condition(write_condition(condition))
 
 
+@settings(max_examples=50)
 @given(CONDITIONS)
 def test_a_stored_condition_reads_back_the_same(condition: Condition) -> None:
     """JSON is a complete form of a condition."""
@@ -278,3 +279,13 @@ def test_a_glob_of_many_stars_ends() -> None:
 def test_a_group_is_written_like_a_label_filter() -> None:
     """The text of a group is unambiguous whatever its values hold."""
     assert 'route="/a,b",host="x\\"y"' == write_labels((("route", "/a,b"), ("host", 'x"y')))
+
+
+@pytest.mark.parametrize(
+    ("accepted", "operator", "value"),
+    [(True, "=", "/a"), (False, "=", "/b"), (True, "!=", "/b"), (False, "!=", "/a")],
+)
+def test_a_filter_compares_a_label(accepted: bool, operator: str, value: str) -> None:
+    """A label is equal or not; one that is absent is the empty text."""
+    assert accepted is Filter("route", operator, "/a").accepts(value)
+    assert (operator == "!=") is Filter("route", operator, "/a").accepts("")

@@ -175,10 +175,8 @@ class Rule:
             raise ConfigurationError(f"the stored rule cannot be read: {error}") from None
 
 
-def default_clear(when: Condition) -> Condition | None:
+def default_clear(when: Comparison) -> Comparison:
     """Return what ends a condition unless the user says otherwise: with a fifth to spare."""
-    if not isinstance(when, Comparison):
-        return None
     if when.operator.is_upward:
         return replace(when, operator=Operator.BELOW, threshold=_decimal(when.threshold * 0.8))
     if when.operator.is_downward:

@@ -7,6 +7,7 @@ Inside Watchkeeper quantities are floats of the base unit: seconds, 0 to 1, byte
 
 import re
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Final
 
 from watchkeeper.exceptions import ConfigurationError
@@ -33,6 +34,12 @@ _DURATION_SLIPS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("hr", "hrs", "hour", "hours"), "h"),
     **dict.fromkeys(("day", "days"), "d"),
 }
+# Below which number of seconds a duration is shown in which pair of units, rounding included.
+_STEPS: Final = (
+    (3_599.5, ("min", 60, "s", 1)),
+    (86_370.0, ("h", 3_600, "min", 60)),
+    (inf, ("d", 86_400, "h", 3_600)),
+)
 _SIZES: Final[Mapping[str, float]] = {
     "B": 1.0,
     "kB": 1e3,
@@ -152,12 +159,9 @@ def format_duration(seconds: float) -> str:
         return f"{seconds * 1000:.3g} ms"
     if seconds < 59.95:
         return f"{seconds:.3g} s"
-    steps = (("min", 60, "s", 1), ("h", 3_600, "min", 60), ("d", 86_400, "h", 3_600))
-    for name, span, small, part in steps:
-        whole, rest = divmod(round(seconds / part), span // part)
-        if whole * span < (3_600 if name == "min" else 86_400) or name == "d":
-            return f"{whole} {name} {rest} {small}" if rest else f"{whole} {name}"
-    raise AssertionError("days have no end")
+    name, span, small, part = next(names for limit, names in _STEPS if seconds < limit)
+    whole, rest = divmod(round(seconds / part), span // part)
+    return f"{whole} {name} {rest} {small}" if rest else f"{whole} {name}"
 
 
 def format_share(share: float) -> str:
@@ -176,10 +180,8 @@ def format_size(size_bytes: float) -> str:
 
 def format_rate(per_second: float) -> str:
     """Show a rate to people, to three digits: "12.5/s", "3/min", "1/h"."""
-    for unit, span in _RATES.items():
-        if per_second * span >= 0.9995 or unit == "d":
-            return f"{_three_digits(per_second * span)}/{unit}"
-    raise AssertionError("days have no end")
+    unit = next((name for name, span in _RATES.items() if per_second * span >= 0.9995), "d")
+    return f"{_three_digits(per_second * _RATES[unit])}/{unit}"
 
 
 def _split(text: str) -> tuple[str | None, str]:
