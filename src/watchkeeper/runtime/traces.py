@@ -103,7 +103,9 @@ class Traces:
         Equal keys have equal fingerprints for as long as the code objects (`codes`) live.
         """
         key: list[object] = [id(endpoint)]
-        self._add_key(exc, key, expand=True)
+        self._add_one(exc, key, expand=True)
+        if exc.__cause__ is not None or exc.__context__ is not None:
+            self._add_chain(exc, key, expand=True)
         return tuple(key) if len(key) <= MAX_KEY_ENTRIES else None
 
     def describe(self, exc: BaseException, endpoint: CodeType | None) -> Raised:
@@ -130,13 +132,11 @@ class Traces:
             before = linked
         return self._snapshot(exc, causes=tuple(causes))
 
-    def _add_key(self, exc: BaseException, key: list[object], *, expand: bool) -> None:
-        """Add an exception and what it comes from; with `expand` the leaves of groups too."""
-        self._add_one(exc, key, expand=expand)
-        if exc.__cause__ is not None or exc.__context__ is not None:
-            for linked in islice(_chain(exc), 1, None):
-                key.append(linked.__context__ is None)
-                self._add_one(linked, key, expand=expand)
+    def _add_chain(self, exc: BaseException, key: list[object], *, expand: bool) -> None:
+        """Add what an exception comes from; with `expand` the leaves of groups too."""
+        for linked in islice(_chain(exc), 1, None):
+            key.append(linked.__context__ is None)
+            self._add_one(linked, key, expand=expand)
 
     def _add_one(self, exc: BaseException, key: list[object], *, expand: bool) -> None:
         type_ = type(exc)
@@ -154,7 +154,8 @@ class Traces:
             key.append(detail_of(exc))
         if kind.group and expand:
             for leaf in _leaves(exc):
-                self._add_key(leaf, key, expand=False)
+                self._add_one(leaf, key, expand=False)
+                self._add_chain(leaf, key, expand=False)
 
     def _describe(
         self,
