@@ -83,7 +83,7 @@ def write_history(store: Store, *, shop: ModuleType, root: Path, until: int) -> 
     """
     begin = until - MINUTES * MINUTE_S
     scope = Scope(service=SERVICE, environment=ENVIRONMENT, release=RELEASE)
-    store.set_meta("installed_at", str(float(begin)), only_new=True)
+    store.set_meta("installed_at", str(float(begin)))
     store.add_frames(tuple(frames(scope, begin=begin)))
     _write_issues(store, scope, shop=shop, root=root, begin=begin)
 

@@ -1,6 +1,5 @@
 """One measured round of the demo: a shop watched, alerted, recovered and restarted."""
 
-import http.client
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -13,8 +12,9 @@ from watchkeeper.core.metrics import HTTP_DISCONNECTS, HTTP_DURATION, SELF_FLUSH
 from watchkeeper.core.rollup import merge_frames
 from watchkeeper.core.slot import Value, slot_start
 from watchkeeper.demo.crossing import SLOT_S, crossed_at
+from watchkeeper.demo.pageview import OK, get, get_when_ready
 from watchkeeper.demo.process import DemoError
-from watchkeeper.demo.profiles import ALERTS, ENVIRONMENT, METRIC_RULES, PREFIX, SERVICE, Profile
+from watchkeeper.demo.profiles import ALERTS, ENVIRONMENT, METRIC_RULES, SERVICE, Profile
 from watchkeeper.demo.receiver import Receiver
 from watchkeeper.demo.stage import Stage
 from watchkeeper.demo.traffic import Seen, Traffic
@@ -26,13 +26,10 @@ FIRE_WITHIN_S: Final = 20.0
 RECOVER_WITHIN_S: Final = 25.0
 SETTLE_WITHIN_S: Final = 5.0
 LOOK_EVERY_S: Final = 0.2
-ANSWER_WITHIN_S: Final = 10.0
 MAX_LAG_S: Final = 3.0
 MAX_P95_ERROR: Final = 0.022  # twice the histogram's: 1.1 %
 MIN_WINDOW_S: Final = 60  # the shortest range that the dashboard shows
 ISSUES: Final = 2  # that the incident raises
-OK: Final = 200
-NOT_YET: Final = 503
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +182,7 @@ def _measure(stage: Stage, seen: list[Seen], span: _Span, say: Callable[[str], N
         resolved_messages=sum(told.resolved for told in messages.values()),
         p95_true_s=p95_true_s,
         p95_shown_s=shown["figures"]["p95_s"],
-        dashboard_status=_get(stage, "/")[0],
+        dashboard_status=get(stage.shop.port, "/")[0],
         flush_ms_p50=flushes.quantile(0.5) * 1000 if flushes.count else None,
         database_bytes=stage.store.size_bytes(),
         messages=messages,
@@ -265,31 +262,12 @@ def _first_lag(receiver: Receiver, messages: Mapping[str, RuleMessages]) -> floa
 
 
 def _overview(stage: Stage, span: _Span) -> dict[str, Any]:
-    """Ask the running dashboard for its figures of the round.
-
-    A process that has just started opens the database with its first flush; until then 503.
-    """
-    until = time.monotonic() + SETTLE_WITHIN_S
-    status, body = _get(stage, f"/api/v1/overview.json?{span.query}")
-    while status == NOT_YET and time.monotonic() < until:
-        time.sleep(LOOK_EVERY_S)
-        status, body = _get(stage, f"/api/v1/overview.json?{span.query}")
+    """Ask the running dashboard for its figures of the round."""
+    status, body = get_when_ready(stage.shop.port, f"/api/v1/overview.json?{span.query}")
     if status != OK:
         raise DemoError(f"the dashboard answered {status} to the question for its figures")
     overview: dict[str, Any] = json.loads(body)
     return overview
-
-
-def _get(stage: Stage, path: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", stage.shop.port, timeout=ANSWER_WITHIN_S)
-    try:
-        connection.request("GET", PREFIX + path)
-        response = connection.getresponse()
-        return response.status, response.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise DemoError(f"the dashboard does not answer: {error}") from error
-    finally:
-        connection.close()
 
 
 def _rounded(value: object) -> str:

@@ -88,7 +88,7 @@ def main(text: str) -> None:
     timed = Stopwatch(app, skip=PREFIX)
     config = uvicorn.Config(
         timed,
-        log_level="warning",
+        log_level="critical",
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUT_DOWN_S,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+from watchkeeper.demo.pageview import get_when_ready
 from watchkeeper.demo.process import DemoError
 from watchkeeper.demo.profiles import PREFIX, Profile
 from watchkeeper.demo.receiver import Received
@@ -34,6 +35,7 @@ def run_show(
         traffic = Traffic(stage.shop.port, rate=RATE)
         traffic.start()
         try:
+            get_when_ready(stage.shop.port, "/")
             say(f"shop       {stage.shop.url}/")
             say(f"dashboard  {stage.shop.url}{PREFIX}/")
             say(
