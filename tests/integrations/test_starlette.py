@@ -223,6 +223,22 @@ def test_templates_are_known_behind_any_middleware(recorded):
     assert {"answered GET /a/{name} 200": 1} == recorded.outcomes()
 
 
+def test_several_routers_behind_one_wrapper(recorded):
+    """asgi() around a dispatcher keeps the templates of each application apart."""
+    first = Starlette(routes=[Route("/a", ok), Route("/b", ok)])
+    second = Starlette(routes=[Route("/c", other), Route("/d", other)])
+
+    async def dispatch(scope: dict, receive: Callable, send: Callable) -> None:
+        app = first if scope["path"] < "/c" else second
+        await app(scope, receive, send)
+
+    http = TestClient(integrations.asgi(dispatch))
+    for path in ("/a", "/c", "/b", "/d"):
+        http.get(path)
+
+    assert {f"answered GET /{name} 200": 1 for name in "abcd"} == recorded.outcomes()
+
+
 def test_background_tasks_are_not_part_of_the_duration(recorded):
     """A request of a millisecond with a background task of 0.3 s took a millisecond."""
     app = FastAPI()

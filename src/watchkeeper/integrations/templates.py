@@ -80,16 +80,17 @@ class Templates:
         if len(self._kept) > MAX_ENDPOINTS:
             self._kept.clear()
             self._single.clear()
+            self._several.clear()
         places: dict[int, list[_Candidate]] = {}
         for endpoint, candidate in _places(getattr(scope.get("router"), "routes", ()), "", ()):
             self._kept[id(endpoint)] = endpoint
             places.setdefault(id(endpoint), []).append(candidate)
-        self._several = {key: found for key, found in places.items() if len(found) > 1}
         for key, found in places.items():
             if len(found) == 1:
                 self._single.setdefault(key, found[0].route)
             else:
                 self._single.pop(key, None)
+                self._several[key] = found
 
 
 def _places(
