@@ -107,7 +107,7 @@ def test_a_connection_lost_before_the_acknowledgement_counts_nothing_twice(
 
     worker = sql.register(SHOP, host="web", pid=1, at=0.0)
     flush = batch(frame(10, worker.id), issues=[counted(count=3)])
-    sql._series.ids(list(flush.frame.values), at=0)
+    sql._series.numbered([flush.frame], at=0)
     engine = sql._database._engine
     assert engine is not None
     left = 0

@@ -8,6 +8,7 @@ from sqlalchemy import URL, make_url, update
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.storage.frame import encode
 from watchkeeper.storage.rows import cut_scope
 from watchkeeper.storage.sql.admin import SqlAdmin
 from watchkeeper.storage.sql.alerts import SqlAlerts
@@ -31,9 +32,10 @@ class SqlStore(SqlFrames, SqlIssues, SqlAlerts, SqlChecks, SqlAdmin):
     def write(self, batch: Batch) -> Written:
         """Write a flush. A second write of the same frame key changes nothing at all."""
         scope, key = cut_scope(batch.scope), batch.frame.key
-        known = self._ids([batch.frame])
+        (values,) = self._numbered([batch.frame])
+        payload = encode(values)  # before the transaction: a lock is held for no work of ours
         with self._database.write() as connection:
-            if not self._insert(connection, batch.frame, known):
+            if not self._insert(connection, key, payload):
                 return Written.DUPLICATE
             if batch.issues:
                 self._count_issues(connection, scope, key, batch.issues)

@@ -4,11 +4,12 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy import Connection, CursorResult, select
 
 from watchkeeper.core.metrics import Across, Kind, Series
+from watchkeeper.core.slot import Frame, Value
 from watchkeeper.exceptions import StorageError
 from watchkeeper.storage.rows import MAX_NAME, cut
 from watchkeeper.storage.sql.database import Database
@@ -43,17 +44,22 @@ class SeriesIds:
         """Start anew: the tables may be others now."""
         self._ids, self._series = {}, {}
 
-    def ids(self, wanted: Collection[Series], *, at: int) -> Mapping[Series, int]:
-        """Return the ids of series, giving new ones to those never seen.
+    def numbered(self, frames: Sequence[Frame], *, at: int) -> list[dict[int, Value]]:
+        """Return each frame's values by series id, giving new ids to series never seen.
 
         In a transaction of its own that ends first: an id that is remembered is in the table.
         """
+        # One look-up per value: hashing a series is what this costs.
         known = self._ids
-        found = {one: known[one] for one in wanted if one in known}
-        missing = [one for one in wanted if one not in found]
-        for start in range(0, len(missing), CHUNK):
-            found.update(self._resolve(missing[start : start + CHUNK], at=at))
-        return found
+        done = [{known.get(one): value for one, value in each.values.items()} for each in frames]
+        if not any(None in each for each in done):
+            return cast("list[dict[int, Value]]", done)
+        # Others may make the cache start anew meanwhile: what is found is held on to.
+        wanted = {one for each in frames for one in each.values}
+        found = {one: number for one in wanted if (number := known.get(one)) is not None}
+        for some in chunks([one for one in wanted if one not in found]):
+            found.update(self._resolve(some, at=at))
+        return [{found[one]: value for one, value in each.values.items()} for each in frames]
 
     def series(self, connection: Connection, ids: Collection[int]) -> Mapping[int, Series]:
         """Return the series of ids; those that are in the table no more are left out."""

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -181,23 +181,23 @@ class SqlFrames(Part):
 
     def write_rollup(self, rolled: Sequence[Frame], sources: Collection[FrameKey]) -> bool:
         """Write coarser frames and mark their sources, or change nothing and return False."""
-        known = self._ids(rolled)
+        numbered = self._numbered(rolled)
         wanted = set(sources)
         with self._database.write() as connection:
             if self._mark(connection, sorted(wanted), 1) != len(wanted):
                 connection.rollback()
                 return False
-            for one in rolled:
-                self._append(connection, one, known)
-            self._touch_series(connection, rolled, known)
+            for one, values in zip(rolled, numbered, strict=True):
+                self._append(connection, one.key, values)
+                self._touch_series(connection, one.key.start, values)
         return True
 
     def add_frames(self, frames: Sequence[Frame]) -> None:
         """Write ready-made frames without a worker's heartbeat; a key that exists stays."""
-        known = self._ids(frames)
+        numbered = self._numbered(frames)
         with self._database.write() as connection:
-            for one in frames:
-                self._insert(connection, one, known)
+            for one, values in zip(frames, numbered, strict=True):
+                self._insert(connection, one.key, packed.encode(values))
 
     def prune_frames(self, resolution: int, *, before: float, limit: int) -> int:
         """Delete up to `limit` frames that start before; whole days at once on PostgreSQL."""
@@ -229,15 +229,12 @@ class SqlFrames(Part):
         with self._database.write() as connection:
             return connection.execute(delete(worker).where(worker.c.id.in_(old))).rowcount
 
-    def _ids(self, frames: Iterable[Frame]) -> Mapping[Series, int]:
-        wanted = {one for each in frames for one in each.values}
-        return self._series.ids(wanted, at=int(time.time()))
+    def _numbered(self, frames: Sequence[Frame]) -> list[dict[int, Value]]:
+        return self._series.numbered(frames, at=int(time.time()))
 
-    def _insert(self, connection: Connection, one: Frame, known: Mapping[Series, int]) -> bool:
+    def _insert(self, connection: Connection, key: FrameKey, payload: bytes) -> bool:
         """Insert a frame unless its key exists; tell whether it was new."""
-        key = one.key
         self._resolutions.add(key.resolution)
-        payload = packed.encode({known[each]: value for each, value in one.values.items()})
         first, *rest = (
             {
                 "resolution": key.resolution,
@@ -259,9 +256,8 @@ class SqlFrames(Part):
             connection.execute(statement, rest)
         return True
 
-    def _append(self, connection: Connection, one: Frame, known: Mapping[Series, int]) -> None:
+    def _append(self, connection: Connection, key: FrameKey, values: Mapping[int, Value]) -> None:
         """Insert a frame under the next free sequence of its slot."""
-        key = one.key
         # Find the last row of the slot.
         last = select(func.max(frame.c.sequence)).where(
             frame.c.resolution == key.resolution,
@@ -270,8 +266,9 @@ class SqlFrames(Part):
         )
         found = connection.execute(last).scalar()
         first = key.sequence if found is None else max(found + 1, key.sequence)
+        payload = packed.encode(values)
         for sequence in range(first, first + MAX_LATE_PARTS):
-            if self._insert(connection, replace(one, key=replace(key, sequence=sequence)), known):
+            if self._insert(connection, replace(key, sequence=sequence), payload):
                 return
 
     def _mark(self, connection: Connection, keys: Sequence[FrameKey], mark: int) -> int:
@@ -286,18 +283,15 @@ class SqlFrames(Part):
             marked += connection.execute(statement).rowcount
         return marked
 
-    def _touch_series(
-        self, connection: Connection, frames: Sequence[Frame], known: Mapping[Series, int]
-    ) -> None:
-        for one in frames:
-            for some in chunks(sorted(known[each] for each in one.values)):
-                # Move "last seen" on, once an hour.
-                statement = (
-                    update(series)
-                    .where(series.c.id.in_(some), series.c.seen_at < one.key.start - SERIES_SEEN_S)
-                    .values(seen_at=one.key.start)
-                )
-                connection.execute(statement)
+    def _touch_series(self, connection: Connection, start: int, ids: Collection[int]) -> None:
+        for some in chunks(sorted(ids)):
+            # Move "last seen" on, once an hour.
+            statement = (
+                update(series)
+                .where(series.c.id.in_(some), series.c.seen_at < start - SERIES_SEEN_S)
+                .values(seen_at=start)
+            )
+            connection.execute(statement)
 
     def _read(
         self,
