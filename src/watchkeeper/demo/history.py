@@ -75,6 +75,11 @@ PAST: Final = (
 )
 
 
+def mark_installed(store: Store, *, until: int) -> None:
+    """Say that the installation began with the hour: what is new is told of at once."""
+    store.set_meta("installed_at", str(float(until - MINUTES * MINUTE_S)))
+
+
 def write_history(store: Store, *, shop: ModuleType, root: Path, until: int) -> None:
     """Write the hour before `until`, a whole minute since the epoch, into a migrated store.
 
@@ -83,7 +88,6 @@ def write_history(store: Store, *, shop: ModuleType, root: Path, until: int) -> 
     """
     begin = until - MINUTES * MINUTE_S
     scope = Scope(service=SERVICE, environment=ENVIRONMENT, release=RELEASE)
-    store.set_meta("installed_at", str(float(begin)))
     store.add_frames(tuple(frames(scope, begin=begin)))
     _write_issues(store, scope, shop=shop, root=root, begin=begin)
 

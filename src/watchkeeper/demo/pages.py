@@ -43,7 +43,7 @@ PAGES: Final[Mapping[str, Page]] = {
         slow_s=0.05,
     ),
     "search": Page(
-        method="GET", template="/search", weight=12, rush=30, fast_s=0.02, slow_s=0.12,
+        method="GET", template="/search", weight=12, rush=36, fast_s=0.02, slow_s=0.12,
         slow_share=0.2,
     ),
     "basket": Page(
@@ -54,7 +54,7 @@ PAGES: Final[Mapping[str, Page]] = {
         slow_s=0.05, status=201,
     ),
     "checkout": Page(
-        method="POST", template="/checkout", weight=7, rush=30, fast_s=0.03, slow_s=0.15,
+        method="POST", template="/checkout", weight=7, rush=36, fast_s=0.03, slow_s=0.15,
         slow_share=0.15,
     ),
     "login": Page(

@@ -41,7 +41,8 @@ class ShopProcess:
     """One run of the shop. It ends with its standard input, so it never outlives the demo."""
 
     def __init__(self, plan: Plan) -> None:
-        """Start the process and wait until it listens. Raises DemoError if it does not."""
+        """Start the process; `wait_until_ready` comes next."""
+        self.port = plan.port
         self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
         self._log = Path(plan.folder) / LOG_FILE
         with self._log.open("ab") as log:
@@ -56,11 +57,10 @@ class ShopProcess:
                 start_new_session=True,  # Ctrl-C is the demo's to handle, not the shop's
             )
         threading.Thread(target=self._listen, name="demo answers", daemon=True).start()
-        try:
-            self.port = int(self._answer(START_WITHIN_S)["port"])
-        except DemoError:
-            self.end()
-            raise
+
+    def wait_until_ready(self) -> None:
+        """Wait until the shop listens, on `port` from then on. Raises DemoError if it does not."""
+        self.port = int(self._answer(START_WITHIN_S)["port"])
 
     @property
     def url(self) -> str:

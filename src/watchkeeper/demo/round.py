@@ -19,8 +19,8 @@ from watchkeeper.demo.receiver import Receiver
 from watchkeeper.demo.stage import Stage
 from watchkeeper.demo.traffic import Seen, Traffic
 
-RATE: Final = 80.0  # requests a second
-CALM_S: Final = 6.0
+RATE: Final = 60.0  # requests a second
+CALM_S: Final = 5.0
 INCIDENT_S: Final = 9.0  # at least
 FIRE_WITHIN_S: Final = 20.0
 RECOVER_WITHIN_S: Final = 25.0

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from watchkeeper.core.slot import slot_start
-from watchkeeper.demo.history import MINUTE_S, write_history
+from watchkeeper.demo.history import MINUTE_S, mark_installed, write_history
 from watchkeeper.demo.process import DemoError, ShopProcess, require_packages
 from watchkeeper.demo.profiles import Profile
 from watchkeeper.demo.receiver import Received, Receiver
@@ -78,22 +78,16 @@ class Stage:
         port = self.shop.port
         self.shop.end()
         self._shop = ShopProcess(replace(self._plan, port=port))
+        self._shop.wait_until_ready()
 
     def _set_up(self) -> None:
         copy_shop(self.folder)
         # The nearest configuration file: the user's own ones are not the demo's.
         (self.folder / CONFIG_FILE).write_text("", "utf-8")
         self.store.migrate()
-        started = time.perf_counter()
-        now = time.time()
         gap_s = ROUND_GAP_S if self._profile is Profile.ROUND else 0
-        write_history(
-            self.store,
-            shop=load_shop(self.folder),
-            root=self.folder,
-            until=slot_start(now, MINUTE_S) - gap_s,
-        )
-        self._say(f"an hour of history written in {time.perf_counter() - started:.1f} s")
+        until = slot_start(time.time(), MINUTE_S) - gap_s
+        mark_installed(self.store, until=until)
         self._plan = Plan(
             folder=str(self.folder),
             database=str(self.folder / DATABASE_FILE),
@@ -103,6 +97,11 @@ class Stage:
             port=self._port,
         )
         self._shop = ShopProcess(self._plan)
+        shop = load_shop(self.folder)  # while the process starts
+        started = time.perf_counter()
+        write_history(self.store, shop=shop, root=self.folder, until=until)
+        self._say(f"an hour of history written in {time.perf_counter() - started:.1f} s")
+        self._shop.wait_until_ready()
 
     def _tear_down(self) -> None:
         if self._shop is not None:
