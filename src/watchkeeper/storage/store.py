@@ -1,218 +1,55 @@
-"""The contract of a store: five small protocols, and the rows that pass through them.
+"""The contract of a store: five small protocols; the rows that pass through are in `records`.
 
-All times are seconds since the epoch (UTC); all ids are 64-bit integers given by the store unless
-said otherwise. Every method may raise `StorageError`; `StorageUnavailableError` means "try again
-later". Every write is one transaction. Rows hold plain values only: no SQL type leaves a store.
+All times are seconds since the epoch (UTC). Every method may raise `StorageError`;
+`StorageUnavailableError` means "try again later". Every write is one transaction.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Any, Protocol
+from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Frame, FrameKey
+from watchkeeper.storage.records import (
+    ALL_WORKERS,
+    AlertChange,
+    AlertRow,
+    Batch,
+    CheckChange,
+    CheckResult,
+    Event,
+    Incident,
+    Issue,
+    IssueCount,
+    Lease,
+    OutboxRow,
+    Outgoing,
+    Worker,
+    Written,
+)
 
-ALL_WORKERS = 0  # the worker of frames that are merged over all workers
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Worker:
-    """One process that records. `id` is never used again; `number` is small and reused."""
-
-    id: int
-    number: int
-    scope: Scope
-    host: str
-    pid: int
-    started_at: float
-    seen_at: float
-    stopped_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssueCount:
-    """How often one error happened in one worker and slot, with what describes its issue."""
-
-    fingerprint: str  # "<algorithm version>:<16 hex digits>"
-    aliases: tuple[str, ...] = ()  # fingerprints of the same error by older algorithms
-    count: int
-    first_at: float
-    last_at: float
-    type: str
-    title: str  # type and message of the first event, scrubbed
-    culprit: str  # innermost application frame, "module:function"
-    level: str = "error"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """One stored occurrence of an error. `id` is made by the capturer (32 hex digits)."""
-
-    id: str
-    fingerprint: str
-    at: float
-    method: str = ""
-    route: str = ""
-    status: int = 0
-    release: str = ""
-    request_id: str = ""
-    path: str = ""  # hash of the complete call path
-    data: Mapping[str, Any] = field(default_factory=dict)  # frames, causes, context: JSON values
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Issue:
-    """A group of the same error, as stored."""
-
-    id: int
-    scope: Scope  # release: that of the first occurrence
-    fingerprint: str
-    type: str
-    title: str
-    culprit: str
-    level: str
-    state: str  # open | resolved | muted | ignored
-    count: int
-    first_at: float
-    last_at: float
-    last_release: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
-    """The last known result of one health check: `state` is pass, warn, fail or unknown."""
-
-    name: str
-    worker: int = ALL_WORKERS  # the worker's id for checks of one worker alone
-    state: str
-    since: float  # when it came into this state
-    at: float  # when it last ran
-    duration_s: float
-    output: str = ""
-    critical: bool = True
-    failures: int = 0  # consecutive failed runs
-    successes: int = 0  # consecutive good runs
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckChange:
-    """One transition of a health check."""
-
-    name: str
-    worker: int
-    before: str
-    after: str
-    at: float
-    output: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """Everything that one flush of one worker writes, in one transaction."""
-
-    scope: Scope
-    frame: Frame
-    at: float  # when the flush was made: the worker's heartbeat
-    issues: Sequence[IssueCount] = ()
-    events: Sequence[Event] = ()
-    checks: Sequence[CheckResult] = ()
-    check_changes: Sequence[CheckChange] = ()
-
-    def owned_by(self, worker: int) -> "Batch":
-        """Return the batch with the worker's id in its frame's key."""
-        frame = replace(self.frame, key=replace(self.frame.key, worker=worker))
-        return replace(self, frame=frame)
-
-
-class Written(StrEnum):
-    """What a write did."""
-
-    STORED = "stored"
-    DUPLICATE = "duplicate"  # the same key was there already: nothing was counted twice
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertRow:
-    """The state of one rule on one group of labels, guarded by `version`."""
-
-    service: str
-    environment: str
-    rule: str
-    group: str  # canonical text of the group's labels, "" for a rule without `by`
-    state: str
-    data: Mapping[str, Any]  # the state machine's fields, JSON values
-    incident: int | None = None
-    version: int = 0  # 0: not stored yet
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incident:
-    """One continuous problem, from the first breach to its end. `id` 0: not stored yet."""
-
-    id: int = 0
-    service: str
-    environment: str
-    rule: str
-    group: str
-    severity: str
-    state: str  # pending | firing | resolved | event (something that happened, without an end)
-    started_at: float  # when the condition was first true
-    fired_at: float | None = None
-    resolved_at: float | None = None
-    value: float | None = None
-    peak: float | None = None
-    reason: str = ""
-    data: Mapping[str, Any] = field(default_factory=dict)  # counts, window, threshold, links
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
-    """A notification to be put into the outbox with the state change that caused it."""
-
-    kind: str  # firing | resolved | …
-    sequence: int  # of this kind within the incident, from 0
-    channel: str
-    payload: Mapping[str, Any]
-    due_at: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertChange:
-    """A transition to be saved: state by compare-and-set, incident and notices with it."""
-
-    row: AlertRow  # `version` is the one that was read
-    incident: Incident | None = None  # written or updated; its id lands in the alert's row
-    outgoing: Sequence[Outgoing] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxRow:
-    """One notification in the outbox. `message_id` stays the same over every attempt."""
-
-    id: int
-    message_id: str
-    incident: int
-    kind: str
-    sequence: int
-    channel: str
-    payload: Mapping[str, Any]
-    status: str  # due | sent | failed
-    attempts: int
-    created_at: float
-    next_try_at: float
-    claim: str = ""  # token of the claim that this row was handed out under
-    last_error: str = ""
-    sent_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """A lease that was won: `token` grows with each take-over."""
-
-    name: str
-    token: int
-    until: float
+__all__ = [
+    "ALL_WORKERS",
+    "AdminStore",
+    "AlertChange",
+    "AlertRow",
+    "AlertStore",
+    "Batch",
+    "CheckChange",
+    "CheckResult",
+    "CheckStore",
+    "Event",
+    "FrameStore",
+    "Incident",
+    "Issue",
+    "IssueCount",
+    "IssueStore",
+    "Lease",
+    "OutboxRow",
+    "Outgoing",
+    "Store",
+    "Worker",
+    "Written",
+]
 
 
 class FrameStore(Protocol):
