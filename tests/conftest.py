@@ -5,8 +5,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-
 from servers import postgres
+
 from watchkeeper.storage import Store, open_store
 
 
