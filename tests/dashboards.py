@@ -145,8 +145,14 @@ def text(response: Response) -> str:
 
 
 def made_shop(*, now: float = NOW, incident: bool = True) -> MemoryStore:
-    """Fill a store: two hours of minutes, the last two minutes as slots, errors, an incident."""
+    """Return a store in memory that holds the shop's last two hours."""
     store = MemoryStore()
+    fill(store, now=now, incident=incident)
+    return store
+
+
+def fill(store: Store, *, now: float = NOW, incident: bool = True) -> None:
+    """Fill a store: two hours of minutes, the last two minutes as slots, errors, an incident."""
     workers = [
         store.register(SCOPE, host=f"web-{number}", pid=310 + number, at=now - 7_200).id
         for number in (1, 2)
@@ -161,7 +167,6 @@ def made_shop(*, now: float = NOW, incident: bool = True) -> MemoryStore:
         add_issues(store, now=now, worker=workers[0])
         fire(store, now=now)
     store.mark_evaluated(service=SCOPE.service, environment=SCOPE.environment, at=now - 1)
-    return store
 
 
 @cache

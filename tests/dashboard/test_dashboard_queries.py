@@ -1,10 +1,23 @@
 """From frames to the figures of the overview."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboards import NOW, SCOPE, add_issues, fire, made_shop, minute, requests, series, slot
+from dashboards import (
+    NOW,
+    SCOPE,
+    add_issues,
+    fill,
+    fire,
+    made_shop,
+    minute,
+    requests,
+    series,
+    slot,
+)
 from watchkeeper.core import metrics
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Scope
@@ -395,3 +408,20 @@ def test_an_issue_page_has_the_newest_event_and_a_trend():
     assert 48 == len(page.trend)
     assert page.event.at > NOW - 200
     assert issue_page(store, 99, now=NOW) is None
+
+
+def comparable(view):
+    """Return what every store must show alike; sums of seconds may differ in the last digits."""
+    routes = [replace(row, time_share=round(row.time_share, 4)) for row in view.routes]
+    incidents = [replace(one, id=0) for one in view.incidents]
+    return replace(view, storage="", routes=routes, incidents=incidents)
+
+
+@pytest.mark.parametrize("span_s", [900, 3_600, 21_600])
+def test_every_store_gives_the_same_page(store, span_s):
+    """A page shows the same, whatever database it comes from."""
+    fill(store)
+
+    view = look(store, span_s=span_s)
+
+    assert comparable(look(made_shop(), span_s=span_s)) == comparable(view)

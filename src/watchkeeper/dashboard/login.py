@@ -8,6 +8,7 @@ from watchkeeper.dashboard import pages
 from watchkeeper.dashboard.access import MAX_TOKEN, TRY_AGAIN_S, Access, Visitor
 from watchkeeper.dashboard.http import MAX_BODY_BYTES, Request, Response
 from watchkeeper.dashboard.pages import LoginForm, Shell
+from watchkeeper.dashboard.responses import html, see_other
 from watchkeeper.storage.store import AdminStore
 
 MAX_FIELDS: Final = 20
@@ -50,7 +51,7 @@ class Login:
         form = LoginForm(csrf=csrf, next=next_path, token=token)
         lines = ("The link works once; this browser then stays signed in for 12 hours.",)
         body = pages.message_page(shell, "Sign in to the dashboard", lines=lines, form=form)
-        return Response(headers=(*_HTML, *cookies), body=body)
+        return html(body, *cookies)
 
     def sign_in(
         self, request: Request, shell: Shell, store: AdminStore, *, now: float
@@ -61,7 +62,7 @@ class Login:
         if not self._access.may_try(request, now=now):
             body = pages.message_page(shell, _TOO_OFTEN)
             wait = ("retry-after", str(int(TRY_AGAIN_S)))
-            return Response(status=429, headers=(*_HTML, wait), body=body)
+            return html(body, wait, status=429)
         if not self._access.is_form_good(request, form.get("csrf", ""), store):
             return self._door(request, shell, store, _STALE_FORM, next_path=next_path)
         token = form.get("token", "")
@@ -74,7 +75,7 @@ class Login:
             reason = _SPENT_LINK if token else _WRONG_PASSWORD
             return self._door(request, shell, store, reason, next_path=next_path)
         cookie = self._access.sign_in(request, store)
-        return _see_other(request.root + next_path, cookie)
+        return see_other(request.root + next_path, cookie)
 
     def sign_out(self, request: Request, store: AdminStore, visitor: Visitor) -> Response:
         """End the session, if the form is of this very session."""
@@ -83,8 +84,8 @@ class Login:
             request, form.get("csrf", ""), store, session=visitor.session
         )
         if not good:
-            return _see_other(f"{request.root}/")
-        return _see_other(f"{request.root}/login", self._access.sign_out(request))
+            return see_other(f"{request.root}/")
+        return see_other(f"{request.root}/login", self._access.sign_out(request))
 
     def _door(
         self, request: Request, shell: Shell, store: AdminStore, heading: str, *, next_path: str
@@ -95,7 +96,7 @@ class Login:
             csrf, cookies = self._access.form_token(request, store)
             form = LoginForm(csrf=csrf, next=next_path)
         body = pages.message_page(shell, heading, help_lines=HELP, form=form)
-        return Response(status=403, headers=(*_HTML, *cookies), body=body)
+        return html(body, *cookies, status=403)
 
 
 def safe_next(path: str) -> str:
@@ -118,10 +119,3 @@ def read_form(request: Request) -> dict[str, str]:
     except ValueError:
         return {}
     return dict(fields)
-
-
-_HTML: Final = (("content-type", "text/html; charset=utf-8"),)
-
-
-def _see_other(location: str, *headers: tuple[str, str]) -> Response:
-    return Response(status=303, headers=(("location", location), *headers))

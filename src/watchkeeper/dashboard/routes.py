@@ -1,6 +1,5 @@
 """The dashboard's addresses: one plain function from request to response."""
 
-import gzip
 import re
 import threading
 import time
@@ -14,12 +13,13 @@ from watchkeeper.core.metrics import Scope
 from watchkeeper.dashboard import pages
 from watchkeeper.dashboard.access import Access, Visitor
 from watchkeeper.dashboard.api import overview_json, trouble_json
-from watchkeeper.dashboard.assets import accepts_gzip, asset_response
+from watchkeeper.dashboard.assets import asset_response
 from watchkeeper.dashboard.charts import chart, series_json
 from watchkeeper.dashboard.http import Request, Response, json_response
 from watchkeeper.dashboard.login import Login
 from watchkeeper.dashboard.pages import Shell
 from watchkeeper.dashboard.queries import issue_page, overview
+from watchkeeper.dashboard.responses import failed, html, not_allowed, packed, secured, see_other
 from watchkeeper.dashboard.status import storage_trouble
 from watchkeeper.dashboard.views import Overview
 from watchkeeper.dashboard.windows import Window, parse_window
@@ -29,16 +29,12 @@ from watchkeeper.settings import Settings
 from watchkeeper.storage.store import Store
 
 REFRESH_S: Final = 10.0
+MAX_CPU_SHARE: Final = 0.05  # of one core, for refreshing one open page
 MAX_PARAMETERS: Final = 20
 MAX_KEPT: Final = 8  # overviews kept for the script that asks right after its page
 MAX_ID_DIGITS: Final = 18
 MAX_NOTES: Final = 5
-POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 NOBODY_IS_TOLD: Final = "Nobody is told: no channel is set, so alerts are only stored and shown."
-_HTML: Final = ("content-type", "text/html; charset=utf-8")
 _NOT_OPEN: Final = "it could not be opened yet."
 
 
@@ -96,21 +92,22 @@ class Dashboard:
         )
         self._login = Login(self._access)
         self._kept: OrderedDict[str, Overview] = OrderedDict()
+        self._cost_s = 0.0
         self._lock = threading.Lock()
 
     def handle(self, request: Request) -> Response:
         """Answer a request; never raises. Reads the store, so not for an event loop's thread."""
-        response = Response(status=500, headers=(_HTML,), body=_FAILED)
+        response = failed()
         with guard("dashboard"):
             response = self._answer(request)
         if request.method == "HEAD":
             response = replace(response, body=b"")
-        return _secured(response)
+        return secured(response)
 
     def _answer(self, request: Request) -> Response:
         request = replace(request, path="/" + request.path.strip("/"))
         if request.method not in ("GET", "HEAD", "POST"):
-            return _not_allowed("GET, HEAD, POST")
+            return not_allowed("GET, HEAD, POST")
         static = asset_response(request)
         if static is not None:
             return static
@@ -136,7 +133,7 @@ class Dashboard:
         if request.path in ("/login", "/logout"):
             return self._door(request, shell, store, visitor, query, now=now)
         if request.method == "POST":
-            return _not_allowed("GET, HEAD")
+            return not_allowed("GET, HEAD")
         if not visitor.is_in:
             if request.path.startswith("/api/"):
                 return json_response({"error": "closed"}, status=403)
@@ -168,12 +165,12 @@ class Dashboard:
         posted = request.method == "POST"
         if request.path == "/logout":
             if not posted:
-                return _not_allowed("POST")
+                return not_allowed("POST")
             return self._login.sign_out(request, store, visitor)
         if posted:
             return self._login.sign_in(request, shell, store, now=now)
         if visitor.is_in and "token" not in query:
-            return Response(status=303, headers=(("location", f"{request.root}/"),))
+            return see_other(f"{request.root}/")
         return self._login.page(request, shell, store, query)
 
     def _dispatch(self, visit: Visit) -> Response:
@@ -200,16 +197,16 @@ class Dashboard:
             notes=self._notes(),
             whole=whole,
         )
-        response = Response(headers=(_HTML,), body=body)
+        response = html(body)
         # The whole page holds a secret (the form's token) and what the URL says: never packed.
-        return response if whole else _packed(visit.request, response)
+        return response if whole else packed(visit.request, response)
 
     def _chart(self, visit: Visit, chart_id: str) -> Response:
         one = chart(chart_id)
         if one is None:
             return _not_found(visit, "There is no such chart.")
         body = pages.chart_page(visit.shell, one, self._view(visit), visit.window)
-        return Response(headers=(_HTML,), body=body)
+        return html(body)
 
     def _issue(self, visit: Visit, issue_id: str) -> Response:
         page = issue_page(visit.store, int(issue_id), now=visit.now)
@@ -219,15 +216,15 @@ class Dashboard:
             scope.environment,
         ):
             return _not_found(visit, "There is no such issue; it may have been deleted.")
-        return Response(headers=(_HTML,), body=pages.issue_page(visit.shell, page))
+        return html(pages.issue_page(visit.shell, page))
 
     def _overview_json(self, visit: Visit) -> Response:
-        return _packed(visit.request, json_response(overview_json(self._view(visit))))
+        return packed(visit.request, json_response(overview_json(self._view(visit))))
 
     def _series_json(self, visit: Visit) -> Response:
         view = self._view(visit)
         content = series_json(view, refresh_s=self._refresh_s(view))
-        return _packed(visit.request, json_response(content))
+        return packed(visit.request, json_response(content))
 
     def _view(self, visit: Visit) -> Overview:
         """Compose the overview, or take the one that was composed a moment ago."""
@@ -238,6 +235,7 @@ class Dashboard:
         if kept is not None and 0 <= visit.now - kept.at < min(slot_s / 2, REFRESH_S / 4):
             return kept
         scope = self._wk.scope
+        began_s = time.thread_time()
         view = overview(
             visit.store,
             service=scope.service,
@@ -249,6 +247,7 @@ class Dashboard:
             pause=_give_way,
         )
         with self._lock:
+            self._cost_s = time.thread_time() - began_s
             self._kept[window.query] = view
             self._kept.move_to_end(window.query)
             while len(self._kept) > MAX_KEPT:
@@ -256,8 +255,12 @@ class Dashboard:
         return view
 
     def _refresh_s(self, view: Overview) -> float:
-        """Return the seconds between looks: fewer with short slots, more with long points."""
-        return max(min(REFRESH_S, 3.0 * self._wk.settings.slot_s), view.step_s / 6)
+        """Return the seconds between looks: fewer with short slots, more with long points.
+
+        A page left open takes at most a twentieth of a core of the host's.
+        """
+        quick_s = min(REFRESH_S, 3.0 * self._wk.settings.slot_s)
+        return round(max(quick_s, view.step_s / 6, self._cost_s / MAX_CPU_SHARE), 1)
 
     def _notes(self) -> list[str]:
         told = [] if self._wk.settings.channels else [NOBODY_IS_TOLD]
@@ -273,7 +276,7 @@ class Dashboard:
             lines=("Whether the application is well is not known.",),
             level=status.level,
         )
-        return Response(status=503, headers=(_HTML, ("retry-after", "10")), body=body)
+        return html(body, ("retry-after", "10"), status=503)
 
 
 _TABLE: Final[tuple[tuple[re.Pattern[str], Callable[..., Response]], ...]] = (
@@ -284,40 +287,6 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], Callable[..., Response]], ...]] = (
     (re.compile(r"/api/v1/overview\.json"), Dashboard._overview_json),
     (re.compile(r"/api/v1/series\.json"), Dashboard._series_json),
 )
-
-_FAILED: Final = (
-    b'<!doctype html><html lang="en"><title>Watchkeeper</title>'
-    b"<h1>This page failed</h1><p>The fault is in Watchkeeper's dashboard, not in your "
-    b"application, and is in its log.</p>"
-)
-
-
-def _secured(response: Response) -> Response:
-    """Add what every answer carries; nothing is kept by a cache unless it said so itself."""
-    names = {name for name, _ in response.headers}
-    keep = () if "cache-control" in names else (("cache-control", "no-store"),)
-    return replace(
-        response,
-        headers=(
-            *response.headers,
-            *keep,
-            ("content-security-policy", POLICY),
-            ("x-content-type-options", "nosniff"),
-            ("referrer-policy", "no-referrer"),
-        ),
-    )
-
-
-def _packed(request: Request, response: Response) -> Response:
-    """Compress an answer that holds no secret, if the browser takes it."""
-    headers = (*response.headers, ("vary", "accept-encoding"))
-    if not accepts_gzip(request):
-        return replace(response, headers=headers)
-    return replace(
-        response,
-        headers=(*headers, ("content-encoding", "gzip")),
-        body=gzip.compress(response.body, 6, mtime=0),
-    )
 
 
 def _query(request: Request) -> dict[str, str]:
@@ -332,22 +301,14 @@ def _refused(request: Request, shell: Shell, problem: str) -> Response:
     if request.path.startswith("/api/"):
         return json_response({"error": problem}, status=400)
     body = pages.message_page(shell, "This address cannot be read.", lines=(problem,), back=True)
-    return Response(status=400, headers=(_HTML,), body=body)
+    return html(body, status=400)
 
 
 def _not_found(visit: Visit, problem: str) -> Response:
     if visit.request.path.startswith("/api/"):
         return json_response({"error": problem}, status=404)
     body = pages.message_page(visit.shell, problem, back=True)
-    return Response(status=404, headers=(_HTML,), body=body)
-
-
-def _not_allowed(allow: str) -> Response:
-    return Response(
-        status=405,
-        headers=(("allow", allow), ("content-type", "text/plain; charset=utf-8")),
-        body=b"Method not allowed.",
-    )
+    return html(body, status=404)
 
 
 def _give_way() -> None:
