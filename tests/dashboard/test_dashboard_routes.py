@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 
 import pytest
 
@@ -354,3 +355,25 @@ def test_an_issue_of_another_service_is_not_shown():
     wk.scope = Scope(service="billing", environment=SCOPE.environment)
 
     assert 404 == Browser(wk).get("/errors/1").status
+
+
+def test_an_expensive_page_is_refreshed_less_often():
+    """A page left open takes at most a twentieth of a core, however much there is to read."""
+
+    class Laborious(MemoryStore):
+        """A store that needs six tenths of a second of CPU."""
+
+        def rolled_until(self, resolution, *, since):
+            """Work, then answer."""
+            end = time.thread_time() + 0.6
+            while time.thread_time() < end:
+                pass
+            return super().rolled_until(resolution, since=since)
+
+    cheap, dear = (
+        json.loads(Browser(watched(store)).get("/api/v1/series.json?range=15m").body)["refresh_s"]
+        for store in (MemoryStore(), Laborious())
+    )
+
+    assert 10.0 == cheap
+    assert 12.0 <= dear
