@@ -1,6 +1,6 @@
 """Take a picture of a dashboard that is being served, with the machine's own Chromium.
 
-python scripts/screenshot.py http://127.0.0.1:8000/watchkeeper/ docs/overview.png [--dark] [--phone]
+python scripts/screenshot.py http://127.0.0.1:8000/watchkeeper/ overview.png [--dark] [--phone]
 """
 
 import argparse
