@@ -136,7 +136,8 @@ def screen(view: Overview, own: Own, source: Source) -> Iterator[str]:
     if len(view.incidents) > MAX_INCIDENTS:
         yield f"  and {len(view.incidents) - MAX_INCIDENTS} more"
     yield _figures(view.figures, view.before)
-    yield _sparklines(view)
+    if view.figures.requests:
+        yield _sparklines(view)
     for issue in view.issues[:MAX_ISSUES]:
         yield _issue(issue, now=view.at)
     yield (
@@ -214,7 +215,7 @@ def _sparklines(view: Overview) -> str:
         sparkline([getattr(one, name) if one else None for one in figures], width=SPARK_WIDTH)
         for name in ("requests_per_s", "error_rate", "p95_s")
     ]
-    return "        " + "   ".join(drawn)
+    return ("        " + "   ".join(drawn)).rstrip()
 
 
 def _issue(issue: IssueRow, *, now: float) -> str:

@@ -34,6 +34,7 @@ MINUTE_S: Final = 60
 MINUTES: Final = 60
 RATE: Final = 20.0  # requests a second, on average
 SEED: Final = 20
+MEMORY_SHARE: Final = 0.5  # of the host's memory in use
 HOST: Final = "tea-1"
 PID: Final = 4_242
 RELEASE: Final = "2.3.7"  # the one before what runs now
@@ -80,32 +81,42 @@ def mark_installed(store: Store, *, until: int) -> None:
     store.set_meta("installed_at", str(float(until - MINUTES * MINUTE_S)))
 
 
-def write_history(store: Store, *, shop: ModuleType, root: Path, until: int) -> None:
+def write_history(
+    store: Store,
+    *,
+    shop: ModuleType,
+    root: Path,
+    until: int,
+    memory_share: float = MEMORY_SHARE,
+) -> None:
     """Write the hour before `until`, a whole minute since the epoch, into a migrated store.
 
     `shop` is the application whose errors are raised for real, `root` the folder it lies in.
-    The same `until` gives the same hour.
+    The host's memory ends at `memory_share`, so that the charts go on from there.
+    The same arguments give the same hour.
     """
     begin = until - MINUTES * MINUTE_S
     scope = Scope(service=SERVICE, environment=ENVIRONMENT, release=RELEASE)
-    store.add_frames(tuple(frames(scope, begin=begin)))
+    store.add_frames(tuple(frames(scope, begin=begin, memory_share=memory_share)))
     _write_issues(store, scope, shop=shop, root=root, begin=begin)
 
 
-def frames(scope: Scope, *, begin: int) -> Iterator[Frame]:
+def frames(scope: Scope, *, begin: int, memory_share: float = MEMORY_SHARE) -> Iterator[Frame]:
     """Make the frames of the hour from `begin` on, minute by minute."""
     rng = random.Random(SEED)  # noqa: S311  # made figures, no secret
     for minute in range(MINUTES):
         yield Frame(
             key=FrameKey(MINUTE_S, begin + minute * MINUTE_S, ALL_WORKERS, 0),
-            values=dict(_values(scope, rng, minute)),
+            values=dict(_values(scope, rng, minute, memory_share=memory_share)),
         )
 
 
-def _values(scope: Scope, rng: random.Random, minute: int) -> Iterator[tuple[Series, Value]]:
+def _values(
+    scope: Scope, rng: random.Random, minute: int, *, memory_share: float
+) -> Iterator[tuple[Series, Value]]:
     rate = RATE * _rhythm(minute) * rng.uniform(0.92, 1.08)
     yield from _requests(scope, rng, minute, rate=rate)
-    yield from _resources(scope, rng, minute, load=rate / RATE)
+    yield from _resources(scope, rng, minute, load=rate / RATE, memory_share=memory_share)
 
 
 def _requests(
@@ -131,7 +142,7 @@ def _requests(
 
 
 def _resources(
-    scope: Scope, rng: random.Random, minute: int, *, load: float
+    scope: Scope, rng: random.Random, minute: int, *, load: float, memory_share: float
 ) -> Iterator[tuple[Series, Value]]:
     """Make the gauges of one minute: memory grows a little all the time."""
     figures: tuple[tuple[Metric, float, float], ...] = (
@@ -140,7 +151,7 @@ def _resources(
         (PROCESS_FDS, 31.0, 3.0),
         (PROCESS_THREADS, 14.0, 1.0),
         (HOST_CPU, 0.18 + 0.1 * load, 0.03),
-        (HOST_MEMORY, 0.52 + 0.0006 * minute, 0.004),
+        (HOST_MEMORY, memory_share * (1 - 0.001 * (MINUTES - minute)), memory_share * 0.008),
         (HTTP_ACTIVE, 2.0 * load, 1.0),
     )
     for metric, centre, width in figures:

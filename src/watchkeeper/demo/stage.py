@@ -9,12 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import psutil
+
 from watchkeeper.core.slot import slot_start
 from watchkeeper.demo.history import MINUTE_S, mark_installed, write_history
 from watchkeeper.demo.process import DemoError, ShopProcess, require_packages
 from watchkeeper.demo.profiles import Profile
 from watchkeeper.demo.receiver import Received, Receiver
 from watchkeeper.demo.serve import Plan, copy_shop, load_shop
+from watchkeeper.runtime.cgroup import memory_share
 from watchkeeper.storage import open_store
 
 DATABASE_FILE: Final = "watchkeeper.db"
@@ -99,7 +102,13 @@ class Stage:
         self._shop = ShopProcess(self._plan)
         shop = load_shop(self.folder)  # while the process starts
         started = time.perf_counter()
-        write_history(self.store, shop=shop, root=self.folder, until=until)
+        write_history(
+            self.store,
+            shop=shop,
+            root=self.folder,
+            until=until,
+            memory_share=_memory_share(),
+        )
         self._say(f"an hour of history written in {time.perf_counter() - started:.1f} s")
         self._shop.wait_until_ready()
 
@@ -109,3 +118,10 @@ class Stage:
         self.receiver.close()
         self.store.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _memory_share() -> float:
+    """Return how full the memory is now, as the shop's process will find it."""
+    memory = psutil.virtual_memory()
+    limited = memory_share(Path("/"), total_bytes=memory.total)
+    return limited if limited is not None else 1 - memory.available / memory.total
