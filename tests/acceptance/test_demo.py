@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -149,6 +150,28 @@ def test_a_killed_demo_leaves_no_process(tmp_path: Path):
     _, alive = psutil.wait_procs(children, timeout=20)
     assert len(children) == 1
     assert alive == []
+
+
+def test_a_port_in_use_is_named(tmp_path: Path):
+    """A port that somebody else has is told in one line; nothing is left behind."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        done = subprocess.run(
+            [*COMMAND, "--port", str(port)],
+            capture_output=True,
+            text=True,
+            timeout=80,
+            env=environment(tmp_path),
+            cwd=tmp_path,
+        )
+
+    assert done.returncode == 1
+    assert f"port {port} cannot be used" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.glob("watchkeeper-demo-*")) == []
 
 
 def test_a_missing_package_is_named(tmp_path: Path):

@@ -18,7 +18,7 @@ START_WITHIN_S: Final = 30.0
 ANSWER_WITHIN_S: Final = 5.0
 END_WITHIN_S: Final = 8.0
 LOG_FILE: Final = "shop.log"
-LOG_TAIL: Final = 2_000  # characters of the log in a message
+MAX_LAST_WORDS: Final = 500  # characters of the log's last line in a message
 NEEDED: Final = ("fastapi", "uvicorn")
 
 
@@ -111,6 +111,8 @@ class ShopProcess:
             raise DemoError(f"the shop did not answer within {within_s:.0f} s") from None
         if not answer:
             raise self._ended()
+        if "error" in answer:
+            raise DemoError(answer["error"])
         return answer
 
     def _listen(self) -> None:
@@ -121,8 +123,9 @@ class ShopProcess:
         self._answers.put({})  # nothing more will come
 
     def _ended(self) -> DemoError:
-        tail = self._log.read_text("utf-8", "replace")[-LOG_TAIL:].strip()
-        return DemoError(f"the shop's process ended by itself. Its last words:\n{tail}")
+        words = self._log.read_text("utf-8", "replace").strip().splitlines()
+        last = words[-1][:MAX_LAST_WORDS] if words else "nothing"
+        return DemoError(f"the shop's process ended by itself; its last words: {last}")
 
 
 def _environment() -> dict[str, str]:

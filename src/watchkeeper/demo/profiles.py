@@ -74,7 +74,13 @@ ALERTS: Final[Mapping[Profile, tuple[Alert, ...]]] = {
 
 
 def demo_settings(
-    profile: Profile, *, database: Path, webhook: str, secret: str, public_url: str
+    profile: Profile,
+    *,
+    database: Path,
+    shop_database: Path,
+    webhook: str,
+    secret: str,
+    public_url: str,
 ) -> Settings:
     """Return what the shop passes to `watch`.
 
@@ -93,4 +99,5 @@ def demo_settings(
         alerts=ALERTS[profile],
         channels={CHANNEL: {"type": "webhook", "url": webhook, "secret": secret}},
         routing={},
+        health_checks={"shop database": {"type": "database", "url": f"sqlite:///{shop_database}"}},
     )

@@ -129,6 +129,9 @@ def violations(measured: Measured) -> list[str]:
 def run_round(say: Callable[[str], None]) -> Measured:
     """Run one round, less than a minute long; `say` gets its progress. Raises DemoError."""
     with Stage(Profile.ROUND, say=say) as stage:
+        # Start-up is over when the dashboard answers: until then imports slow everything down
+        # before a request even reaches the application, which no part of it can see.
+        get_when_ready(stage.shop.port, "/")
         begin = slot_start(time.time(), int(SLOT_S))
         traffic = Traffic(stage.shop.port, rate=RATE)
         traffic.rush = True

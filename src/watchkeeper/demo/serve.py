@@ -66,10 +66,11 @@ def main(text: str) -> None:
 
     plan = Plan(**json.loads(text))
     folder = Path(plan.folder)
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", plan.port))
-    listener.listen(BACKLOG)
+    try:
+        listener = _listen(plan.port)
+    except OSError as error:
+        _say({"error": f"port {plan.port} cannot be used: {error.strerror}"})
+        return
     port = listener.getsockname()[1]
 
     faults = Faults()
@@ -80,6 +81,7 @@ def main(text: str) -> None:
         demo_settings(
             Profile(plan.profile),
             database=Path(plan.database),
+            shop_database=folder / SHOP_DATABASE,
             webhook=plan.webhook,
             secret=plan.secret,
             public_url=f"http://127.0.0.1:{port}",
@@ -99,6 +101,14 @@ def main(text: str) -> None:
     ).start()
     _say({"port": port})
     server.run(sockets=[listener])
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(BACKLOG)
+    return listener
 
 
 def _obey(server: Any, faults: Faults, timed: Stopwatch) -> None:
