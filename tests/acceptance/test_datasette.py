@@ -80,6 +80,7 @@ def masked(answer):
         if name not in ("date", "etag", "last-modified")
     }
     kept.pop("content-length", None)  # follows from the body
+    kept = {name: re.sub(r"127\.0\.0\.1:[0-9]+", "host", value) for name, value in kept.items()}
     return status, kept, body
 
 
