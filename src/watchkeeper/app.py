@@ -96,6 +96,7 @@ class Watchkeeper:
                 return
             self.started = True
             self.health.started = True
+            self.health.stopped = False
             self._flusher.start()
         self._announce()
 
@@ -111,6 +112,7 @@ class Watchkeeper:
                 return
             self.started = False
         self._flusher.stop()
+        self.health.stopped = True
 
     def flush(self) -> None:
         """Write, evaluate and deliver now, in the caller's thread (for scripts and tests)."""
@@ -232,7 +234,7 @@ class Watchkeeper:
             keep_events_s=settings.seconds("keep_events"),
         )
 
-    def _make_engine(self, store: Store) -> AlertEngine:
+    def _make_engine(self, store: Store, pause: Callable[[], None]) -> AlertEngine:
         """Build the engine once the store is open, and tell the recorder what is trouble."""
         engine = AlertEngine(
             store,
@@ -242,6 +244,7 @@ class Watchkeeper:
             slot_s=self.settings.slot_s,
             link=self.link,
             installed_at=float(store.set_meta("installed_at", str(self.clock()), only_new=True)),
+            pause=pause,
         )
         self.recorder.watch_for(
             error_rate=engine.thresholds.error_rate,

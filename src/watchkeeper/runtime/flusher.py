@@ -23,6 +23,7 @@ from watchkeeper.storage.store import Store, Worker
 LOOK_EVERY_S: Final = 1.0  # how long the thread sleeps at most; also bounds a stop
 ROLL_UP_EVERY_S: Final = 60.0
 PRUNE_EVERY_S: Final = 600.0
+SHORTEST_SLEEP_S: Final = 0.01  # something overdue that cannot start now must not spin
 STOP_WITHIN_S: Final = 2.0
 
 _log = logging.getLogger("watchkeeper")
@@ -37,7 +38,7 @@ class Parts:
     resources: Resources
     writer: Writer
     open_store: Callable[[], Store]
-    make_engine: Callable[[Store], AlertEngine]
+    make_engine: Callable[[Store, Callable[[], None]], AlertEngine]  # with its pause
     make_outbox: Callable[[Store], Outbox]
     clock: Callable[[], float]
     slot_s: int
@@ -116,10 +117,12 @@ class Flusher:
         self._trouble: Trouble | None = None
         self._hurried = False
         self._rolled_at = now
-        self._pruned_at = now
+        self._pruned_at = 0.0
 
     def _run(self) -> None:
-        self._parts.resources.sample(self._parts.clock())
+        with guard("flusher"), self._cycle:
+            self._opened()  # so that the dashboard can answer before the first slot ends
+            self._parts.resources.sample(self._parts.clock())
         while not self._stopping.is_set():
             with guard("flusher"):
                 self._look()
@@ -130,7 +133,7 @@ class Flusher:
         """Sleep until something is due, then do it."""
         parts = self._parts
         at, reason = self._next_flush(parts.clock())
-        if self._wake.wait(max(0.0, min(at - parts.clock(), LOOK_EVERY_S))):
+        if self._wake.wait(self._sleep_s(at)):
             self._wake.clear()
             self._notice(parts.clock())
             at, reason = self._next_flush(parts.clock())
@@ -144,11 +147,18 @@ class Flusher:
             with guard("outbox"):
                 self._outbox.deliver(now=now)
 
+    def _sleep_s(self, flush_at: float) -> float:
+        """Return how long nothing is due: no flush, no check, no message to be tried again."""
+        parts = self._parts
+        waits = [flush_at - parts.clock(), LOOK_EVERY_S, parts.health.pending_soon()]
+        if self._outbox is not None:
+            waits.append(self._outbox.pending_soon())
+        return max(SHORTEST_SLEEP_S, min(wait for wait in waits if wait is not None))
+
     def _next_flush(self, now: float) -> tuple[float, Reason]:
         slot_end = self._slot + self._parts.slot_s
         if slot_end - now > 2 * self._parts.slot_s:  # the clock was set back
-            self._slot = slot_start(now, self._parts.slot_s)
-            self._flushed_at = now
+            self._restart()
             slot_end = self._slot + self._parts.slot_s
         return next_flush(self._trouble, flushed_at=self._flushed_at, slot_end=slot_end, now=now)
 
@@ -167,7 +177,7 @@ class Flusher:
         with guard("resources"):
             parts.resources.sample(now)
         self._notice(now)
-        parts.writer.close_slot(self._slot)
+        parts.writer.close_slot(self._slot, pause=self._give_way)
         self._flushed_at = now
         self._slot = slot_start(now, parts.slot_s)
         if not quick:
@@ -205,7 +215,7 @@ class Flusher:
         except StorageError as error:
             writer.unavailable(str(error))
             return None
-        self._engine = self._parts.make_engine(store)
+        self._engine = self._parts.make_engine(store, self._give_way)
         self._outbox = self._parts.make_outbox(store)
         self.store = store
         return store
@@ -222,6 +232,7 @@ class Flusher:
             owner=str(parts.writer.worker.id),
             ttl_s=3 * parts.slot_s,
         )
+        parts.writer.leads = lease is not None
         if lease is None:
             seen_at = store.evaluated_at(service=scope.service, environment=scope.environment)
             if not quick or seen_at > self._flushed_at:

@@ -1,5 +1,6 @@
 """The one place that swallows exceptions, so that ours never reach the host."""
 
+import contextlib
 import logging
 import threading
 from collections import Counter
@@ -85,7 +86,5 @@ def _report(where: str, error: Exception) -> None:
         if now - _logged.get(where, -LOG_EVERY_S) < LOG_EVERY_S:
             return
         _logged[where] = now
-    try:
+    with contextlib.suppress(Exception):  # a host's logging handler may raise, in its request
         _log.error("watchkeeper: %s failed; your app is unaffected", where, exc_info=error)
-    except Exception:  # noqa: BLE001, S110  # a host's logging handler may raise, and we are in its request
-        pass

@@ -24,7 +24,7 @@ from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.held import Held
 from watchkeeper.runtime.issues import Issues
 from watchkeeper.runtime.recorder import Recorder
-from watchkeeper.storage.store import Batch, Store, Worker
+from watchkeeper.storage.store import Batch, CheckChange, CheckResult, Store, Worker
 
 FIRST_RETRY_S: Final = 1.0
 LAST_RETRY_S: Final = 20.0
@@ -58,6 +58,7 @@ class Writer:
         self.worker: Worker | None = None
         self.away_since: float | None = None
         self.next_try_at = 0.0
+        self.leads: bool | None = None  # whether this worker holds the lease for evaluation
         self._recorder = recorder
         self._issues = issues
         self._health = health
@@ -67,11 +68,14 @@ class Writer:
         self._complained_at = -COMPLAIN_EVERY_S
         self._dropped_before: dict[str, int] = {}
 
-    def close_slot(self, start: int) -> None:
-        """Take all that was recorded since the last call as part of the slot begun at `start`."""
+    def close_slot(self, start: int, *, pause: Callable[[], None] | None = None) -> None:
+        """Take all that was recorded since the last call as part of the slot begun at `start`.
+
+        `pause` is called between pieces of longer work.
+        """
         self._record_self()
-        issues, events = self._issues.take()
-        checks, changes = self._health.take()
+        issues, events = self._issues.take(pause=pause)
+        checks, changes = self._checked()
         self._sequence += 1
         self.held.add(
             Batch(
@@ -112,6 +116,7 @@ class Writer:
     def reset(self) -> None:
         """Start anew in a forked child: the parent keeps its worker and what it holds."""
         self.worker = None
+        self.leads = None
         self._sequence = 0
         self.held.clear()
 
@@ -122,6 +127,17 @@ class Writer:
                 self.scope, host=socket.gethostname(), pid=os.getpid(), at=self._clock()
             )
         return batch.owned_by(self.worker.id)
+
+    def _checked(self) -> tuple[list[CheckResult], list[CheckChange]]:
+        """Return what health checks told, from one worker of the cluster only.
+
+        Every worker runs the checks, for its own probes; several telling the same check's row
+        would mix their counts. Until it is known who leads, results wait.
+        """
+        if self.leads is None:
+            return [], []
+        results, changes = self._health.take()
+        return (results, changes) if self.leads else ([], [])
 
     def _record_self(self) -> None:
         """Record how Watchkeeper itself is doing, as metrics like any other."""
