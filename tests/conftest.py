@@ -5,7 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from servers import postgres
+from servers import Postgres, postgres
 
 from watchkeeper.storage import Store, open_store
 
@@ -13,8 +13,15 @@ from watchkeeper.storage import Store, open_store
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """Run one PostgreSQL server for all tests; the URL of its maintenance database."""
-    with postgres() as url:
-        yield url
+    with postgres() as server:
+        yield server.url
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """Run a PostgreSQL server for this test alone, which it may stop and start."""
+    with postgres() as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,15 +10,10 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from servers import free_port
+
 START_WITHIN_S = 30.0
 STOP_WITHIN_S = 15.0
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:

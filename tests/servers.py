@@ -55,9 +55,66 @@ def _candidates() -> Iterator[Path]:
         yield Path(place) / "pginstall" / "bin"
 
 
+class Postgres:
+    """A PostgreSQL server with a cluster of its own, that can be stopped and started again."""
+
+    def __init__(self, programs: Path, folder: Path, user: pwd.struct_passwd | None) -> None:
+        """Make the cluster; nothing runs yet."""
+        self._programs = programs
+        self._folder = folder
+        self._user = user
+        self._port = free_port()
+        self._server: subprocess.Popen[bytes] | None = None
+        made = subprocess.run(
+            [programs / "initdb", "-D", folder / "data", "-U", "watchkeeper", "-A", "trust",
+             "-E", "UTF8", "--no-locale", "--no-sync"],
+            capture_output=True, text=True, check=False, cwd=folder, **_as(user),
+        )  # fmt: skip
+        if made.returncode:
+            raise RuntimeError(f"initdb failed: {made.stderr or made.stdout}")
+
+    @property
+    def url(self) -> str:
+        """The URL of the maintenance database."""
+        return f"postgresql://watchkeeper@127.0.0.1:{self._port}/postgres"
+
+    def start(self) -> None:
+        """Start the server on its port and wait until it answers."""
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": self._port,
+            "unix_socket_directories": "",
+            "fsync": "off",
+            "synchronous_commit": "off",
+            "full_page_writes": "off",
+            "max_connections": 100,
+            "shared_buffers": "32MB",
+        }
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        log = self._folder / "log"
+        with log.open("ab") as output:
+            self._server = subprocess.Popen(
+                [self._programs / "postgres", "-D", self._folder / "data", *options],
+                stdout=output, stderr=subprocess.STDOUT, cwd=self._folder, **_as(self._user),
+            )  # fmt: skip
+        _wait_until_open(self._server, self._port, log)
+
+    def stop(self) -> None:
+        """End the sessions, then the server."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.send_signal(signal.SIGINT)  # "fast"
+        try:
+            server.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
 @contextmanager
-def postgres() -> Iterator[str]:
-    """Run a PostgreSQL server; yields the URL of its maintenance database."""
+def postgres() -> Iterator[Postgres]:
+    """Run a PostgreSQL server until the block ends."""
     programs = postgres_programs()
     if programs is None:
         missing("PostgreSQL is not installed (no initdb found)")
@@ -67,48 +124,14 @@ def postgres() -> Iterator[str]:
     try:
         if user is not None:
             os.chown(folder, user.pw_uid, user.pw_gid)
-        with _running(programs, folder, user) as port:
-            yield f"postgresql://watchkeeper@127.0.0.1:{port}/postgres"
+        server = Postgres(programs, folder, user)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _running(programs: Path, folder: Path, user: pwd.struct_passwd | None) -> Iterator[int]:
-    data, log, port = folder / "data", folder / "log", free_port()
-    made = subprocess.run(
-        [programs / "initdb", "-D", data, "-U", "watchkeeper", "-A", "trust", "-E", "UTF8",
-         "--no-locale", "--no-sync"],
-        capture_output=True, text=True, check=False, cwd=folder, **_as(user),
-    )  # fmt: skip
-    if made.returncode:
-        raise RuntimeError(f"initdb failed: {made.stderr or made.stdout}")
-    settings = {
-        "listen_addresses": "127.0.0.1",
-        "port": port,
-        "unix_socket_directories": "",
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "full_page_writes": "off",
-        "max_connections": 100,
-        "shared_buffers": "32MB",
-    }
-    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [programs / "postgres", "-D", data, *options],
-            stdout=output, stderr=subprocess.STDOUT, cwd=folder, **_as(user),
-        )  # fmt: skip
-    try:
-        _wait_until_open(server, port, log)
-        yield port
-    finally:
-        server.send_signal(signal.SIGINT)  # "fast": ends the sessions, then the server
-        try:
-            server.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
 
 
 def _wait_until_open(server: "subprocess.Popen[bytes]", port: int, log: Path) -> None:

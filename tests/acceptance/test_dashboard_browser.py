@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-
 from dashboards import NOW, fire, made_shop, served, watched
+
 from watchkeeper.dashboard.access import make_login_token
 from watchkeeper.exceptions import StorageUnavailableError
 

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from watchkeeper.core.conditions import (
@@ -199,14 +199,12 @@ COMPARISONS = SELECTORS.flatmap(
 CONDITIONS = st.one_of(COMPARISONS, st.builds(CheckFailing, FILTERS))
 
 
-@settings(max_examples=50)
 @given(CONDITIONS)
 def test_a_written_condition_reads_back_the_same(condition: Condition) -> None:
     """Text is a complete form of a condition."""
     assert condition == parse_condition(write_condition(condition))
 
 
-@settings(max_examples=50)
 @given(CONDITIONS)
 def test_a_stored_condition_reads_back_the_same(condition: Condition) -> None:
     """JSON is a complete form of a condition."""

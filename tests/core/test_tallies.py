@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from watchkeeper.core.histogram import Histogram
@@ -214,7 +214,6 @@ OBSERVATIONS = st.lists(
 )
 
 
-@settings(max_examples=40)
 @given(OBSERVATIONS)
 def test_any_split_into_frames_gives_the_same_tallies(
     observations: list[tuple[int, int, str, float]],

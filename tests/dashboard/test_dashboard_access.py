@@ -3,8 +3,8 @@
 import re
 
 import pytest
-
 from dashboards import NOW, Browser, header, made_shop, text, watched
+
 from watchkeeper.dashboard.access import make_login_token
 from watchkeeper.dashboard.http import Request
 from watchkeeper.dashboard.login import safe_next

@@ -5,8 +5,8 @@ import hashlib
 from importlib.resources import files
 
 import pytest
-
 from dashboards import Browser, header, watched
+
 from watchkeeper.dashboard.assets import assets
 
 FOLDER = files("watchkeeper.dashboard") / "static"

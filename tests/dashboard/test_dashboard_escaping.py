@@ -4,8 +4,8 @@ import json
 from html.parser import HTMLParser
 
 import pytest
-
 from dashboards import NOW, SCOPE, Browser, fire, minute, requests, text, watched
+
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Frame, FrameKey
 from watchkeeper.storage.memory import MemoryStore

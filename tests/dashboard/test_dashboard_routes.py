@@ -5,8 +5,8 @@ import json
 import time
 
 import pytest
-
 from dashboards import NOW, SCOPE, Browser, header, made_shop, text, watched
+
 from watchkeeper.core.metrics import Scope
 from watchkeeper.dashboard.charts import CHARTS
 from watchkeeper.exceptions import StorageUnavailableError

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from stored import HERE, SHOP, batch, counted, counter, event, frame, latency
+
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.rollup import merge_frames
 from watchkeeper.core.slot import Value

@@ -97,7 +97,7 @@ def test_slots_wait_while_the_database_is_away(caplog):
 
     lines = [record.message for record in caplog.records]
     assert 31 == bench.stored
-    assert "database unreachable for 0 s (connection refused); 1 slots held" in lines[0]
+    assert "database unreachable for 1 s (connection refused); 1 slots held" in lines[0]
     assert 4 <= len(lines) <= 7
     assert lines[-1].startswith("watchkeeper: database is back after")
 

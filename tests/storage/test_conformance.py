@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TypeVar
 
 import pytest
-
 from stored import (
     HERE,
     OTHER,
@@ -28,6 +27,7 @@ from stored import (
     result,
     state,
 )
+
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import FrameKey
 from watchkeeper.storage import Store

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-
 from stored import HERE, SHOP, batch, counted, event, frame
+
 from watchkeeper.storage import open_store
 from watchkeeper.storage.sql import SqlStore
 from watchkeeper.storage.sql.partitions import Partition, existing, wanted

@@ -5,8 +5,8 @@ import zlib
 from collections.abc import Iterator
 
 import pytest
-
 from stored import HERE, SHOP, batch, counted, frame
+
 from watchkeeper.exceptions import StorageUnavailableError
 from watchkeeper.runtime.retention import roll_up
 from watchkeeper.storage import Store, open_store

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from servers import free_port
-
 from stored import HERE, SHOP, batch, frame
+
 from watchkeeper.exceptions import (
     ConfigurationError,
     StorageError,

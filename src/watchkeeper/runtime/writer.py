@@ -175,7 +175,7 @@ class Writer:
             _log.warning(
                 "watchkeeper: database unreachable for %s (%s); %d slots held, none lost yet; "
                 "next try in %s.",
-                format_duration(round(now - self.away_since)),
+                format_duration(max(1, round(now - self.away_since))),
                 problem,
                 len(self.held),
                 format_duration(round(pause_s, 1)),
@@ -185,7 +185,7 @@ class Writer:
         if self.away_since is not None:
             _log.warning(
                 "watchkeeper: database is back after %s; everything held is written.",
-                format_duration(round(self._clock() - self.away_since)),
+                format_duration(max(1, round(self._clock() - self.away_since))),
             )
         self.away_since = None
         self._retry_s = FIRST_RETRY_S
