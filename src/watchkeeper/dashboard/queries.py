@@ -1,19 +1,19 @@
 """From the store to view models, for the pages, the JSON API and the CLI alike."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.slot import Frame, slot_start
-from watchkeeper.dashboard.reading import Reading, read_frames
+from watchkeeper.dashboard.reading import read_pieces
 from watchkeeper.dashboard.status import judge
 from watchkeeper.dashboard.tallies import (
+    Adding,
     Route,
     RouteTally,
     Tallies,
     Tally,
-    add_up,
 )
 from watchkeeper.dashboard.views import (
     Figures,
@@ -49,37 +49,42 @@ def overview(
     slot_s: int,
     pause: Callable[[], None] = lambda: None,
 ) -> Overview:
-    """Compose the overview of [start, end), seconds since the epoch, in eight queries.
+    """Compose the overview of [start, end), seconds since the epoch.
 
-    The window's start is aligned to a point of the charts, so that refreshing moves no point.
-    Figures are compared with the span of the same length before. `pause` is called often, so
-    that the host's threads get their turn. Raises StorageError if the store does not answer.
+    It takes six queries, and one or two for each hour or part of one that is read: at most an
+    hour's frames are in memory at once. The window's start is aligned to a point of the charts,
+    so that refreshing moves no point. Figures are compared with the span of the same length
+    before. `pause` is called often, so that the host's threads get their turn. Raises
+    StorageError if the store does not answer.
     """
     step = step_s(end - start, slot_s=slot_s)
     fine = is_fine(end - start)
     begin = slot_start(start, MINUTE_S) if fine else align_up(start, step)
     earlier = begin - align_up(end - begin, MINUTE_S)
-    reading = read_frames(
+    minutes: set[int] = set()
+    grid = _Grid(minutes=minutes, step=step)
+    shown, sooner = Adding(), Adding(by_route=False)
+    for piece in read_pieces(
         store,
         service=service,
         environment=environment,
         since=earlier,
+        border=begin,
         until=end,
         slot_s=slot_s,
         fine_from=begin if fine else None,
-    )
-    shown = [frame for frame in reading.frames if frame.key.start >= begin]
-    grid = _Grid(minutes=reading.minutes, step=step)
-    tallies = add_up(shown, point_of=grid.point_of, pause=pause)
-    before = add_up(
-        (frame for frame in reading.frames if frame.key.start < begin),
-        point_of=lambda _: earlier,
-        pause=pause,
-    ).whole
+    ):
+        minutes |= piece.minutes
+        if piece.start >= begin:
+            shown.add(piece.frames, point_of=grid.point_of, pause=pause)
+        else:
+            sooner.add(piece.frames, point_of=lambda _: earlier, pause=pause)
+    tallies = shown.tallies(pause=pause)
+    before = sooner.tallies(pause=pause).whole
     workers = store.workers(
         service=service, environment=environment, seen_since=now - HEARTBEATS_S
     )
-    age_s = _data_age_s(workers, reading, now=now)
+    age_s = _data_age_s(workers, {**before.spans, **tallies.whole.spans}, now=now)
     incidents = store.incidents(
         service=service, environment=environment, states=("firing",), since=0, limit=MAX_INCIDENTS
     )
@@ -153,10 +158,11 @@ def incident_row(incident: Incident, *, now: float) -> IncidentRow:
 class _Grid:
     """Where the points of the charts lie: `step` seconds apart, or as far as the data are.
 
-    `minutes` are the starts of the minutes of which no more than the whole is known.
+    `minutes` are the starts of the minutes of which no more than the whole is known; they grow
+    as pieces are read.
     """
 
-    minutes: frozenset[int]
+    minutes: Set[int]
     step: int
 
     def point_of(self, frame: Frame) -> int:
@@ -210,13 +216,13 @@ def _comparable(tally: Tally, *, span_s: int, now: float) -> Figures | None:
     return _figures(tally, now=now) if tally.covered_s(now=now) * 2 >= span_s else None
 
 
-def _data_age_s(workers: Sequence[Worker], reading: Reading, *, now: float) -> float | None:
+def _data_age_s(
+    workers: Sequence[Worker], spans: Mapping[int, int], *, now: float
+) -> float | None:
     """Return the seconds since the newest heartbeat, or else since the newest frame's end."""
     if workers:
         return max(now - max(one.seen_at for one in workers), 0.0)
-    newest = max(
-        (frame.key.start + frame.key.resolution for frame in reading.frames), default=None
-    )
+    newest = max((start + length for start, length in spans.items()), default=None)
     return None if newest is None else max(now - newest, 0.0)
 
 

@@ -49,8 +49,13 @@ class RouteTally:
         self.histograms: list[Histogram] = []
 
     def latency(self) -> Histogram:
-        """Merge the latencies: done for the few routes that are shown."""
+        """Return all latencies in seconds, merged."""
         return merged(self.histograms)
+
+    def shrink(self) -> None:
+        """Merge the histograms into one, so that those of the frames are let go."""
+        if len(self.histograms) > 1:
+            self.histograms = [merged(self.histograms)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,11 @@ class Tally:
             by_start = self._host_cpu if part is _Part.HOST_CPU else self._host_memory
             by_start[start] = max(value.last, by_start.get(start, 0.0))
 
+    def shrink(self) -> None:
+        """Merge the histograms into one, so that those of the frames are let go."""
+        if len(self.histograms) > 1:
+            self.histograms = [merged(self.histograms)]
+
     def absorb(self, other: "Tally") -> None:
         """Add the tally of another span."""
         self.requests += other.requests
@@ -153,33 +163,54 @@ class Tallies:
     whole: Tally
 
 
-def add_up(
-    frames: Iterable[Frame], *, point_of: Callable[[Frame], int], pause: Callable[[], None]
-) -> Tallies:
-    """Add frames up; `point_of` says which point of the chart a frame belongs to.
+class Adding:
+    """Adds frames up piece by piece, keeping no more of a piece than its sums."""
 
-    `pause` is called between frames, so that the host's threads get their turn.
-    """
-    points: dict[int, Tally] = {}
-    routes: dict[Route, RouteTally] = {}
-    # Keyed by identity: frames read together share their series, and hashing one costs more than
-    # all else that is done with it. Each is kept by its meaning, so that no id is used again.
-    meanings: dict[int, _Meaning] = {}
-    for frame in frames:
-        point = points.setdefault(point_of(frame), Tally())
-        point.spans[frame.key.start] = frame.key.resolution
-        for series, value in frame.values.items():
-            meaning = meanings.get(id(series))
-            if meaning is None:
-                meaning = meanings[id(series)] = _meaning(series, routes)
-            if meaning.part:
-                _add(point, meaning, value, frame.key.start)
-        pause()
-    whole = Tally()
-    for point in points.values():
-        whole.absorb(point)
-        pause()
-    return Tallies(points, routes, whole)
+    def __init__(self, *, by_route: bool = True) -> None:
+        """Start at nothing; without `by_route` only the points and the whole are added up."""
+        self._points: dict[int, Tally] = {}
+        self._routes: dict[Route, RouteTally] | None = {} if by_route else None
+
+    def add(
+        self,
+        frames: Iterable[Frame],
+        *,
+        point_of: Callable[[Frame], int],
+        pause: Callable[[], None],
+    ) -> None:
+        """Add one piece; `point_of` says which point of the chart a frame belongs to.
+
+        `pause` is called between frames, so that the host's threads get their turn.
+        """
+        points: dict[int, Tally] = {}
+        # Keyed by identity: frames read together share their series, which are kept by their
+        # meanings meanwhile, so that no id is used again. That is faster than by their hash.
+        meanings: dict[int, _Meaning] = {}
+        for frame in frames:
+            at = point_of(frame)
+            point = points[at] = self._points.setdefault(at, Tally())
+            point.spans[frame.key.start] = frame.key.resolution
+            for series, value in frame.values.items():
+                meaning = meanings.get(id(series))
+                if meaning is None:
+                    meaning = meanings[id(series)] = _meaning(series, self._routes)
+                if meaning.part:
+                    _add(point, meaning, value, frame.key.start)
+            pause()
+        for point in points.values():
+            point.shrink()
+            pause()
+        for route in (self._routes or {}).values():
+            route.shrink()
+            pause()
+
+    def tallies(self, *, pause: Callable[[], None]) -> Tallies:
+        """Return the sums, after everything was added."""
+        whole = Tally()
+        for point in self._points.values():
+            whole.absorb(point)
+            pause()
+        return Tallies(self._points, self._routes or {}, whole)
 
 
 def merged(histograms: Iterable[Histogram]) -> Histogram:
@@ -205,7 +236,7 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
     return whole
 
 
-def _meaning(series: Series, routes: dict[Route, RouteTally]) -> _Meaning:
+def _meaning(series: Series, routes: dict[Route, RouteTally] | None) -> _Meaning:
     part = _PARTS.get(series.metric, _Part.NOTHING)
     of_requests = part in (_Part.DURATION, _Part.BAD, _Part.LEFT)
     route = (series.label("method"), series.label("route"))
@@ -213,7 +244,9 @@ def _meaning(series: Series, routes: dict[Route, RouteTally]) -> _Meaning:
         series=series,
         part=part,
         failed=series.label("status").startswith("5"),
-        route=routes.setdefault(route, RouteTally()) if of_requests else RouteTally(),
+        route=RouteTally()
+        if routes is None or not of_requests
+        else routes.setdefault(route, RouteTally()),
     )
 
 
