@@ -93,6 +93,57 @@ def test_an_endpoint_outside_of_the_trace_drops_nothing():
     ).parts
 
 
+def test_what_leads_to_the_endpoint_does_not_count():
+    """A middleware around the endpoint does not make another error of it."""
+    error = raised(
+        frame("middleware", "shop.web"),
+        frame("show", "shop.views"),
+        frame("total"),
+        endpoint=frame("show", "shop.views"),
+    )
+
+    assert ("type KeyError", "in shop.cart:total") == fingerprint(error).parts
+
+
+def test_a_detail_of_the_type_counts():
+    """A status or an error code tells two errors of one type and place apart."""
+    error = raised(frame("total"), detail="404")
+
+    assert ("type KeyError", "in shop.cart:total", "with 404") == fingerprint(error).parts
+
+
+def test_a_group_is_told_by_its_distinct_leaves():
+    """Two kinds of leaves are a group of two; twenty of one kind are that one error."""
+    key = raised(frame("a"))
+    value = raised(frame("b"), type="ValueError")
+
+    both = fingerprint(raised(frame("outer"), type="ExceptionGroup", leaves=[value, key, key]))
+    same = fingerprint(raised(frame("outer"), type="ExceptionGroup", leaves=[key] * 20))
+
+    assert (
+        "group of",
+        "type KeyError, in shop.cart:a",
+        "type ValueError, in shop.cart:b",
+    ) == both.parts
+    assert fingerprint(key).parts == same.parts
+    assert "shop.cart:b" == both.culprit
+
+
+def test_a_leaf_that_was_never_raised_stands_where_its_group_was_raised():
+    """An error that was only made and put into a group has no place of its own."""
+    group = raised(frame("outer"), type="ExceptionGroup", leaves=[raised(type="ValueError")])
+
+    assert ("type ValueError", "in shop.cart:outer") == fingerprint(group).parts
+
+
+def test_a_cause_inside_of_a_library_does_not_count():
+    """Which error a library turned into its own is the library's matter."""
+    plain = raised(frame("total"))
+    caused = replace(plain, cause=raised(LIBRARY, type="OSError"))
+
+    assert fingerprint(plain).parts == fingerprint(caused).parts
+
+
 def test_an_empty_path_stays_empty():
     """There is nothing to drop where no application frame was."""
     assert [] == below_endpoint([], raised())

@@ -110,6 +110,17 @@ def test_merging_an_empty_one_changes_nothing():
     assert Histogram([1.0, 2.0]) == histogram
 
 
+def test_merging_with_a_coarser_one_takes_its_resolution():
+    """A worker with a wide spread of values lowers the resolution of the sum, and loses none."""
+    coarse = Histogram([2.0 ** ((step + 0.5) / 32) for step in range(2 * MAX_BUCKETS)])
+    fine = Histogram([2.0, 3.0])
+
+    fine.merge(coarse)
+
+    assert SCALE - 1 == fine.scale
+    assert 2 * MAX_BUCKETS + 2 == fine.count == sum(fine.buckets.values())
+
+
 def test_a_copy_is_independent():
     """What is added to a copy is not in the original."""
     histogram = Histogram([1.0])

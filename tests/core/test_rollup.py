@@ -92,6 +92,23 @@ def test_late_parts_of_a_rolled_up_minute_stand_beside_the_rest():
     assert {QUEUE: Gauge(6, 6, 6)} == merge_frames(frames)
 
 
+def test_a_long_merge_gives_way_before_each_frame():
+    """Whoever merges many frames can let others run in between."""
+    pauses: list[None] = []
+    frames = [frame(0, 1, 1, {ORDERS: 1.0}), frame(0, 1, 2, {ORDERS: 2.0})]
+
+    merged = merge_frames(frames, pause=lambda: pauses.append(None))
+
+    assert {ORDERS: 3.0} == merged
+    assert 2 == len(pauses)
+
+
+def test_values_of_another_type_are_left_out():
+    """A damaged frame neither stops a merge nor replaces what is already known."""
+    assert {ORDERS: 2.0} == merge_time([{ORDERS: 2.0}, {ORDERS: Histogram([1.0])}])
+    assert {ORDERS: 2.0} == merge_time([{ORDERS: 2.0}, {ORDERS: Gauge(1, 1, 1)}])
+
+
 @given(parts, st.randoms())
 def test_no_observation_is_lost_or_doubled(
     made: list[tuple[int, int, int, list[float]]], random: object

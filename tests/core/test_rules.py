@@ -64,6 +64,20 @@ def test_a_clear_condition_inherits_the_filters() -> None:
     assert 'p95{route="/x"} < 0.5s' == write_condition(rule.clear)
 
 
+def test_a_second_condition_may_repeat_the_filters() -> None:
+    """Written twice they must be the same, and the rule is the same as with one."""
+    worse = {"when": "p95{route='/x'} > 3s", "severity": "critical"}
+    short = {"when": "p95 > 3s", "severity": "critical"}
+    when = "p95{route='/x'} > 1s"
+
+    repeated = compiled(Alert("A", when=when, clear="p95{route='/x'} < 500ms", worse=worse))
+    inherited = compiled(Alert("A", when=when, clear="p95 < 500ms", worse=short))
+
+    assert repeated == inherited
+    with pytest.raises(ConfigurationError, match="measures something else"):
+        compiled(Alert("A", when=when, clear="p95{route='/y'} < 500ms"))
+
+
 def test_a_health_check_is_over_at_once_and_told_apart_by_name() -> None:
     """A check says itself when it is good again."""
     rule = compiled(Alert("Checks", when="check failing"))

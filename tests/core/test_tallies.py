@@ -154,6 +154,18 @@ def test_rates_count_counters_and_observations() -> None:
     assert {} == Meter(rule("last(orders_total) > 1")).measure(frame(values))
 
 
+def test_a_percentile_needs_a_histogram() -> None:
+    """A counter or gauge has no percentile: the rule stays without data."""
+    orders = Metric(name="orders_total", kind=Kind.COUNTER, help="")
+    depth = Metric(name="queue_depth", kind=Kind.GAUGE, help="")
+    values = {series(orders): 3.0, series(depth): Gauge(5.0, 5.0, 5.0)}
+
+    for when in ("p95(orders_total) > 1", "p95(queue_depth) > 1"):
+        tally = Meter(rule(when)).measure(frame(values)).get("", Tally())
+
+        assert (0, 0, None) == (tally.bad, tally.total, tally.histogram)
+
+
 def test_gauges_of_several_workers_combine_as_declared() -> None:
     """A queue is summed over workers, the host's memory is not."""
     depth = Metric(name="queue_depth", kind=Kind.GAUGE, help="", across=Across.SUM)

@@ -1,5 +1,7 @@
 """Rules are judged by windows that end now, and cleared by slots that everybody has written."""
 
+from dataclasses import replace
+
 import pytest
 
 from watchkeeper.core.histogram import Histogram
@@ -155,6 +157,24 @@ def test_a_percentile_is_a_share_of_slow_ones() -> None:
     assert 2.0 == pytest.approx(quantile_value(slow, seen, MOMENT, window_s=60.0), rel=0.011)
     assert quantile_value(slow, window(), MOMENT, window_s=60.0) is None
     assert quantile_value(rule("requests > 5"), seen, MOMENT, window_s=60.0) is None
+
+
+def test_a_slot_without_a_histogram_is_passed_over() -> None:
+    """The percentile that is shown is that of the slots which have one."""
+    slow = rule("p95 > 1s", over="1m")
+    seen = Window(
+        tallies={980: Tally(total=1), 990: Tally(histogram=Histogram([2.0]), total=1)},
+        written={980, 990},
+    )
+
+    assert 2.0 == pytest.approx(quantile_value(slow, seen, MOMENT, window_s=60.0), rel=0.011)
+
+
+def test_without_a_clear_condition_it_is_not_known_to_be_clear() -> None:
+    """A rule that cannot say when it is over is never over by its data."""
+    endless = replace(rule("error_rate > 5%"), clear=None)
+
+    assert judge(endless, window((990, 0, 1000)), MOMENT).calm is None
 
 
 def test_a_percentile_clears_by_its_own_threshold() -> None:
