@@ -184,6 +184,11 @@ def test_quantities_are_written_in_their_shortest_form() -> None:
     assert ["1/min", "5/s"] == [units.write_rate(rate) for rate in (1 / 60, 5.0)]
 
 
+def test_a_form_that_could_not_be_read_is_never_written() -> None:
+    """Near the largest size a rounded form would lie above it; the exact bytes are written."""
+    assert "9007199254740991B" == units.write_size(units.MAX_SIZE_BYTES - 1)
+
+
 @given(st.floats(0, units.MAX_DURATION_S))
 def test_a_written_duration_reads_back_the_same(seconds: float) -> None:
     """Writing and reading a duration loses nothing."""
