@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from watchkeeper.core.metrics import CATALOGUE, Kind, Metric, Scope, Series
+from watchkeeper.core.metrics import CATALOGUE, Across, Kind, Metric, Scope, Series
 
 
 def test_every_name_is_unique():
@@ -38,3 +38,14 @@ def test_a_label_can_be_asked_for():
 
     assert "pro" == series.label("plan")
     assert "" == series.label("route")
+
+
+def test_series_of_equal_fields_are_one_key():
+    """A series made anew finds what was stored under an equal one, and no other."""
+    labels = (("plan", "pro"),)
+    stored = {Series("orders_total", Kind.COUNTER, labels): 7}
+
+    assert 7 == stored[Series("orders_total", Kind.COUNTER, (("plan", "pro"),))]
+    assert Series("orders_total", Kind.GAUGE, labels) not in stored
+    assert Series("orders_total", Kind.COUNTER, labels, Across.MAX) not in stored
+    assert Series("orders_total", Kind.COUNTER, (("plan", "free"),)) not in stored

@@ -1,6 +1,6 @@
 """What a metric is, and the catalogue of the metrics that Watchkeeper records by itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -43,6 +43,16 @@ class Series:
     kind: Kind
     labels: tuple[tuple[str, str], ...]
     across: Across = Across.SUM
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Compute the hash once: a series is looked up in a dictionary for every value read."""
+        identity = (self.metric, self.kind, self.labels, self.across)
+        object.__setattr__(self, "_hash", hash(identity))
+
+    def __hash__(self) -> int:
+        """Return the hash of all fields."""
+        return self._hash
 
     def label(self, name: str) -> str:
         """Return the value of a label, or the empty text."""
