@@ -2,17 +2,32 @@
 
 import importlib.util
 import re
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from watchkeeper.cli import main
+from watchkeeper.cli.verbs import VERBS
 from watchkeeper.core.metrics import CATALOGUE
 from watchkeeper.core.rules import Alert
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+
+
+GUIDES = ("README.md", "docs/getting-started.md")
+
+
+def blocks(language: str) -> list[object]:
+    """Return the fenced blocks of the guides in a language; page and number are the ids."""
+    fenced = re.compile(rf"^```{language}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    return [
+        pytest.param(block, id=f"{guide}-{number}")
+        for guide in GUIDES
+        for number, block in enumerate(fenced.findall((ROOT / guide).read_text("utf-8")))
+    ]
 
 
 def page(name: str) -> str:
@@ -51,7 +66,7 @@ def test_every_verb_is_documented():
     """Each verb of the command line has its heading."""
     text = page("cli.md")
 
-    assert [] == [verb for verb in main.list_commands(None) if f"## {verb}" not in text]
+    assert [] == [verb for verb in VERBS if f"## {verb}\n" not in text]
 
 
 def test_every_warning_is_searchable():
@@ -83,3 +98,35 @@ def test_every_warning_is_searchable():
 def test_the_changelog_has_an_entry_for_this_version():
     """What is new stands in the changelog."""
     assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def run_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder, with an address for the channel of the guides."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={"ONCALL_URL": "https://hooks.example/oncall"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_the_guides_python_can_be_pasted(block, tmp_path):
+    """Each block of Python in README and the guide is a module that imports without a word."""
+    (tmp_path / "shop.py").write_text(block, "utf-8")
+
+    done = run_in(tmp_path, "-W", "error", "-c", "import shop")
+
+    assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("block", blocks("toml"))
+def test_the_guides_settings_can_be_pasted(block, tmp_path):
+    """`watchkeeper config check` finds nothing in a block of TOML in README and the guide."""
+    (tmp_path / "watchkeeper.toml").write_text(block, "utf-8")
+
+    done = run_in(tmp_path, "-m", "watchkeeper.cli", "config", "check")
+
+    assert (0, "") == (done.returncode, done.stderr)
