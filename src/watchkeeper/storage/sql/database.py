@@ -19,6 +19,7 @@ BUSY_TIMEOUT_S: Final = 5.0  # how long SQLite waits for another writer
 POOL_SIZE: Final = 3  # the flusher, a sender of notifications, a page
 MAX_OVERFLOW: Final = 5
 PAGE_BYTES: Final = 16_384  # 20 % less room for frames than with pages of 4 kB
+WAL_BYTES: Final = 4 << 20  # SQLite's 1,000 pages would be 16 MB beside a database of 5
 OPCODES_BETWEEN_LOOKS: Final = 50_000  # of SQLite's engine, between two looks at the clock
 WAL_TRIES: Final = 100  # processes that start together switch a new file one after the other
 WAL_PAUSE_S: Final = 0.05
@@ -185,3 +186,5 @@ def _prepare_file(connection: Any, *, pause: Callable[[float], None] = time.slee
                 raise
             pause(WAL_PAUSE_S)
     run("PRAGMA synchronous = NORMAL")
+    run(f"PRAGMA wal_autocheckpoint = {WAL_BYTES // PAGE_BYTES}")
+    run(f"PRAGMA journal_size_limit = {WAL_BYTES}")
