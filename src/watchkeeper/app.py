@@ -1,5 +1,7 @@
 """The composition: one Watchkeeper per process, built from settings, started and stopped."""
 
+from __future__ import annotations
+
 import atexit
 import logging
 import os
@@ -10,7 +12,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from types import CodeType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.pack import default_pack
@@ -20,24 +22,25 @@ from watchkeeper.core.units import parse_size
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify import Notifier, open_notifier
 from watchkeeper.runtime import instruments
-from watchkeeper.runtime.alerts import AlertEngine
 from watchkeeper.runtime.events import RequestContext
 from watchkeeper.runtime.flusher import Flusher, Parts
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.held import Held
 from watchkeeper.runtime.issues import Issues
-from watchkeeper.runtime.outbox import Outbox
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.resources import Resources
 from watchkeeper.runtime.writer import Writer
 from watchkeeper.settings import Loaded, Origin, Settings, load
-from watchkeeper.storage import Store, open_store
-from watchkeeper.storage.store import Incident
+
+if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
+    from watchkeeper.runtime.alerts import AlertEngine
+    from watchkeeper.runtime.outbox import Outbox
+    from watchkeeper.storage.store import Incident, Store
 
 _log = logging.getLogger("watchkeeper")
 _lock = threading.Lock()
-_current: "Watchkeeper | None" = None
+_current: Watchkeeper | None = None
 
 START_AFTER_S: Final = 5.0  # a process without requests starts by itself, unless it forks before
 
@@ -218,12 +221,9 @@ class Watchkeeper:
                 ),
                 clock=self.clock,
             ),
-            open_store=lambda: open_store(
-                settings.database_url,
-                statement_timeout_s=settings.seconds("statement_timeout"),
-            ),
+            open_store=self._open_store,
             make_engine=self._make_engine,
-            make_outbox=lambda store: Outbox(store, self.notifiers, clock=self.clock),
+            make_outbox=self._make_outbox,
             clock=self.clock,
             slot_s=settings.slot_s,
             jitter_s=min(settings.seconds("flush_jitter"), settings.slot_s / 5),
@@ -234,8 +234,19 @@ class Watchkeeper:
             keep_events_s=settings.seconds("keep_events"),
         )
 
+    def _open_store(self) -> Store:
+        """Open the store; loading the database's packages takes a while."""
+        from watchkeeper.storage import open_store
+
+        return open_store(
+            self.settings.database_url,
+            statement_timeout_s=self.settings.seconds("statement_timeout"),
+        )
+
     def _make_engine(self, store: Store, pause: Callable[[], None]) -> AlertEngine:
         """Build the engine once the store is open, and tell the recorder what is trouble."""
+        from watchkeeper.runtime.alerts import AlertEngine
+
         engine = AlertEngine(
             store,
             scope=self.scope,
@@ -252,6 +263,12 @@ class Watchkeeper:
             on_trouble=self._wake,
         )
         return engine
+
+    def _make_outbox(self, store: Store) -> Outbox:
+        """Build the outbox once the store is open."""
+        from watchkeeper.runtime.outbox import Outbox
+
+        return Outbox(store, self.notifiers, clock=self.clock)
 
     def _worker_number(self) -> str:
         worker = self._flusher.worker

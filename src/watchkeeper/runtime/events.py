@@ -17,6 +17,8 @@ between them; "source" holds up to five lines before and after. "context" and "r
 empty, "group" is there for exception groups only: up to eight of what they hold.
 """
 
+from __future__ import annotations
+
 import json
 import linecache
 import os
@@ -24,14 +26,16 @@ import stat
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from watchkeeper.core.fingerprint import Fingerprint
 from watchkeeper.core.scrub import clean, cut, scrub, scrub_source, scrub_text
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.traces import Snapshot, Spot
-from watchkeeper.storage.store import Event
+
+if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
+    from watchkeeper.storage.store import Event
 
 SOURCE_LINES: Final = 5  # before and after the line
 MAX_REMEMBERED_SOURCES: Final = 512
@@ -72,6 +76,8 @@ class Sample:
 
 def event_of(sample: Sample, *, release: str) -> Event:
     """Shape a sample into the event to be stored: source lines, scrubbing, caps."""
+    from watchkeeper.storage.store import Event
+
     request = sample.request
     return Event(
         id=uuid4().hex,

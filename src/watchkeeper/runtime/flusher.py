@@ -1,24 +1,27 @@
 """The one daemon thread: it flushes, evaluates, delivers and tidies up, in that order."""
 
+from __future__ import annotations
+
 import logging
 import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from watchkeeper.core.pace import Reason, Trouble, is_trouble, next_flush, noticed
 from watchkeeper.core.slot import slot_start
 from watchkeeper.exceptions import ConfigurationError, SchemaError, StorageError
-from watchkeeper.runtime.alerts import AlertEngine
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.health import Health
-from watchkeeper.runtime.outbox import Outbox
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.resources import Resources
-from watchkeeper.runtime.retention import prune, roll_up
 from watchkeeper.runtime.writer import Writer
-from watchkeeper.storage.store import Store, Worker
+
+if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
+    from watchkeeper.runtime.alerts import AlertEngine
+    from watchkeeper.runtime.outbox import Outbox
+    from watchkeeper.storage.store import Store, Worker
 
 LOOK_EVERY_S: Final = 1.0  # how long the thread sleeps at most; also bounds a stop
 ROLL_UP_EVERY_S: Final = 60.0
@@ -250,6 +253,8 @@ class Flusher:
         owner = str(parts.writer.worker.id)
         if store.acquire("retention", owner=owner, ttl_s=3 * ROLL_UP_EVERY_S) is None:
             return
+        from watchkeeper.runtime.retention import prune, roll_up
+
         roll_up(store, now=now, pause=self._give_way)
         if now - self._pruned_at >= PRUNE_EVERY_S:
             self._pruned_at = now

@@ -1,12 +1,14 @@
 """The running health checks: each on its own schedule, in the background, with its last result."""
 
+from __future__ import annotations
+
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from watchkeeper.core.health import CheckState, Status, current, step
 from watchkeeper.runtime.builtin_checks import database_check, open_checks
@@ -19,7 +21,9 @@ from watchkeeper.runtime.checks import (
     too_late,
 )
 from watchkeeper.runtime.guard import guard
-from watchkeeper.storage.store import CheckChange, CheckResult
+
+if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
+    from watchkeeper.storage.store import CheckChange, CheckResult
 
 MAX_RUNNING: Final = 4  # checks within their time-out at once
 MAX_CHANGES: Final = 1_000  # transitions that wait for the next flush
@@ -118,7 +122,7 @@ class Health:
         clock: Callable[[], float],
         on_change: Callable[[], None] | None = None,
         problems: list[str] | None = None,
-    ) -> "Health":
+    ) -> Health:
         """Watch the checks declared by `health_check`, and the built-in ones of the settings.
 
         A wrong table of settings is added to `problems` and left out; without such a list it
@@ -304,6 +308,8 @@ class Health:
         watched.fresh = True
         if after.state is before.state:
             return
+        from watchkeeper.storage.store import CheckChange
+
         self._failed = self._failed or after.state is CheckState.FAIL
         result = _result(watched)
         self._changes.append(
@@ -355,6 +361,8 @@ def _hanging(watched: _Watched, run: _Run) -> Found:
 
 
 def _result(watched: _Watched) -> CheckResult:
+    from watchkeeper.storage.store import CheckResult
+
     status = watched.status
     return CheckResult(
         name=watched.check.name,

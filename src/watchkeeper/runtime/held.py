@@ -1,13 +1,17 @@
 """Closed slots that wait to be written: bounded, coarsened before anything is dropped."""
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.rollup import merge_time
-from watchkeeper.storage.store import Batch, IssueCount
+
+if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
+    from watchkeeper.storage.store import Batch, IssueCount
 
 MAX_EVENTS: Final = 1_000  # stored occurrences that may wait; counts are never dropped
 _SERIES_BYTES: Final = 150  # of memory, without buckets (measured with tracemalloc)

@@ -4,13 +4,15 @@ In the request an error costs a walk over its trace and one addition; samples ar
 1st, 2nd, 4th, 8th … occurrence of a group in a slot. Their shaping is `take`'s, in the flusher.
 """
 
+from __future__ import annotations
+
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType, MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from watchkeeper.core.fingerprint import Fingerprint, customize, fingerprint
 from watchkeeper.core.metrics import OTHER, Scope
@@ -26,7 +28,9 @@ from watchkeeper.runtime.events import (
 )
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.traces import Traces
-from watchkeeper.storage.store import Event, IssueCount
+
+if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
+    from watchkeeper.storage.store import Event, IssueCount
 
 MAX_ISSUES: Final = 1_000  # groups of one slot; the rest is counted in one more
 MAX_MEMO: Final = 4_096  # distinct traces whose fingerprint is remembered
@@ -328,6 +332,8 @@ def _texts(own: object) -> list[str]:
 
 
 def _count_of(group: _Group) -> IssueCount:
+    from watchkeeper.storage.store import IssueCount
+
     known, sample = group.known, group.sample
     return IssueCount(
         fingerprint=known.fingerprint.value,

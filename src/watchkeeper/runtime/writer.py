@@ -1,12 +1,14 @@
 """Closing slots and writing them: the way of everything recorded into the database."""
 
+from __future__ import annotations
+
 import logging
 import os
 import random
 import socket
 from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from watchkeeper.core.metrics import (
     HTTP_ACTIVE,
@@ -24,7 +26,9 @@ from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.held import Held
 from watchkeeper.runtime.issues import Issues
 from watchkeeper.runtime.recorder import Recorder
-from watchkeeper.storage.store import Batch, CheckChange, CheckResult, Store, Worker
+
+if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
+    from watchkeeper.storage.store import Batch, CheckChange, CheckResult, Store, Worker
 
 FIRST_RETRY_S: Final = 1.0
 LAST_RETRY_S: Final = 20.0
@@ -73,6 +77,8 @@ class Writer:
 
         `pause` is called between pieces of longer work.
         """
+        from watchkeeper.storage.store import Batch
+
         self._record_self()
         issues, events = self._issues.take(pause=pause)
         checks, changes = self._checked()
