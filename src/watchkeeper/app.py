@@ -42,8 +42,6 @@ _log = logging.getLogger("watchkeeper")
 _lock = threading.Lock()
 _current: Watchkeeper | None = None
 
-START_AFTER_S: Final = 5.0  # a process without requests starts by itself, unless it forks before
-
 
 class Watchkeeper:
     """Watches one process: builds the parts from its settings, starts and stops them.
