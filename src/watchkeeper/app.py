@@ -12,7 +12,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from types import CodeType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.pack import default_pack
