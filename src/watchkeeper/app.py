@@ -195,7 +195,7 @@ class Watchkeeper:
             except ConfigurationError as error:
                 if in_code:
                     raise
-                self.problems.append(f"{error}; this rule is off")
+                self.problems.append(f"{str(error).rstrip('.')}; this rule is off")
         pack = default_pack(slot_s=slot_s) if self.settings.alert_pack else ()
         return merge_rules(pack, own)
 

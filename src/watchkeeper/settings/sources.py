@@ -157,7 +157,7 @@ def _alerts(tables: Any, lines: "_Lines", found: _Found) -> tuple[Alert, ...]:
             alert = alert_from_mapping(table, where=where)
             compile_alert(alert, where=where, origin=RuleOrigin.FILE)
         except ConfigurationError as error:
-            found.problems.append(f"{error}; this rule is off")
+            found.problems.append(f"{str(error).rstrip('.')}; this rule is off")
         else:
             good.append(alert)
     return tuple(good)
