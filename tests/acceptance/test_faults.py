@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from processes import get, until, uvicorn
+from servers import missing
 
 from watchkeeper.core.metrics import HTTP_DURATION
 from watchkeeper.core.rollup import merge_frames
@@ -138,14 +139,14 @@ def test_a_missing_folder_is_told_once_and_waited_for(tmp_path):
 def small_disk(tmp_path):
     """A file system of 2 MB."""
     if os.geteuid() != 0:
-        pytest.skip("only root may mount a small disk")
+        missing("only root may mount a small disk")
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], check=False
     )
     if mounted.returncode != 0:
-        pytest.skip("this machine does not allow mounting")
+        missing("this machine does not allow mounting")
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
