@@ -8,7 +8,7 @@ import inspect
 from dataclasses import fields
 from pathlib import Path
 
-from watchkeeper.core.metrics import CATALOGUE
+from watchkeeper.core.catalogue import CATALOGUE
 from watchkeeper.settings import Settings
 from watchkeeper.settings import settings as settings_module
 from watchkeeper.settings.sources import PREFIX, defaults

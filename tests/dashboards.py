@@ -10,7 +10,7 @@ from threading import Thread
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from watchkeeper.core import metrics
+from watchkeeper.core import catalogue
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Metric, Scope, Series
 from watchkeeper.core.slot import Frame, FrameKey, Gauge, Value
@@ -51,7 +51,7 @@ def requests(
 ) -> dict[Series, Value]:
     """Return the values of a frame that holds requests of one route."""
     labels = {"method": method, "route": route, "status": status}
-    return {series(metrics.HTTP_DURATION, **labels): Histogram(seconds)}
+    return {series(catalogue.HTTP_DURATION, **labels): Histogram(seconds)}
 
 
 def minute(start: float, values: Mapping[Series, Value], *, sequence: int = 0) -> Frame:
@@ -213,10 +213,10 @@ def _traffic(
             values |= requests(spent[:failed], method=method, route=route, status="500")
         values |= requests(spent[failed:], method=method, route=route)
     load = (0.71 if bad else 0.34) + chance.uniform(-0.04, 0.04)
-    values[series(metrics.HOST_CPU, host="web-1")] = _steady(load)
-    values[series(metrics.HOST_MEMORY, host="web-1")] = _steady(0.46 + (start % 7_200) / 144_000)
+    values[series(catalogue.HOST_CPU, host="web-1")] = _steady(load)
+    values[series(catalogue.HOST_MEMORY, host="web-1")] = _steady(0.46 + (start % 7_200) / 144_000)
     for number in (1, 2) if not worker else (worker,):
-        cpu = series(metrics.PROCESS_CPU, host="web-1", worker=str(number))
+        cpu = series(catalogue.PROCESS_CPU, host="web-1", worker=str(number))
         values[cpu] = _steady(load * 0.6)
     return values
 

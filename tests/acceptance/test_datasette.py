@@ -7,7 +7,7 @@ import time
 import pytest
 from processes import get, uvicorn
 
-from watchkeeper.core.metrics import HTTP_DURATION
+from watchkeeper.core.catalogue import HTTP_DURATION
 from watchkeeper.core.rollup import merge_frames
 from watchkeeper.storage import open_store
 

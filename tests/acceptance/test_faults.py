@@ -12,7 +12,7 @@ import pytest
 from processes import get, until, uvicorn
 from servers import missing
 
-from watchkeeper.core.metrics import HTTP_DURATION
+from watchkeeper.core.catalogue import HTTP_DURATION
 from watchkeeper.core.rollup import merge_frames
 from watchkeeper.exceptions import StorageError
 from watchkeeper.storage import open_store

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from watchkeeper.app import Watchkeeper, capture_exception, current, forget_current, obtain
-from watchkeeper.core.metrics import HTTP_DURATION
+from watchkeeper.core.catalogue import HTTP_DURATION
 from watchkeeper.core.rules import Alert
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify.notifier import Notification

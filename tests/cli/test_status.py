@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from watchkeeper.cli import watchkeeper
+from watchkeeper.core.catalogue import HTTP_DURATION, SELF_FLUSH
 from watchkeeper.core.histogram import Histogram
-from watchkeeper.core.metrics import HTTP_DURATION, SELF_FLUSH, Scope, Series
+from watchkeeper.core.metrics import Scope, Series
 from watchkeeper.core.slot import Frame, FrameKey, slot_start
 from watchkeeper.storage import Store, open_store
 from watchkeeper.storage.store import AlertChange, AlertRow, Batch, Incident, IssueCount

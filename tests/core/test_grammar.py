@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watchkeeper.core.catalogue import HOST_MEMORY, HTTP_DURATION
 from watchkeeper.core.conditions import (
     WORDS,
     CheckFailing,
@@ -22,7 +23,6 @@ from watchkeeper.core.conditions import (
     write_labels,
 )
 from watchkeeper.core.grammar import parse_condition
-from watchkeeper.core.metrics import HOST_MEMORY, HTTP_DURATION
 from watchkeeper.exceptions import ConfigurationError
 
 

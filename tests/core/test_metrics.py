@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from watchkeeper.core.metrics import CATALOGUE, Across, Kind, Metric, Scope, Series
+from watchkeeper.core.catalogue import CATALOGUE
+from watchkeeper.core.metrics import Across, Kind, Metric, Scope, Series
 
 
 def test_every_name_is_unique():

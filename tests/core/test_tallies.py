@@ -6,17 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.core.histogram import Histogram
-from watchkeeper.core.metrics import (
+from watchkeeper.core.catalogue import (
     HTTP_BROKEN,
     HTTP_DISCONNECTS,
     HTTP_DURATION,
     HTTP_UNHANDLED,
-    Across,
-    Kind,
-    Metric,
-    Series,
 )
+from watchkeeper.core.histogram import Histogram
+from watchkeeper.core.metrics import Across, Kind, Metric, Series
 from watchkeeper.core.rules import Alert, Origin, Rule, compile_alert
 from watchkeeper.core.slot import Frame, FrameKey, Gauge, Value
 from watchkeeper.core.tallies import MAX_GROUPS, MAX_SERIES, Meter, Tally, is_failure

@@ -18,7 +18,7 @@ from dashboards import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watchkeeper.core import metrics
+from watchkeeper.core import catalogue
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.rollup import merge_frames
@@ -68,9 +68,9 @@ def test_error_rate_counts_what_a_status_cannot_tell():
     values = {
         **requests([0.1] * 90),
         **requests([0.1] * 5, status="503"),
-        series(metrics.HTTP_BROKEN, **labels): 2.0,
-        series(metrics.HTTP_UNHANDLED, **labels): 1.0,
-        series(metrics.HTTP_DISCONNECTS, **labels): 5.0,
+        series(catalogue.HTTP_BROKEN, **labels): 2.0,
+        series(catalogue.HTTP_UNHANDLED, **labels): 1.0,
+        series(catalogue.HTTP_DISCONNECTS, **labels): 5.0,
     }
     store = MemoryStore()
     store.add_frames([minute(NOW - 600, values)])
@@ -270,8 +270,8 @@ def test_cpu_of_the_workers_is_added_up_and_a_host_is_counted_once():
     store = MemoryStore()
     for worker in (1, 2):
         values = {
-            series(metrics.PROCESS_CPU, host="web-1", worker=str(worker)): Gauge(0.4, 0.4, 0.4),
-            series(metrics.HOST_CPU, host="web-1"): Gauge(0.5, 0.5, 0.5),
+            series(catalogue.PROCESS_CPU, host="web-1", worker=str(worker)): Gauge(0.4, 0.4, 0.4),
+            series(catalogue.HOST_CPU, host="web-1"): Gauge(0.5, 0.5, 0.5),
         }
         store.add_frames([slot(NOW - 30, values, worker=worker)])
         # An early flush of the same slot: the later reading takes the earlier one's place.
@@ -296,7 +296,7 @@ def test_other_services_are_not_shown():
             minute(
                 NOW - 60,
                 {
-                    series(metrics.HTTP_DURATION, other, **labels): Histogram([0.1] * 50),
+                    series(catalogue.HTTP_DURATION, other, **labels): Histogram([0.1] * 50),
                     **requests([0.1] * 3),
                 },
             )

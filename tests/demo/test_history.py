@@ -5,8 +5,9 @@ from types import ModuleType
 
 import pytest
 
+from watchkeeper.core.catalogue import HTTP_DURATION
 from watchkeeper.core.histogram import Histogram
-from watchkeeper.core.metrics import HTTP_DURATION, Scope
+from watchkeeper.core.metrics import Scope
 from watchkeeper.dashboard.queries import overview
 from watchkeeper.demo.history import MINUTES, PAST, frames, write_history
 from watchkeeper.demo.profiles import ENVIRONMENT, SERVICE

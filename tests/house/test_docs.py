@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from watchkeeper.cli.verbs import VERBS
-from watchkeeper.core.metrics import CATALOGUE
+from watchkeeper.core.catalogue import CATALOGUE
 from watchkeeper.core.rules import Alert
 
 ROOT = Path(__file__).parents[2]

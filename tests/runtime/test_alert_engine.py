@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from watchkeeper.core.alerts import Reason, State, Transition
+from watchkeeper.core.catalogue import HTTP_DURATION
 from watchkeeper.core.histogram import Histogram
-from watchkeeper.core.metrics import HTTP_DURATION, Kind, Scope, Series
+from watchkeeper.core.metrics import Kind, Scope, Series
 from watchkeeper.core.pack import PACK
 from watchkeeper.core.rules import Alert, Origin, Rule, compile_alert
 from watchkeeper.core.slot import Frame, FrameKey, Value

@@ -8,19 +8,9 @@ import tracemalloc
 
 import pytest
 
+from watchkeeper.core.catalogue import HTTP_DISCONNECTS, HTTP_DURATION, PROCESS_FDS
 from watchkeeper.core.histogram import Histogram
-from watchkeeper.core.metrics import (
-    HTTP_DISCONNECTS,
-    HTTP_DURATION,
-    OTHER,
-    PROCESS_FDS,
-    UNMATCHED,
-    Across,
-    Kind,
-    Metric,
-    Scope,
-    Series,
-)
+from watchkeeper.core.metrics import OTHER, UNMATCHED, Across, Kind, Metric, Scope, Series
 from watchkeeper.core.slot import Gauge
 from watchkeeper.runtime.recorder import FOLD_AT, MAX_OVERFLOW, Recorder
 

@@ -11,8 +11,8 @@ import click
 from watchkeeper.cli.source import Source, find_source, open_existing, source_options
 from watchkeeper.cli.terminal import echo, plain, sparkline
 from watchkeeper.cli.verbs import CRITICAL, FINE, UNKNOWN, WARNING
+from watchkeeper.core.catalogue import SELF_DROPPED, SELF_FLUSH
 from watchkeeper.core.histogram import Histogram
-from watchkeeper.core.metrics import SELF_DROPPED, SELF_FLUSH
 from watchkeeper.core.units import format_size
 from watchkeeper.dashboard import texts
 from watchkeeper.dashboard.queries import overview

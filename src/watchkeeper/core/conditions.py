@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from watchkeeper.core import units
-from watchkeeper.core.metrics import HOST_CPU, HOST_MEMORY, HTTP_DURATION
+from watchkeeper.core.catalogue import HOST_CPU, HOST_MEMORY, HTTP_DURATION
 
 CHECK_LABEL: Final = "check"  # the label that tells health checks apart
 

@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from watchkeeper.core import units
+from watchkeeper.core.catalogue import HTTP_DURATION
 from watchkeeper.core.conditions import (
     WORDS,
     CheckFailing,
@@ -28,7 +29,6 @@ from watchkeeper.core.conditions import (
     Unit,
     read_quantile,
 )
-from watchkeeper.core.metrics import HTTP_DURATION
 from watchkeeper.exceptions import ConfigurationError
 
 MAX_TEXT: Final = 500  # characters of a condition

@@ -4,18 +4,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from watchkeeper.core.conditions import Comparison, Measure, Selector, write_labels
-from watchkeeper.core.histogram import Histogram
-from watchkeeper.core.metrics import (
+from watchkeeper.core.catalogue import (
     HTTP_BROKEN,
     HTTP_DISCONNECTS,
     HTTP_DURATION,
     HTTP_UNHANDLED,
-    OTHER,
-    Across,
-    Kind,
-    Series,
 )
+from watchkeeper.core.conditions import Comparison, Measure, Selector, write_labels
+from watchkeeper.core.histogram import Histogram
+from watchkeeper.core.metrics import OTHER, Across, Kind, Series
 from watchkeeper.core.rule import Rule
 from watchkeeper.core.slot import Frame, FrameKey, Gauge
 

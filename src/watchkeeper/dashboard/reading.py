@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
-from watchkeeper.core import metrics
+from watchkeeper.core import catalogue
 from watchkeeper.core.slot import Frame, slot_start
 from watchkeeper.dashboard.windows import MINUTE_S
 from watchkeeper.storage.store import FrameStore
@@ -13,13 +13,13 @@ from watchkeeper.storage.store import FrameStore
 PIECE_S: Final = 3_600  # read at once; of a whole day heavy traffic's frames fill a gigabyte
 
 SHOWN: Final = (
-    metrics.HTTP_DURATION.name,
-    metrics.HTTP_BROKEN.name,
-    metrics.HTTP_UNHANDLED.name,
-    metrics.HTTP_DISCONNECTS.name,
-    metrics.PROCESS_CPU.name,
-    metrics.HOST_CPU.name,
-    metrics.HOST_MEMORY.name,
+    catalogue.HTTP_DURATION.name,
+    catalogue.HTTP_BROKEN.name,
+    catalogue.HTTP_UNHANDLED.name,
+    catalogue.HTTP_DISCONNECTS.name,
+    catalogue.PROCESS_CPU.name,
+    catalogue.HOST_CPU.name,
+    catalogue.HOST_MEMORY.name,
 )
 
 

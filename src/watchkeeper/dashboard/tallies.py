@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from watchkeeper.core import metrics
+from watchkeeper.core import catalogue
 from watchkeeper.core.histogram import SCALE, Histogram
 from watchkeeper.core.metrics import Series
 from watchkeeper.core.slot import Frame, Gauge, Value
@@ -26,13 +26,13 @@ class _Part(IntEnum):
 
 
 _PARTS: Final = {
-    metrics.HTTP_DURATION.name: _Part.DURATION,
-    metrics.HTTP_BROKEN.name: _Part.BAD,
-    metrics.HTTP_UNHANDLED.name: _Part.BAD,
-    metrics.HTTP_DISCONNECTS.name: _Part.LEFT,
-    metrics.PROCESS_CPU.name: _Part.APP_CPU,
-    metrics.HOST_CPU.name: _Part.HOST_CPU,
-    metrics.HOST_MEMORY.name: _Part.HOST_MEMORY,
+    catalogue.HTTP_DURATION.name: _Part.DURATION,
+    catalogue.HTTP_BROKEN.name: _Part.BAD,
+    catalogue.HTTP_UNHANDLED.name: _Part.BAD,
+    catalogue.HTTP_DISCONNECTS.name: _Part.LEFT,
+    catalogue.PROCESS_CPU.name: _Part.APP_CPU,
+    catalogue.HOST_CPU.name: _Part.HOST_CPU,
+    catalogue.HOST_MEMORY.name: _Part.HOST_MEMORY,
 }
 
 

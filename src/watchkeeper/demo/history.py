@@ -8,8 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from watchkeeper.core.histogram import Histogram
-from watchkeeper.core.metrics import (
+from watchkeeper.core.catalogue import (
     HOST_CPU,
     HOST_MEMORY,
     HTTP_ACTIVE,
@@ -18,11 +17,9 @@ from watchkeeper.core.metrics import (
     PROCESS_FDS,
     PROCESS_MEMORY,
     PROCESS_THREADS,
-    UNMATCHED,
-    Metric,
-    Scope,
-    Series,
 )
+from watchkeeper.core.histogram import Histogram
+from watchkeeper.core.metrics import UNMATCHED, Metric, Scope, Series
 from watchkeeper.core.slot import Frame, FrameKey, Gauge, Value
 from watchkeeper.demo.pages import PAGES
 from watchkeeper.demo.profiles import ENVIRONMENT, SERVICE

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from math import ceil
 from typing import Any, Final
 
+from watchkeeper.core.catalogue import HTTP_DISCONNECTS, HTTP_DURATION, SELF_FLUSH
 from watchkeeper.core.histogram import Histogram
-from watchkeeper.core.metrics import HTTP_DISCONNECTS, HTTP_DURATION, SELF_FLUSH
 from watchkeeper.core.rollup import merge_frames
 from watchkeeper.core.slot import Value, slot_start
 from watchkeeper.demo.crossing import SLOT_S, crossed_at
