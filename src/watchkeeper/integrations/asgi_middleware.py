@@ -5,7 +5,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from watchkeeper.app import Watchkeeper
-from watchkeeper.core.metrics import WEBSOCKET_CONNECTIONS
+from watchkeeper.core.catalogue import WEBSOCKET_CONNECTIONS
 from watchkeeper.integrations.lifespan import Lifespan
 from watchkeeper.integrations.outcomes import FAILED, Outcomes, Route
 from watchkeeper.integrations.own import PROBES, OwnPages

@@ -7,14 +7,13 @@ from typing import Final
 from uuid import uuid4
 
 from watchkeeper.app import Watchkeeper
-from watchkeeper.core.metrics import (
+from watchkeeper.core.catalogue import (
     HTTP_BROKEN,
     HTTP_DISCONNECTS,
     HTTP_DURATION,
     HTTP_UNHANDLED,
-    UNMATCHED,
-    Metric,
 )
+from watchkeeper.core.metrics import UNMATCHED, Metric
 from watchkeeper.runtime.events import RequestContext
 from watchkeeper.runtime.recorder import LiveSeries
 

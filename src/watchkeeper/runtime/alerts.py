@@ -6,6 +6,7 @@ from math import inf
 from typing import Final
 
 from watchkeeper.core.alerts import evaluate, remove
+from watchkeeper.core.catalogue import HTTP_DURATION
 from watchkeeper.core.conditions import (
     CHECK_LABEL,
     CheckFailing,
@@ -14,7 +15,7 @@ from watchkeeper.core.conditions import (
     write_labels,
 )
 from watchkeeper.core.instance import Instance, State, Transition
-from watchkeeper.core.metrics import HTTP_DURATION, Scope
+from watchkeeper.core.metrics import Scope
 from watchkeeper.core.rule import Rule
 from watchkeeper.core.tallies import Window
 from watchkeeper.core.verdicts import CheckState

@@ -9,7 +9,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import Final, SupportsFloat, TypeVar
 
-from watchkeeper.core.metrics import CATALOGUE, Across, Kind, Metric
+from watchkeeper.core.catalogue import CATALOGUE
+from watchkeeper.core.metrics import Across, Kind, Metric
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.recorder import Recorder

@@ -8,18 +8,9 @@ from threading import Lock
 from time import perf_counter, sleep
 from typing import Final
 
+from watchkeeper.core.catalogue import CATALOGUE, HTTP_DISCONNECTS, HTTP_DURATION
 from watchkeeper.core.histogram import Histogram
-from watchkeeper.core.metrics import (
-    CATALOGUE,
-    HTTP_DISCONNECTS,
-    HTTP_DURATION,
-    OTHER,
-    UNMATCHED,
-    Kind,
-    Metric,
-    Scope,
-    Series,
-)
+from watchkeeper.core.metrics import OTHER, UNMATCHED, Kind, Metric, Scope, Series
 from watchkeeper.core.pace import MIN_BAD, is_trouble
 from watchkeeper.core.slot import Gauge, Value
 

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from watchkeeper.core.metrics import (
+from watchkeeper.core.catalogue import (
     HOST_CPU,
     HOST_MEMORY,
     PROCESS_CPU,
     PROCESS_FDS,
     PROCESS_MEMORY,
     PROCESS_THREADS,
-    Metric,
 )
+from watchkeeper.core.metrics import Metric
 from watchkeeper.runtime.cgroup import memory_share
 from watchkeeper.runtime.recorder import Recorder
 

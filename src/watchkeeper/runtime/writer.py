@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from watchkeeper.core.metrics import (
+from watchkeeper.core.catalogue import (
     HTTP_ACTIVE,
     SELF_DROPPED,
     SELF_ERRORS,
     SELF_FLUSH,
     SELF_SERIES,
-    Scope,
 )
+from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Frame, FrameKey
 from watchkeeper.core.units import format_duration
 from watchkeeper.exceptions import StorageError
