@@ -22,12 +22,12 @@ from watchkeeper.core.units import parse_size
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify import Notifier, open_notifier
 from watchkeeper.runtime import instruments
-from watchkeeper.runtime.events import RequestContext
 from watchkeeper.runtime.flusher import Flusher, Parts
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.held import Held
 from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.record import RequestContext
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.resources import Resources
 from watchkeeper.runtime.writer import Writer

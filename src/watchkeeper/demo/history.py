@@ -23,8 +23,8 @@ from watchkeeper.core.metrics import UNMATCHED, Metric, Scope, Series
 from watchkeeper.core.slot import Frame, FrameKey, Gauge, Value
 from watchkeeper.demo.pages import PAGES
 from watchkeeper.demo.profiles import ENVIRONMENT, SERVICE
-from watchkeeper.runtime.events import RequestContext
 from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.record import RequestContext
 from watchkeeper.storage.store import ALL_WORKERS, Batch, Store
 
 MINUTE_S: Final = 60

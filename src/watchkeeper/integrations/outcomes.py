@@ -14,7 +14,7 @@ from watchkeeper.core.catalogue import (
     HTTP_UNHANDLED,
 )
 from watchkeeper.core.metrics import UNMATCHED, Metric
-from watchkeeper.runtime.events import RequestContext
+from watchkeeper.runtime.record import RequestContext
 from watchkeeper.runtime.recorder import LiveSeries
 
 METHODS: Final = frozenset(

@@ -32,6 +32,7 @@ from uuid import uuid4
 from watchkeeper.core.fingerprint import Fingerprint
 from watchkeeper.core.scrub import clean, cut, scrub, scrub_source, scrub_text
 from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.record import RequestContext
 from watchkeeper.runtime.traces import Snapshot, Spot
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
@@ -48,16 +49,6 @@ MAX_EVENT_BYTES: Final = 256_000
 
 _SCRUBBING = guard("scrubbing")
 _UNREADABLE: Final = "(could not be scrubbed)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestContext:
-    """The request in which an error happened; nothing that a client sent but its id."""
-
-    method: str = ""
-    route: str = ""
-    status: int = 0
-    request_id: str = ""
 
 
 NO_REQUEST: Final = RequestContext()

@@ -21,12 +21,12 @@ from watchkeeper.runtime.details import is_expected
 from watchkeeper.runtime.events import (
     MAX_NAME_CHARS,
     NO_REQUEST,
-    RequestContext,
     Sample,
     event_of,
     title_of,
 )
 from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.record import RequestContext
 from watchkeeper.runtime.traces import Traces
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait

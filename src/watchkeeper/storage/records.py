@@ -79,6 +79,47 @@ class Issue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One stored request (or run of a job) with what happened inside. `id`: 32 hex digits.
+
+    `data` holds JSON values:
+
+        {"queue_s": 0.002, "first_byte_s": 0.1,      where known
+         "kinds": {"db": [12, 0.034]},               number of calls and seconds by kind
+         "own_s": 0.05,                              what is left of the duration
+         "spans": [{"kind": "db", "name": "SELECT …", "statement": "…", "start_s": 0.001,
+                    "seconds": 0.003}, …],           the slowest, by start
+         "omitted": 0,                               spans that are not among them
+         "user": "…", "tags": {…}}                   where set; the user is a hash
+    """
+
+    id: str
+    at: float  # when it ended
+    reason: str  # failed | slow | ordinary
+    method: str = ""
+    route: str
+    status: int = 0
+    duration_s: float
+    request_id: str = ""
+    fingerprint: str = ""  # of the issue that it failed with
+    release: str = ""
+    worker: int = ALL_WORKERS  # its id; set when it is written
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """The text of a database statement without its values, and where it is executed."""
+
+    fingerprint: str  # 16 hex digits; the label `statement` of its metrics
+    db: str  # postgresql, sqlite, …
+    operation: str  # SELECT, INSERT, …
+    text: str
+    callers: tuple[str, ...] = ()  # "module:function:line", the latest first
+    at: float  # last seen, about
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
     """The last known result of one health check: `state` is pass, warn, fail or unknown."""
 
@@ -117,11 +158,14 @@ class Batch:
     events: Sequence[Event] = ()
     checks: Sequence[CheckResult] = ()
     check_changes: Sequence[CheckChange] = ()
+    samples: Sequence[Sample] = ()
+    statements: Sequence[Statement] = ()  # new ones, and those with a new caller
 
     def owned_by(self, worker: int) -> "Batch":
-        """Return the batch with the worker's id in its frame's key."""
+        """Return the batch with the worker's id in its frame's key and its samples."""
         frame = replace(self.frame, key=replace(self.frame.key, worker=worker))
-        return replace(self, frame=frame)
+        samples = [replace(sample, worker=worker) for sample in self.samples]
+        return replace(self, frame=frame, samples=samples)
 
 
 class Written(StrEnum):

@@ -1,4 +1,4 @@
-"""The contract of a store: five small protocols; the rows that pass through are in `records`.
+"""The contract of a store: six small protocols; the rows that pass through are in `records`.
 
 All times are seconds since the epoch (UTC). Every method may raise `StorageError`;
 `StorageUnavailableError` means "try again later". Every write is one transaction.
@@ -23,6 +23,8 @@ from watchkeeper.storage.records import (
     Lease,
     OutboxRow,
     Outgoing,
+    Sample,
+    Statement,
     Worker,
     Written,
 )
@@ -46,6 +48,9 @@ __all__ = [
     "Lease",
     "OutboxRow",
     "Outgoing",
+    "Sample",
+    "SampleStore",
+    "Statement",
     "Store",
     "Worker",
     "Written",
@@ -150,6 +155,38 @@ class IssueStore(Protocol):
         """Delete up to `limit` issues last seen before, with all they hold; return how many."""
 
 
+class SampleStore(Protocol):
+    """Stored requests with what happened inside, and the texts of statements."""
+
+    def sample(self, sample_id: str) -> Sample | None:
+        """Read one sample."""
+
+    def samples(
+        self,
+        *,
+        service: str,
+        environment: str,
+        since: float,
+        until: float,
+        limit: int,
+        route: str | None = None,
+        reason: str | None = None,
+        fingerprint: str | None = None,
+    ) -> list[Sample]:
+        """List samples that ended in [since, until), newest first."""
+
+    def statements(
+        self, *, service: str, environment: str, fingerprints: Collection[str] | None = None
+    ) -> list[Statement]:
+        """Read the texts of statements, of these fingerprints only unless None."""
+
+    def prune_samples(self, *, before: float, most: int, limit: int) -> int:
+        """Delete up to `limit` samples that ended before, or are not among the newest `most`.
+
+        Statements last seen before go as well; returns how many rows went.
+        """
+
+
 class AlertStore(Protocol):
     """Alert states, incidents and the outbox."""
 
@@ -249,5 +286,5 @@ class AdminStore(Protocol):
         """Close every connection; the store opens new ones if it is used again."""
 
 
-class Store(FrameStore, IssueStore, AlertStore, CheckStore, AdminStore, Protocol):
+class Store(FrameStore, IssueStore, SampleStore, AlertStore, CheckStore, AdminStore, Protocol):
     """Everything that Watchkeeper needs of a database."""

@@ -1,0 +1,78 @@
+"""What one request or job carries while it runs; instruments find it in a context variable."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from watchkeeper.runtime.operations import Operation
+
+MAX_SPANS: Final = 1_000  # of one request; further ones are folded into one figure per operation
+MAX_FOLDED: Final = 500  # operations that have such a figure
+
+Span = tuple["Operation", float, float]
+"""What was done, when it began (perf_counter) and how many seconds it took."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestContext:
+    """The request in which an error happened; nothing that a client sent but its id."""
+
+    method: str = ""
+    route: str = ""
+    status: int = 0
+    request_id: str = ""
+
+
+class Inside:
+    """What happened inside one request or job so far; made when the first thing happens."""
+
+    __slots__ = ("folded", "issue", "spans", "tags", "user")
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.spans: list[Span] = []
+        self.folded: dict[Operation, tuple[int, float]] = {}  # number and seconds past MAX_SPANS
+        self.issue = ""  # fingerprint of the error that the request failed with
+        self.tags: dict[str, str] = {}
+        self.user = ""  # a hash, never the id itself
+
+
+class Record:
+    """One request or job as it runs. Its wrapper makes it, several threads may add to it."""
+
+    __slots__ = ("inside", "start")
+
+    def __init__(self, start: float) -> None:
+        """Begin at `start` (perf_counter)."""
+        self.inside: Inside | None = None
+        self.start = start
+
+    def opened(self) -> Inside:
+        """Return what is inside, which begins with this call if there was nothing."""
+        inside = self.inside
+        if inside is None:
+            inside = self.inside = Inside()
+        return inside
+
+    def add(self, operation: Operation, start: float, seconds: float) -> None:
+        """Add a span that has ended."""
+        inside = self.inside
+        if inside is None:
+            inside = self.inside = Inside()
+        spans = inside.spans
+        if len(spans) < MAX_SPANS:
+            spans.append((operation, start, seconds))
+        elif operation in inside.folded or len(inside.folded) < MAX_FOLDED:
+            count, total = inside.folded.get(operation, (0, 0.0))
+            inside.folded[operation] = count + 1, total + seconds
+
+    def describe(self) -> RequestContext | None:
+        """Tell of which request this is the record; None for anything else than a request."""
+        return None
+
+
+current: Final[ContextVar[Record | None]] = ContextVar("watchkeeper_record", default=None)
+"""The record of the request or job that runs in this context."""
