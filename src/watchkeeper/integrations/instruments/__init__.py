@@ -1,0 +1,87 @@
+"""Instruments: each tells what one library does inside requests; on where the library is in use.
+
+Each module here has `install(observer) -> uninstall`, which hooks into its library and returns
+what undoes that; `LIBRARIES` says which module's import switches it on.
+"""
+
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from typing import Final, Protocol
+
+from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.observer import Observer
+
+LIBRARIES: Final[Mapping[str, str]] = {
+    "sqlalchemy": "sqlalchemy",
+    "django_orm": "django.db",
+    "psycopg": "psycopg",
+    "asyncpg": "asyncpg",
+    "httpx": "httpx",
+    "requests": "requests",
+    "urllib3": "urllib3",
+    "aiohttp": "aiohttp",
+    "redis": "redis",
+    "celery": "celery",
+    "rq": "rq",
+    "apscheduler": "apscheduler",
+}
+"""Instrument → the module whose import says that the library is in use."""
+
+_INSTALL: Final = guard("instrument")
+_log = logging.getLogger("watchkeeper")
+
+
+class Instrument(Protocol):
+    """What each module of this package offers."""
+
+    def install(self, observer: Observer) -> Callable[[], None]:
+        """Hook into the library; return what takes the hooks out again."""
+
+
+class Instruments:
+    """The instruments of one Watchkeeper that are on."""
+
+    def __init__(self, observer: Observer, wanted: Mapping[str, bool]) -> None:
+        """Take the user's choices: True switches on and imports, False keeps off.
+
+        Raises ConfigurationError for an instrument that does not exist, or whose library is
+        wanted but not installed.
+        """
+        for name, on in wanted.items():
+            if name not in LIBRARIES:
+                known = ", ".join(sorted(LIBRARIES))
+                raise ConfigurationError(f"instruments.{name}: unknown; known: {known}")
+            if on and find_spec(LIBRARIES[name].partition(".")[0]) is None:
+                raise ConfigurationError(
+                    f"instruments.{name}: {LIBRARIES[name]} is not installed; "
+                    f"install it, or leave {name} out"
+                )
+        self._observer = observer
+        self._wanted = wanted
+        self._undo: dict[str, Callable[[], None]] = {}
+
+    @property
+    def on(self) -> tuple[str, ...]:
+        """The names of those that are on."""
+        return tuple(self._undo)
+
+    def install(self) -> None:
+        """Switch on those that are wanted, and those whose library was imported meanwhile."""
+        for name, library in LIBRARIES.items():
+            if name in self._undo or not self._wanted.get(name, library in sys.modules):
+                continue
+            with _INSTALL:
+                module: Instrument = importlib.import_module(f"{__name__}.{name}")
+                self._undo[name] = module.install(self._observer)
+                _log.debug("watchkeeper: %s is instrumented", name)
+
+    def uninstall(self) -> None:
+        """Take every hook out again."""
+        while self._undo:
+            _, undo = self._undo.popitem()
+            with _INSTALL:
+                undo()

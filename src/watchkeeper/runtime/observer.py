@@ -1,0 +1,261 @@
+"""The observer: what instruments tell about the libraries that an application uses."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import time
+from typing import Final
+
+from watchkeeper.core.catalogue import (
+    DB_CALLS,
+    DB_CONNECTIONS,
+    DB_CONNECTIONS_MAX,
+    DB_FAILED,
+    DB_OPERATION,
+    DB_REPEATED,
+    DB_WAIT,
+    HTTP_CALLS,
+    HTTP_CLIENT,
+    HTTP_INSIDE,
+    JOB_DURATION,
+    JOB_LAST_SUCCESS,
+    JOB_WAIT,
+)
+from watchkeeper.core.metrics import OTHER
+from watchkeeper.runtime.callers import Callers
+from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.operations import Operation, OperationKind
+from watchkeeper.runtime.places import Places
+from watchkeeper.runtime.record import Record, current
+from watchkeeper.runtime.recorder import LiveSeries, Recorder
+from watchkeeper.runtime.statements import Statements
+
+REPEATED: Final = 10  # executions of one statement in one request that make it an N+1
+MAX_OPERATIONS: Final = 500  # of calls and commands; further ones count as "(other)"
+MAX_POOLS: Final = 50
+FAILED_STATUS: Final = "(failed)"  # of an outgoing request that got no answer
+JOB_ROUTE: Final = "job:"  # what the route label of a job's statements begins with
+
+_KINDS: Final = (OperationKind.DB, OperationKind.HTTP, OperationKind.CACHE)
+_POOL = guard("pool")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolState:
+    """The connections of a pool at one moment; `most` may be opened at once, 0: not known."""
+
+    used: int
+    idle: int
+    most: int
+
+
+class Pools:
+    """The connection pools of this process; each is forgotten with its owner."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        """Record with a recorder."""
+        self._recorder = recorder
+        self._pools: dict[int, tuple[weakref.ref[object], str, Callable[[], PoolState]]] = {}
+
+    def add(self, owner: object, name: str, read: Callable[[], PoolState]) -> None:
+        """Read a pool's state at each flush; `read` must not block nor keep `owner` alive."""
+        if len(self._pools) < MAX_POOLS or id(owner) in self._pools:
+            gone = self._pools.pop
+            key = id(owner)
+            self._pools[key] = weakref.ref(owner, lambda _: gone(key, None)), name, read
+
+    def sample(self) -> None:
+        """Record the state of every pool."""
+        sums: dict[str, list[int]] = {}
+        for owner, name, read in list(self._pools.values()):
+            if owner() is None:
+                continue
+            with _POOL:
+                state = read()
+                total = sums.setdefault(name, [0, 0, 0])
+                for place, part in enumerate((state.used, state.idle, state.most)):
+                    total[place] += part
+        series = self._recorder.series
+        for name, (used, idle, most) in sums.items():
+            series(DB_CONNECTIONS, {"pool": name, "state": "used"}).record(used)
+            series(DB_CONNECTIONS, {"pool": name, "state": "idle"}).record(idle)
+            if most:
+                series(DB_CONNECTIONS_MAX, {"pool": name}).record(most)
+
+
+class Observer:
+    """Records operations, alone and as part of the request or job that runs.
+
+    Its methods may raise: each instrument stands inside a guard.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        *,
+        project_root: str | None = None,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        """Record with a recorder; callers are looked for in the project."""
+        self.recorder = recorder
+        self.pools = Pools(recorder)
+        self.statements = Statements(recorder, Callers(Places(project_root)), clock)
+        self._clock = clock
+        self._operations: dict[tuple[str, ...], Operation] = {}
+
+    def reset(self) -> None:
+        """Forget what the parent of a forked child holds."""
+        self.statements.reset()
+
+    def statement(self, db: str, sql: str) -> Operation:
+        """Return the operation of a statement: `db` is OpenTelemetry's name, as postgresql."""
+        return self.statements.find(db, sql)
+
+    def ended(
+        self,
+        operation: Operation,
+        start: float,
+        seconds: float,
+        *,
+        rows: int = -1,
+        failed: bool = False,
+    ) -> None:
+        """Record an operation that began at `start` (perf_counter); rows below 0: not known."""
+        for series in operation.series:
+            series.record(seconds)
+        record = current.get()
+        if record is not None:
+            record.add(operation, start, seconds)
+        if rows >= 0 and operation.rows is not None:
+            operation.rows.record(rows)
+        if failed and operation.failures is not None:
+            operation.failures.record(1)
+        count = operation.count = operation.count + 1
+        if operation.statement and count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th …
+            self.statements.look_for_caller(operation)
+
+    def call(
+        self, *, method: str, host: str, status: int | None, start: float, seconds: float
+    ) -> None:
+        """Record an outgoing request; status None: it failed before there was an answer."""
+        text = FAILED_STATUS if status is None else str(status)
+        key = ("http", method, host, text)
+        operation = self._operations.get(key)
+        if operation is None:
+            labels = {"method": method, "host": host, "status": text}
+            operation = self._made(
+                key,
+                OperationKind.HTTP,
+                f"{method} {host}",
+                self.recorder.series(HTTP_CLIENT, labels),
+            )
+        self.ended(operation, start, seconds)
+
+    def command(
+        self, db: str, name: str, start: float, seconds: float, *, failed: bool = False
+    ) -> None:
+        """Record a command to a cache, such as redis' GET."""
+        key = ("cache", db, name)
+        operation = self._operations.get(key)
+        if operation is None:
+            labels = {"db": db, "operation": name}
+            operation = self._made(
+                key,
+                OperationKind.CACHE,
+                f"{db} {name}",
+                self.recorder.series(DB_OPERATION, labels),
+                failures=self.recorder.series(DB_FAILED, labels),
+            )
+        self.ended(operation, start, seconds, failed=failed)
+
+    def waited(self, pool: str, seconds: float) -> None:
+        """Record how long it took to get a connection from a pool."""
+        self.recorder.series(DB_WAIT, {"pool": pool}).record(seconds)
+
+    def job(self, name: str, *, outcome: str, seconds: float, wait_s: float | None = None) -> None:
+        """Record a run of a job that has ended: ok, failed or cancelled."""
+        series = self.recorder.series
+        series(JOB_DURATION, {"job": name, "outcome": outcome}).record(seconds)
+        if wait_s is not None:
+            series(JOB_WAIT, {"job": name}).record(max(0.0, wait_s))
+        if outcome == "ok":
+            series(JOB_LAST_SUCCESS, {"job": name}).record(self._clock())
+
+    def finish(self, record: Record, route: str, seconds: float) -> None:
+        """Record what a request, or job, of this route spent inside, all in all."""
+        inside = record.inside
+        if inside is None:
+            return
+        kinds, counts = totals(record)
+        series = self.recorder.series
+        for kind in _KINDS:
+            if kind in kinds:
+                count, spent = kinds[kind]
+                labels = {"kind": kind.value, "route": route}
+                series(HTTP_INSIDE, labels).record(min(spent, seconds))
+                series(HTTP_CALLS, labels).record(count)
+        for operation, count in counts.items():
+            if operation.statement:
+                labels = {"route": route, "statement": operation.statement}
+                series(DB_CALLS, labels).record(count)
+                if count >= REPEATED:
+                    series(DB_REPEATED, labels).record(1)
+
+    def _made(
+        self,
+        key: tuple[str, ...],
+        kind: OperationKind,
+        name: str,
+        *series: LiveSeries,
+        failures: LiveSeries | None = None,
+    ) -> Operation:
+        """Make an operation, or take the common one of its kind when there are too many."""
+        if len(self._operations) >= MAX_OPERATIONS:
+            key = (kind.value, OTHER, series[0].series.metric)
+            name = OTHER
+            known = self._operations.get(key)
+            if known is not None:
+                return known
+        operation = Operation(kind, name, series=series, failures=failures)
+        self._operations[key] = operation
+        return operation
+
+
+def totals(
+    record: Record,
+) -> tuple[dict[OperationKind, tuple[int, float]], dict[Operation, int]]:
+    """Return (number, seconds) by kind and the number by operation of what is inside."""
+    kinds: dict[OperationKind, tuple[int, float]] = {}
+    counts: dict[Operation, int] = {}
+    inside = record.inside
+    if inside is None:
+        return kinds, counts
+    for operation, _, spent in list(inside.spans):
+        count, total = kinds.get(operation.kind, (0, 0.0))
+        kinds[operation.kind] = count + 1, total + spent
+        counts[operation] = counts.get(operation, 0) + 1
+    for operation, (more, spent) in list(inside.folded.items()):
+        count, total = kinds.get(operation.kind, (0, 0.0))
+        kinds[operation.kind] = count + more, total + spent
+        counts[operation] = counts.get(operation, 0) + more
+    return kinds, counts
+
+
+_bound: list[Observer] = []  # the observer of this process, or nothing before watch()
+
+
+def bind(observer: Observer) -> None:
+    """Let spans and jobs, declared before or after, record with an observer."""
+    _bound[:] = [observer]
+
+
+def unbind() -> None:
+    """Let spans and jobs do nothing again."""
+    _bound.clear()
+
+
+def bound() -> Observer | None:
+    """Return the observer of this process, if there is one."""
+    return _bound[0] if _bound else None
