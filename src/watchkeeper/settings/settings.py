@@ -6,8 +6,9 @@ from difflib import get_close_matches
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
+from watchkeeper.core.badness import BadnessRules, badness_rules
 from watchkeeper.core.rules import Alert
-from watchkeeper.core.units import parse_duration, parse_size
+from watchkeeper.core.units import parse_duration, parse_share, parse_size
 from watchkeeper.exceptions import ConfigurationError
 
 DEFAULT_DATABASE: Final = "watchkeeper.db"
@@ -20,9 +21,10 @@ _DURATIONS: Final = (
     "keep_slots",
     "keep_minutes",
     "keep_events",
+    "keep_samples",
     "statement_timeout",
 )
-_POSITIVE: Final = ("max_routes", "max_series", "max_issues")
+_POSITIVE: Final = ("max_routes", "max_series", "max_issues", "max_samples")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,10 @@ class Settings:
     """How long minutes are kept."""
     keep_events: str = "30d"
     """How long stored events of errors are kept."""
+    keep_samples: str = "7d"
+    """How long stored requests are kept."""
+    max_samples: int = 50_000
+    """How many stored requests are kept at most."""
     statement_timeout: str = "5s"
     """How long one statement to the database may take."""
     max_routes: int = 300
@@ -82,6 +88,24 @@ class Settings:
     """Series per worker; further ones are counted as `(other)`."""
     max_issues: int = 1_000
     """Different errors per worker and slot; further ones are counted as one."""
+    samples: bool = True
+    """Store some requests with what happened inside: failed, slow and ordinary ones."""
+    own_cpu_budget: str = "1%"
+    """How much of a core watching may take on average; beyond it less is sampled."""
+    instruments: Mapping[str, bool] = field(default_factory=dict)
+    """Instruments by name, on or off; unset: on where the library is imported."""
+    bad_statuses: Sequence[Any] = ("5xx",)
+    """Which answers count as bad: classes as "5xx", single ones as 429."""
+    expected_exceptions: Sequence[Any] = ()
+    """Exceptions (classes or full names) that are neither issues nor bad requests."""
+    bad_above: str = ""
+    """A duration from which on an answered request counts as bad; unset: none."""
+    routes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Route template → its own `bad_statuses`, `expected_exceptions`, `bad_above`."""
+    route_name: Callable[[Any], str | None] | None = None
+    """Names requests: gets method, path and route; None: as it is, "": not recorded."""
+    before_store: Callable[[Any], Any] | None = None
+    """Changes an event or a sample (a dict) before it is stored; None drops it."""
     alerts: Sequence[Alert] = ()
     """The alert rules, added to the default pack; one of the same name replaces it."""
     alert_pack: bool = True
@@ -116,6 +140,8 @@ class Settings:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ConfigurationError(f"{name}: {value!r} is not a whole number above 0")
+        parse_share(_text(self.own_cpu_budget, "own_cpu_budget"), where="own_cpu_budget")
+        self.badness()
         self._check_addresses()
         self._check_alerts()
         self._check_routing()
@@ -128,6 +154,15 @@ class Settings:
     def seconds(self, name: str) -> float:
         """Return a setting that is a duration, in seconds."""
         return parse_duration(getattr(self, name), where=name)
+
+    def badness(self) -> BadnessRules:
+        """Return what counts as a bad request, on each route."""
+        return badness_rules(
+            statuses=self.bad_statuses,
+            expected=self.expected_exceptions,
+            above=self.bad_above,
+            routes=self.routes,
+        )
 
     def _check_alerts(self) -> None:
         for number, alert in enumerate(self.alerts):
