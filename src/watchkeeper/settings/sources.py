@@ -14,6 +14,7 @@ from typing import Any, Final
 from watchkeeper.core.rules import Alert, alert_from_mapping, compile_alert
 from watchkeeper.core.rules import Origin as RuleOrigin
 from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.settings.commands import one_off_command
 from watchkeeper.settings.settings import Settings, unknown_setting
 
 PREFIX: Final = "WATCHKEEPER_"
@@ -286,13 +287,9 @@ def _is_enabled(settings: Settings, environ: Mapping[str, str]) -> tuple[bool, s
         return settings.enabled, "" if settings.enabled else "enabled = false"
     if "PYTEST_CURRENT_TEST" in environ:
         return False, "under pytest; enabled=True switches it on"
-    if Path(sys.argv[0]).name == "manage.py" and sys.argv[1:2] in (
-        ["test"],
-        ["migrate"],
-        ["makemigrations"],
-        ["shell"],
-    ):
-        return False, f"under manage.py {sys.argv[1]}; enabled=True switches it on"
+    command = one_off_command(sys.argv)
+    if command:
+        return False, f"under manage.py {command}; enabled=True switches it on"
     return True, ""
 
 
