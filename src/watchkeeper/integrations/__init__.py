@@ -19,7 +19,7 @@ _log = logging.getLogger("watchkeeper")
 
 
 def watch(app: object, settings: Settings | None = None) -> Watchkeeper:
-    """Watch a FastAPI, Starlette or Flask application, which is changed in place.
+    """Watch a FastAPI, Starlette, Litestar, Quart or Flask application, changed in place.
 
     Returns the Watchkeeper of this process. A second call for the same application does nothing.
     Raises TypeError for anything else than such an application, and ConfigurationError if it has
@@ -38,7 +38,8 @@ def watch(app: object, settings: Settings | None = None) -> Watchkeeper:
         )
         return watchkeeper
     install(app, watchkeeper)
-    setattr(app, _WATCHED, _caller())
+    # An application without room for attributes was given a class of its own by its skin.
+    setattr(app if hasattr(app, "__dict__") else type(app), _WATCHED, _caller())
     return watchkeeper
 
 
@@ -84,9 +85,18 @@ def _installer(app: object) -> Callable[[Any, Watchkeeper], None]:
             from watchkeeper.integrations import flask
 
             return flask.install
+        if name == "litestar.Litestar":
+            from watchkeeper.integrations import litestar
+
+            return litestar.install
+        if name == "quart.Quart":
+            from watchkeeper.integrations import quart
+
+            return quart.install
     raise TypeError(
-        f"watchkeeper.watch() knows FastAPI, Starlette and Flask, not {type(app).__qualname__}; "
-        "wrap any other application: app = watchkeeper.asgi(app), or watchkeeper.wsgi(app)"
+        "watchkeeper.watch() knows FastAPI, Starlette, Litestar, Quart and Flask, "
+        f"not {type(app).__qualname__}; wrap any other application: "
+        "app = watchkeeper.asgi(app), or watchkeeper.wsgi(app)"
     )
 
 

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from watchkeeper.app import Watchkeeper
-from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.integrations.late import too_late
 from watchkeeper.integrations.outcomes import Route
 from watchkeeper.integrations.wsgi_middleware import EXCHANGE, Environ, Exchange, WsgiMiddleware
 from watchkeeper.runtime.guard import guard
@@ -19,10 +19,7 @@ def install(app: Any, watchkeeper: Watchkeeper) -> None:
     from flask import got_request_exception
 
     if getattr(app, "_got_first_request", False):
-        raise ConfigurationError(
-            "watchkeeper.watch(app): the application has started already; "
-            "call watch(app) where the application is made, before its first request"
-        )
+        raise too_late()
     app.wsgi_app = WsgiMiddleware(app.wsgi_app, watchkeeper, find_route=_Routes(app).of)
     handle = app.handle_user_exception
 

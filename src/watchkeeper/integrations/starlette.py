@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
 from watchkeeper.app import Watchkeeper
-from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.integrations.asgi_middleware import AsgiMiddleware
+from watchkeeper.integrations.late import too_late
 from watchkeeper.integrations.outcomes import FAILED
 from watchkeeper.integrations.templates import MAX_DEPTH
 from watchkeeper.runtime.guard import guard
@@ -23,10 +23,7 @@ def install(app: Any, watchkeeper: Watchkeeper) -> None:
     Raises ConfigurationError if the application has served something already.
     """
     if app.middleware_stack is not None:
-        raise ConfigurationError(
-            "watchkeeper.watch(app): the application has started already; "
-            "call watch(app) where the application is made, before its first request"
-        )
+        raise too_late()
     build = app.build_middleware_stack
 
     def build_watched() -> AsgiMiddleware:
