@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import time
-from typing import Final
+from types import CodeType, MappingProxyType
+from typing import Final, Protocol
 
 from watchkeeper.core.catalogue import (
     DB_CALLS,
@@ -19,13 +20,13 @@ from watchkeeper.core.catalogue import (
     HTTP_CALLS,
     HTTP_CLIENT,
     HTTP_INSIDE,
-    JOB_DURATION,
-    JOB_LAST_SUCCESS,
-    JOB_WAIT,
+    SPAN_DURATION,
 )
 from watchkeeper.core.metrics import OTHER
 from watchkeeper.runtime.callers import Callers
+from watchkeeper.runtime.caps import clean
 from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.job_states import Jobs
 from watchkeeper.runtime.operations import Operation, OperationKind
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.record import Record, current
@@ -35,6 +36,7 @@ from watchkeeper.runtime.statements import Statements
 REPEATED: Final = 10  # executions of one statement in one request that make it an N+1
 MAX_OPERATIONS: Final = 500  # of calls and commands; further ones count as "(other)"
 MAX_POOLS: Final = 50
+MAX_SPAN_NAMES: Final = 200  # of the application's own spans; further ones count as "(other)"
 FAILED_STATUS: Final = "(failed)"  # of an outgoing request that got no answer
 JOB_ROUTE: Final = "job:"  # what the route label of a job's statements begins with
 
@@ -85,6 +87,19 @@ class Pools:
                 series(DB_CONNECTIONS_MAX, {"pool": name}).record(most)
 
 
+class Capture(Protocol):
+    """How an error is recorded; see `Issues.capture`."""
+
+    def __call__(
+        self,
+        exc: BaseException,
+        *,
+        endpoint: CodeType | None = None,
+        context: Mapping[str, object] = ...,
+    ) -> str | None:
+        """Count the error and return its fingerprint; None if it is not counted."""
+
+
 class Observer:
     """Records operations, alone and as part of the request or job that runs.
 
@@ -102,12 +117,17 @@ class Observer:
         self.recorder = recorder
         self.pools = Pools(recorder)
         self.statements = Statements(recorder, Callers(Places(project_root)), clock)
-        self._clock = clock
+        self.jobs = Jobs(recorder, clock=clock)
+        # Set by whoever composes the parts: begins to watch, and records an error.
+        self.start: Callable[[], None] = _nothing
+        self.capture: Capture = _not_captured
         self._operations: dict[tuple[str, ...], Operation] = {}
+        self._own: dict[str, Operation] = {}
 
     def reset(self) -> None:
         """Forget what the parent of a forked child holds."""
         self.statements.reset()
+        self.jobs.reset()
 
     def statement(self, db: str, sql: str) -> Operation:
         """Return the operation of a statement: `db` is OpenTelemetry's name, as postgresql."""
@@ -176,12 +196,11 @@ class Observer:
 
     def job(self, name: str, *, outcome: str, seconds: float, wait_s: float | None = None) -> None:
         """Record a run of a job that has ended: ok, failed or cancelled."""
-        series = self.recorder.series
-        series(JOB_DURATION, {"job": name, "outcome": outcome}).record(seconds)
-        if wait_s is not None:
-            series(JOB_WAIT, {"job": name}).record(max(0.0, wait_s))
-        if outcome == "ok":
-            series(JOB_LAST_SUCCESS, {"job": name}).record(self._clock())
+        self.jobs.ran(name, outcome=outcome, seconds=seconds, wait_s=wait_s)
+
+    def own(self, name: str) -> Operation:
+        """Return the operation of a span of the application's own."""
+        return self._own.get(name) or self._made_own(clean(name))
 
     def finish(self, record: Record, route: str, seconds: float) -> None:
         """Record what a request, or job, of this route spent inside, all in all."""
@@ -202,6 +221,16 @@ class Observer:
                 series(DB_CALLS, labels).record(count)
                 if count >= REPEATED:
                     series(DB_REPEATED, labels).record(1)
+
+    def _made_own(self, name: str) -> Operation:
+        if len(self._own) >= MAX_SPAN_NAMES and name not in self._own:
+            self.recorder.drop("spans")
+            name = OTHER
+        operation = self._own.get(name)
+        if operation is None:
+            series = self.recorder.series(SPAN_DURATION, {"span": name})
+            operation = self._own[name] = Operation(OperationKind.OWN, name, series=(series,))
+        return operation
 
     def _made(
         self,
@@ -241,6 +270,20 @@ def totals(
         kinds[operation.kind] = count + more, total + spent
         counts[operation] = counts.get(operation, 0) + more
     return kinds, counts
+
+
+def _nothing() -> None:
+    """Do nothing: there is no Watchkeeper to be started."""
+
+
+def _not_captured(
+    exc: BaseException,
+    *,
+    endpoint: CodeType | None = None,
+    context: Mapping[str, object] = MappingProxyType({}),
+) -> str | None:
+    """Record nothing: there is no Watchkeeper to keep errors."""
+    return None
 
 
 _bound: list[Observer] = []  # the observer of this process, or nothing before watch()
