@@ -16,6 +16,8 @@ from watchkeeper.storage.store import (
     Incident,
     IssueCount,
     Outgoing,
+    Sample,
+    Statement,
 )
 
 SHOP = Scope(service="shop", environment="production", release="v1")
@@ -92,6 +94,36 @@ def event(number: int, at: float = 5.0, fingerprint: str = "1:00000000000000aa")
         release="v1",
         data={"frames": [{"file": "shop/orders.py", "line": 12}], "note": "ü\x00≤"},
     )
+
+
+def sample(number: int = 1, at: float = 5.0, **more: Any) -> Sample:
+    """Make a stored request."""
+    fields: dict[str, Any] = {
+        "id": f"{number:032x}",
+        "at": at,
+        "reason": "slow",
+        "method": "POST",
+        "route": "/checkout",
+        "status": 200,
+        "duration_s": 0.25,
+        "request_id": f"req-{number}",
+        "release": "v1",
+        "data": {"kinds": {"db": [2, 0.125]}, "own_s": 0.125, "spans": [], "user": "ü\x00≤"},
+    }
+    return Sample(**{**fields, **more})
+
+
+def statement(fingerprint: str = "00000000000000a1", at: float = 5.0, **more: Any) -> Statement:
+    """Make the text of a statement."""
+    fields: dict[str, Any] = {
+        "fingerprint": fingerprint,
+        "db": "postgresql",
+        "operation": "SELECT",
+        "text": "SELECT * FROM orders WHERE id = ?",
+        "callers": ("shop.orders:place:12",),
+        "at": at,
+    }
+    return Statement(**{**fields, **more})
 
 
 def result(name: str = "database", **more: Any) -> CheckResult:

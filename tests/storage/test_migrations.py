@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, create_engine, inspect, make_url
+from stored import HERE, SHOP, batch, frame, sample
 
 from watchkeeper.exceptions import SchemaError
 from watchkeeper.storage import open_store
@@ -130,11 +132,93 @@ def test_a_step_that_breaks_leaves_no_trace(url: str):
     store.close()
 
 
+def execute(url: str, script: str) -> None:
+    """Run a script of statements against a database, without the store."""
+    engine = create_engine(make_url(url.replace("postgresql:", "postgresql+psycopg:")))
+    with engine.begin() as connection:
+        for statement in script.split(";\n"):
+            if statement.strip():
+                connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def structure(url: str) -> dict[str, object]:
+    """Describe every table of ours: its columns, its key and its indexes."""
+    engine = create_engine(make_url(url.replace("postgresql:", "postgresql+psycopg:")))
+    found = inspect(engine)
+    described = {
+        table: (
+            [(one["name"], str(one["type"]), one["nullable"]) for one in found.get_columns(table)],
+            found.get_pk_constraint(table)["constrained_columns"],
+            sorted((one["name"], one["column_names"]) for one in found.get_indexes(table)),
+        )
+        for table in metadata.tables
+    }
+    engine.dispose()
+    return described
+
+
+OLD_DATA = """
+INSERT INTO wk_meta VALUES ('schema', '1');
+INSERT INTO wk_meta VALUES ('installed_at', '1700000000.5');
+INSERT INTO wk_issue VALUES
+(7, 'shop', 'production', 'v1', '1:00000000000000aa', 'KeyError', 'KeyError: sku',
+'shop.orders:place', 'error', 'open', 3, 10.0, 20.0, 'v1');
+INSERT INTO wk_issue_alias VALUES ('shop', 'production', '1:00000000000000aa', 7);
+"""
+
+
+@pytest.fixture
+def old_url(url: str) -> str:
+    """Name a database with the tables of schema 1 and an issue in it."""
+    kind = "sqlite" if url.startswith("sqlite") else "postgresql"
+    tables = Path(__file__).with_name(f"schema_1_{kind}.sql").read_text("utf-8")
+    comment, _, tables = tables.partition("\n")
+    assert comment.startswith("--")
+    execute(url, tables)
+    execute(url, OLD_DATA)
+    return url
+
+
+def test_tables_of_schema_1_are_brought_up_to_date(old_url: str):
+    """An upgrade keeps what is stored, and samples and statements can be written."""
+    store = opened(old_url)
+
+    assert 2 == store.migrate()
+
+    assert ("2", "1700000000.5") == (store.meta("schema"), store.meta("installed_at"))
+    (issue,) = store.issues(**HERE, seen_since=0, limit=9)
+    assert (7, 3, "KeyError: sku") == (issue.id, issue.count, issue.title)
+    store.prepare(at=100.0)
+    worker = store.register(SHOP, host="web", pid=1, at=100.0)
+    store.write(batch(frame(100, worker.id), samples=[sample(1, at=105.0)]))
+    assert [105.0] == [one.at for one in store.samples(**HERE, since=0, until=200, limit=9)]
+    store.close()
+
+
+def test_an_upgraded_database_is_like_a_fresh_one(old_url: str, tmp_path: Path):
+    """The steps lead to the same columns, keys and indexes as an installation of today."""
+    store = opened(old_url)
+    store.migrate()
+    store.close()
+    upgraded = structure(old_url)
+    if old_url.startswith("sqlite"):
+        fresh_url = f"sqlite:///{tmp_path / 'fresh.db'}"
+    else:
+        execute(old_url, "".join(f"DROP TABLE {name};\n" for name in metadata.tables))
+        fresh_url = old_url
+    fresh = opened(fresh_url)
+    fresh.migrate()
+    fresh.close()
+
+    assert structure(fresh_url) == upgraded
+
+
 def test_all_tables_have_our_prefix(url: str):
     """Whoever looks into the database sees which tables are ours."""
     store = opened(url)
     store.migrate()
 
     assert all(name.startswith("wk_") for name in metadata.tables)
-    assert 15 == len(metadata.tables)
+    assert 17 == len(metadata.tables)
     store.close()

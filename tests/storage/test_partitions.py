@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from stored import HERE, SHOP, batch, counted, event, frame
+from stored import HERE, SHOP, batch, counted, event, frame, sample
 
 from watchkeeper.storage import open_store
 from watchkeeper.storage.sql import SqlStore
@@ -49,13 +49,14 @@ def test_days_are_made_ahead():
 
 
 def test_rows_land_in_the_partition_of_their_day(store: SqlStore):
-    """Frames are kept apart by resolution and day, events by day."""
+    """Frames are kept apart by resolution and day, events and samples by day."""
     worker = store.register(SHOP, host="web", pid=1, at=0.0)
     store.write(
         batch(
             frame(TODAY + 10, worker.id),
             issues=[counted()],
             events=[event(1, at=TODAY + 10.5)],
+            samples=[sample(1, at=TODAY + 10.5)],
         )
     )
     store.add_frames([frame(TODAY + DAY_S, 0, resolution=60)])
@@ -63,6 +64,7 @@ def test_rows_land_in_the_partition_of_their_day(store: SqlStore):
     assert 1 == rows(store, "wk_frame_10_100")
     assert 1 == rows(store, "wk_frame_60_101")
     assert 1 == rows(store, "wk_event_100")
+    assert 1 == rows(store, "wk_sample_100")
 
 
 def test_a_row_without_a_day_is_kept_all_the_same(store: SqlStore):
@@ -120,11 +122,25 @@ def test_past_days_of_events_are_dropped_whole(store: SqlStore):
     assert [TODAY + 2 * DAY_S + 1.0] == [one.at for one in store.events(issue.id, limit=9)]
 
 
+def test_past_days_of_samples_are_dropped_whole(store: SqlStore):
+    """The same for samples."""
+    worker = store.register(SHOP, host="web", pid=1, at=0.0)
+    for day in range(3):
+        at = TODAY + day * DAY_S
+        store.write(batch(frame(at, worker.id), samples=[sample(day, at=at + 1.0)]))
+
+    gone = store.prune_samples(before=TODAY + 2 * DAY_S, most=100, limit=100)
+
+    assert 2 == gone
+    assert ["wk_sample_102", "wk_sample_103"] == names(store, "wk_sample")
+    assert 1 == len(store.samples(**HERE, since=0, until=200 * DAY_S, limit=9))
+
+
 def test_payloads_are_not_compressed_twice(store: SqlStore):
     """PostgreSQL is told that payloads are compressed already, in every partition."""
     query = (
         "SELECT DISTINCT attstorage FROM pg_attribute WHERE attname IN ('payload', 'data') "
-        "AND attrelid IN (SELECT oid FROM pg_class WHERE relname ~ '^wk_(frame|event)' "
+        "AND attrelid IN (SELECT oid FROM pg_class WHERE relname ~ '^wk_(frame|event|sample)' "
         "AND relkind IN ('r', 'p'))"
     )
     with store._database.read() as connection:

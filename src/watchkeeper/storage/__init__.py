@@ -8,6 +8,7 @@ from watchkeeper.storage.store import (
     CheckStore,
     FrameStore,
     IssueStore,
+    SampleStore,
     Store,
 )
 
@@ -17,6 +18,7 @@ __all__ = [
     "CheckStore",
     "FrameStore",
     "IssueStore",
+    "SampleStore",
     "Store",
     "open_store",
 ]

@@ -14,6 +14,8 @@ from watchkeeper.storage.store import (
     Incident,
     Issue,
     IssueCount,
+    Sample,
+    Statement,
     Worker,
 )
 
@@ -21,9 +23,12 @@ WORKER_LIVE_S: Final = 90.0  # a worker silent for longer gives its number back
 MAX_ALIASES: Final = 5  # older fingerprints kept per error: one for each algorithm still in use
 MAX_NAME: Final = 200  # label values, routes, releases, hosts, names of rules and checks
 MAX_FINGERPRINT: Final = 64
+MAX_REASON: Final = 32  # why a sample was stored: failed, slow, ordinary
 MAX_TITLE: Final = 2_000  # characters of type and message (defaults.md: message 2 kB)
 MAX_OUTPUT: Final = 2_000  # what a health check said
 MAX_ERROR: Final = 1_000  # what a channel answered
+MAX_STATEMENT: Final = 4_096  # characters of a statement's text (defaults.md: SQL 4 kB)
+MAX_CALLERS: Final = 5  # places that execute a statement, the latest first
 
 
 def cut(text: str, length: int) -> str:
@@ -135,6 +140,40 @@ def cut_event(event: Event) -> Event:
         request_id=cut(event.request_id, MAX_NAME),
         path=cut(event.path, MAX_FINGERPRINT),
     )
+
+
+def cut_sample(sample: Sample) -> Sample:
+    """Cut a sample's texts to what is stored."""
+    return replace(
+        sample,
+        id=cut(sample.id, MAX_FINGERPRINT),
+        reason=cut(sample.reason, MAX_REASON),
+        method=cut(sample.method, MAX_NAME),
+        route=cut(sample.route, MAX_NAME),
+        request_id=cut(sample.request_id, MAX_NAME),
+        fingerprint=cut(sample.fingerprint, MAX_FINGERPRINT),
+        release=cut(sample.release, MAX_NAME),
+    )
+
+
+def cut_statement(statement: Statement) -> Statement:
+    """Cut a statement's texts and the number of its callers to what is stored."""
+    callers = dict.fromkeys(cut(caller, MAX_NAME) for caller in statement.callers[:MAX_CALLERS])
+    return replace(
+        statement,
+        fingerprint=cut(statement.fingerprint, MAX_FINGERPRINT),
+        db=cut(statement.db, MAX_NAME),
+        operation=cut(statement.operation, MAX_NAME),
+        text=cut(statement.text, MAX_STATEMENT),
+        callers=tuple(callers),
+    )
+
+
+def seen_statement(before: Statement, found: Statement) -> Statement:
+    """Add what was seen of a known statement: its text stays, the latest callers come first."""
+    old, new = sorted((before, found), key=lambda one: one.at)
+    callers = dict.fromkeys((*new.callers, *old.callers))
+    return replace(before, callers=tuple(callers)[:MAX_CALLERS], at=new.at)
 
 
 def cut_check(result: CheckResult) -> CheckResult:

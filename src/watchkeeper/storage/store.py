@@ -158,8 +158,8 @@ class IssueStore(Protocol):
 class SampleStore(Protocol):
     """Stored requests with what happened inside, and the texts of statements."""
 
-    def sample(self, sample_id: str) -> Sample | None:
-        """Read one sample."""
+    def sample(self, sample_id: str, *, service: str, environment: str) -> Sample | None:
+        """Read one sample of a scope."""
 
     def samples(
         self,
@@ -172,18 +172,20 @@ class SampleStore(Protocol):
         route: str | None = None,
         reason: str | None = None,
         fingerprint: str | None = None,
+        request_id: str | None = None,
     ) -> list[Sample]:
-        """List samples that ended in [since, until), newest first."""
+        """List samples that ended in [since, until), newest first; None: of any."""
 
     def statements(
         self, *, service: str, environment: str, fingerprints: Collection[str] | None = None
     ) -> list[Statement]:
-        """Read the texts of statements, of these fingerprints only unless None."""
+        """Read the texts of statements, of these fingerprints only unless None, by fingerprint."""
 
     def prune_samples(self, *, before: float, most: int, limit: int) -> int:
         """Delete up to `limit` samples that ended before, or are not among the newest `most`.
 
-        Statements last seen before go as well; returns how many rows went.
+        Up to `limit` statements last seen before go as well; returns how many rows went. A store
+        that drops whole days at once may delete more.
         """
 
 
@@ -220,6 +222,9 @@ class AlertStore(Protocol):
 
     def outbox(self, *, incident: int | None = None, limit: int) -> list[OutboxRow]:
         """List notifications, newest first."""
+
+    def outbox_waiting(self) -> int:
+        """Count the notifications that are neither sent nor given up."""
 
     def prune_incidents(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` incidents that ended before, with their notifications."""

@@ -7,13 +7,16 @@ from watchkeeper.storage.memory.alerts import MemoryAlerts
 from watchkeeper.storage.memory.checks import MemoryChecks
 from watchkeeper.storage.memory.frames import MemoryFrames
 from watchkeeper.storage.memory.issues import MemoryIssues
+from watchkeeper.storage.memory.samples import MemorySamples
 from watchkeeper.storage.memory.tables import Stored, put
 from watchkeeper.storage.store import ALL_WORKERS, Batch, Written
 
 __all__ = ["MemoryStore"]
 
 
-class MemoryStore(MemoryFrames, MemoryIssues, MemoryAlerts, MemoryChecks, MemoryAdmin):
+class MemoryStore(
+    MemoryFrames, MemoryIssues, MemorySamples, MemoryAlerts, MemoryChecks, MemoryAdmin
+):
     """A whole store in memory, as exact as the others; gone with the process."""
 
     __slots__ = ()
@@ -30,6 +33,10 @@ class MemoryStore(MemoryFrames, MemoryIssues, MemoryAlerts, MemoryChecks, Memory
                 self._count_issue(batch.scope, key, found)
             for event in batch.events:
                 self._keep_event(batch.scope, event)
+            for sample in batch.samples:
+                self._keep_sample(batch.scope, sample)
+            for statement in batch.statements:
+                self._keep_statement(batch.scope, statement)
             self._keep_checks(batch)
             worker = self._workers.get(key.worker)
             if worker is not None and worker.seen_at < batch.at:

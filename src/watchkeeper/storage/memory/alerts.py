@@ -118,6 +118,11 @@ class MemoryAlerts(Tables):
             ]
         return sorted(rows, key=lambda row: row.id, reverse=True)[:limit]
 
+    def outbox_waiting(self) -> int:
+        """Count the notifications that are neither sent nor given up."""
+        with self._lock:
+            return sum(one.row.status == "due" for one in self._outbox.values())
+
     def prune_incidents(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` incidents that ended before, with their notifications."""
         with self._lock:

@@ -19,6 +19,8 @@ from watchkeeper.storage.store import (
     Issue,
     Lease,
     OutboxRow,
+    Sample,
+    Statement,
     Worker,
 )
 
@@ -59,6 +61,8 @@ class Tables:
     _aliases: dict[tuple[str, str, str], int] = field(init=False, default_factory=dict)
     _counts: dict[tuple[int, FrameKey], int] = field(init=False, default_factory=dict)
     _events: dict[str, tuple[int, Event]] = field(init=False, default_factory=dict)
+    _samples: dict[str, tuple[Scope, Sample]] = field(init=False, default_factory=dict)
+    _statements: dict[tuple[str, str, str], Statement] = field(init=False, default_factory=dict)
     _checks: dict[tuple[str, str, str, int], CheckResult] = field(init=False, default_factory=dict)
     _changes: list[tuple[str, str, CheckChange]] = field(init=False, default_factory=list)
     _alerts: dict[tuple[str, str, str, str], AlertRow] = field(init=False, default_factory=dict)

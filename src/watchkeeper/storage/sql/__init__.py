@@ -17,6 +17,7 @@ from watchkeeper.storage.sql.database import Database
 from watchkeeper.storage.sql.dialects import DIALECTS, Dialect
 from watchkeeper.storage.sql.frames import SqlFrames
 from watchkeeper.storage.sql.issues import SqlIssues
+from watchkeeper.storage.sql.samples import SqlSamples
 from watchkeeper.storage.sql.schema import worker
 from watchkeeper.storage.store import Batch, Written
 
@@ -26,7 +27,7 @@ CURE: Final = 'write "sqlite:///watchkeeper.db" or "postgresql://user@host/name"
 ASYNC_DRIVERS: Final[Sequence[str]] = ("asyncpg", "aiosqlite", "psycopg_async")
 
 
-class SqlStore(SqlFrames, SqlIssues, SqlAlerts, SqlChecks, SqlAdmin):
+class SqlStore(SqlFrames, SqlIssues, SqlSamples, SqlAlerts, SqlChecks, SqlAdmin):
     """A whole store in one database; safe for threads, and for processes after a fork."""
 
     def write(self, batch: Batch) -> Written:
@@ -41,6 +42,10 @@ class SqlStore(SqlFrames, SqlIssues, SqlAlerts, SqlChecks, SqlAdmin):
                 self._count_issues(connection, scope, key, batch.issues)
             if batch.events:
                 self._keep_events(connection, scope, batch.events)
+            if batch.samples:
+                self._keep_samples(connection, scope, batch.samples)
+            if batch.statements:
+                self._keep_statements(connection, scope, batch.statements)
             self._keep_checks(connection, scope, batch.checks, batch.check_changes)
             # The heartbeat; a flush that waited must not turn the clock back.
             connection.execute(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import uuid4
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from watchkeeper.storage import rows
 from watchkeeper.storage.sql.base import Part, chunks, digest, new_id
@@ -225,6 +225,13 @@ class SqlAlerts(Part):
             statement = statement.where(outbox.c.incident == incident)
         with self._database.read() as connection:
             return [_outgoing(row) for row in connection.execute(statement)]
+
+    def outbox_waiting(self) -> int:
+        """Count the notifications that are neither sent nor given up."""
+        # Count what is due now or later; the index on the status answers it.
+        statement = select(func.count()).select_from(outbox).where(outbox.c.status == "due")
+        with self._database.read() as connection:
+            return int(connection.execute(statement).scalar_one())
 
     def prune_incidents(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` incidents that ended before, with their notifications."""

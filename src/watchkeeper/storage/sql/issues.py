@@ -1,9 +1,7 @@
 """Issues, their counts and events in a SQL database."""
 
-import json
-import zlib
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, case, delete, func, insert, select, tuple_, update
 
@@ -12,11 +10,9 @@ from watchkeeper.core.slot import FrameKey
 from watchkeeper.storage import rows
 from watchkeeper.storage.sql import partitions
 from watchkeeper.storage.sql.base import Part, chunks, new_id
+from watchkeeper.storage.sql.details import pack, unpack
 from watchkeeper.storage.sql.schema import event, issue, issue_alias, issue_count
 from watchkeeper.storage.store import Event, Issue, IssueCount
-
-MAX_EVENT_BYTES: Final = 64_000  # compressed; what is larger keeps its row without its data
-MAX_PLAIN_BYTES: Final = 4_000_000  # of a stored event; ours are far smaller
 
 
 class SqlIssues(Part):
@@ -272,7 +268,7 @@ class SqlIssues(Part):
                 "release": one.release,
                 "request_id": one.request_id,
                 "path": one.path,
-                "data": _packed(one.data),
+                "data": pack(one.data),
             }
             for one in cut
             if one.fingerprint in owners
@@ -280,19 +276,6 @@ class SqlIssues(Part):
         if values:
             # Append events; one that is there already stays as it is.
             connection.execute(self._database.dialect.insert_new(event), values)
-
-
-def _packed(data: Mapping[str, Any]) -> bytes:
-    payload = zlib.compress(json.dumps(data, separators=(",", ":")).encode())
-    return payload if len(payload) <= MAX_EVENT_BYTES else zlib.compress(b'{"truncated":true}')
-
-
-def _unpacked(payload: bytes) -> Mapping[str, Any]:
-    try:
-        data = json.loads(zlib.decompressobj().decompress(payload, MAX_PLAIN_BYTES))
-    except (zlib.error, ValueError):
-        return {"damaged": True}
-    return data if isinstance(data, dict) else {"damaged": True}
 
 
 def _issue(row: Any) -> Issue:
@@ -323,5 +306,5 @@ def _event(row: Any) -> Event:
         release=row.release,
         request_id=row.request_id,
         path=row.path,
-        data=_unpacked(row.data),
+        data=unpack(row.data),
     )

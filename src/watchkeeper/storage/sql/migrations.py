@@ -31,7 +31,8 @@ def _create(database: Database, connection: Connection) -> None:
     metadata.create_all(connection)
     if database.dialect.partitions:
         # Payloads are compressed already.
-        for table, column in (("wk_frame", "payload"), ("wk_event", "data")):
+        packed = (("wk_frame", "payload"), ("wk_event", "data"), ("wk_sample", "data"))
+        for table, column in packed:
             connection.exec_driver_sql(
                 f"ALTER TABLE {table} ALTER COLUMN {column} SET STORAGE EXTERNAL"
             )
@@ -40,7 +41,73 @@ def _create(database: Database, connection: Connection) -> None:
 
 
 # From the second step on, a step spells out its change; it never asks `schema` what is current.
-STEPS: Final[Sequence[Step]] = (Step(number=1, title="the first tables", run=_create),)
+_SAMPLES: Final = (
+    """
+    CREATE TABLE wk_sample (
+        at {double} NOT NULL,
+        id VARCHAR(64) NOT NULL,
+        service VARCHAR(200) NOT NULL,
+        environment VARCHAR(200) NOT NULL,
+        reason VARCHAR(32) NOT NULL,
+        method VARCHAR(200) NOT NULL,
+        route VARCHAR(200) NOT NULL,
+        status INTEGER NOT NULL,
+        duration_s {double} NOT NULL,
+        request_id VARCHAR(200) NOT NULL,
+        fingerprint VARCHAR(64) NOT NULL,
+        release VARCHAR(200) NOT NULL,
+        worker BIGINT NOT NULL,
+        data {bytes} NOT NULL,
+        PRIMARY KEY (at, id)
+    ) {by_day}
+    """,
+    "CREATE INDEX wk_sample_id ON wk_sample (id)",
+    "CREATE INDEX wk_sample_scope ON wk_sample (service, environment, at)",
+    "CREATE INDEX wk_sample_route ON wk_sample (service, environment, route, at)",
+    "CREATE INDEX wk_sample_fingerprint ON wk_sample (fingerprint, at)",
+    "CREATE INDEX wk_sample_request ON wk_sample (request_id)",
+    """
+    CREATE TABLE wk_statement (
+        service VARCHAR(200) NOT NULL,
+        environment VARCHAR(200) NOT NULL,
+        fingerprint VARCHAR(64) NOT NULL,
+        db VARCHAR(200) NOT NULL,
+        operation VARCHAR(200) NOT NULL,
+        text TEXT NOT NULL,
+        callers TEXT NOT NULL,
+        at {double} NOT NULL,
+        PRIMARY KEY (service, environment, fingerprint)
+    )
+    """,
+    "CREATE INDEX wk_statement_at ON wk_statement (at)",
+)
+_SAMPLES_BY_DAY: Final = (
+    "ALTER TABLE wk_sample ALTER COLUMN data SET STORAGE EXTERNAL",
+    "CREATE TABLE wk_sample_default PARTITION OF wk_sample DEFAULT",
+)
+
+
+def _add_samples(database: Database, connection: Connection) -> None:
+    by_day = database.dialect.partitions
+    for statement in _SAMPLES:
+        connection.exec_driver_sql(
+            statement.format(
+                double="DOUBLE PRECISION" if by_day else "DOUBLE",
+                bytes="BYTEA" if by_day else "BLOB",
+                by_day="PARTITION BY RANGE (at)" if by_day else "",
+            )
+        )
+    if by_day:
+        for statement in _SAMPLES_BY_DAY:
+            connection.exec_driver_sql(statement)
+        days = [one for one in partitions.wanted(time.time()) if one.table == "wk_sample"]
+        partitions.create(connection, days)
+
+
+STEPS: Final[Sequence[Step]] = (
+    Step(number=1, title="the first tables", run=_create),
+    Step(number=2, title="samples and statements", run=_add_samples),
+)
 
 
 def migrate(database: Database, steps: Sequence[Step] = STEPS) -> int:

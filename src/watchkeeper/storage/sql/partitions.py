@@ -11,6 +11,8 @@ from watchkeeper.storage.sql.schema import DAY_S
 
 DAYS_BEHIND: Final = 1  # a history of yesterday, slots that waited while the database was away
 DAYS_AHEAD: Final = 3  # a long weekend without a worker that prepares
+BY_DAY: Final = ("wk_event", "wk_sample")
+TABLES: Final = ("wk_frame", *BY_DAY)
 RESOLUTIONS: Final = (10, 60)  # others land in the default partition, unless written here
 LOCK_WAIT: Final = "2s"  # a partition is made or dropped soon or later, never at a queue's cost
 
@@ -47,7 +49,8 @@ def wanted(at: float, resolutions: Iterable[int] = RESOLUTIONS) -> list[Partitio
         for resolution in sorted(set(resolutions))
         for day in days
     ]
-    return [*frames, *(Partition(table="wk_event", resolution=None, start=day) for day in days)]
+    others = [Partition(table=name, resolution=None, start=day) for name in BY_DAY for day in days]
+    return [*frames, *others]
 
 
 def existing(connection: Connection, table: str) -> list[Partition]:
@@ -64,7 +67,7 @@ def existing(connection: Connection, table: str) -> list[Partition]:
 
 def create(connection: Connection, partitions: Sequence[Partition]) -> None:
     """Make those that are missing, unless the default partition holds rows of their day."""
-    have = {one.name for table in ("wk_frame", "wk_event") for one in existing(connection, table)}
+    have = {one.name for table in TABLES for one in existing(connection, table)}
     for one in partitions:
         if one.name in have or _default_holds(connection, one):
             continue
@@ -77,7 +80,7 @@ def create(connection: Connection, partitions: Sequence[Partition]) -> None:
 
 def create_defaults(connection: Connection) -> None:
     """Make the partitions for what has no day of its own."""
-    for table in ("wk_frame", "wk_event"):
+    for table in TABLES:
         connection.exec_driver_sql(
             f"CREATE TABLE IF NOT EXISTS {table}_default PARTITION OF {table} DEFAULT"
         )

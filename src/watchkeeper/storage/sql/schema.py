@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-from watchkeeper.storage.rows import MAX_FINGERPRINT, MAX_NAME
+from watchkeeper.storage.rows import MAX_FINGERPRINT, MAX_NAME, MAX_REASON
 
 DAY_S: Final = 86_400
 HASH_LENGTH: Final = 32  # hex digits of a 128-bit hash, where a key would be too long for an index
@@ -158,6 +158,45 @@ event = Table(
     Column("data", LargeBinary, nullable=False),  # zlib of JSON
     Index("wk_event_issue", "issue", "at"),
     postgresql_partition_by="RANGE (at)",
+)
+
+sample = Table(
+    "wk_sample",
+    metadata,
+    Column("at", Double, primary_key=True, autoincrement=False),
+    Column("id", String(MAX_FINGERPRINT), primary_key=True),
+    _name("service"),
+    _name("environment"),
+    Column("reason", String(MAX_REASON), nullable=False),
+    _name("method"),
+    _name("route"),
+    Column("status", Integer, nullable=False),
+    _moment("duration_s"),
+    _name("request_id"),
+    Column("fingerprint", String(MAX_FINGERPRINT), nullable=False),
+    _name("release"),
+    Column("worker", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),  # zlib of JSON
+    Index("wk_sample_id", "id"),
+    Index("wk_sample_scope", "service", "environment", "at"),
+    Index("wk_sample_route", "service", "environment", "route", "at"),
+    Index("wk_sample_fingerprint", "fingerprint", "at"),
+    Index("wk_sample_request", "request_id"),
+    postgresql_partition_by="RANGE (at)",
+)
+
+statement = Table(
+    "wk_statement",
+    metadata,
+    Column("service", String(MAX_NAME), primary_key=True),
+    Column("environment", String(MAX_NAME), primary_key=True),
+    Column("fingerprint", String(MAX_FINGERPRINT), primary_key=True),
+    _name("db"),
+    _name("operation"),
+    Column("text", Text, nullable=False),
+    Column("callers", Text, nullable=False),  # a JSON list, the latest first
+    _moment("at"),
+    Index("wk_statement_at", "at"),
 )
 
 check = Table(
