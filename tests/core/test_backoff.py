@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.core.backoff import UP_AFTER, Decision, Level, Reason, State, decide
+from watchkeeper.core.backoff import UP_AFTER, Decision, Reason, State, decide
+from watchkeeper.core.sampling import Level
 
 WELL = {"cpu_share": 0.001, "flush_s": 0.01, "failing": False}
 COSTLY = {

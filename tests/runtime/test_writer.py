@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from watchkeeper.core.metrics import Kind, Metric, Scope
 from watchkeeper.core.rollup import merge_frames
+from watchkeeper.core.sampling import Level
 from watchkeeper.exceptions import StorageUnavailableError
 from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.held import Held
@@ -95,7 +96,7 @@ def test_slots_wait_while_the_database_is_away(caplog):
         bench.now += 30
         assert bench.slot(1)
 
-    lines = [record.message for record in caplog.records]
+    lines = [text for one in caplog.records if "sampling" not in (text := one.message)]
     assert 31 == bench.stored
     assert "database unreachable for 1 s (connection refused); 1 slots held" in lines[0]
     assert 4 <= len(lines) <= 7
@@ -160,8 +161,47 @@ def test_what_watchkeeper_does_itself_is_recorded():
     assert {
         "watchkeeper_flush_duration_seconds",
         "watchkeeper_series",
+        "watchkeeper_held_slots",
+        "watchkeeper_sampling_level",
         "http_server_active_requests",
     } <= metrics
+
+
+def test_what_is_folded_is_told_once(caplog):
+    """The first slot in which label values find no room has a line that names them."""
+    bench = Bench()
+    plans = Metric(name="plans_total", kind=Kind.COUNTER, help="", labels=("plan",))
+
+    with caplog.at_level(logging.WARNING, "watchkeeper"):
+        for number in range(200):
+            bench.recorder.series(plans, {"plan": f"x{number}"}).record(1)
+            bench.slot(1)
+
+    assert [
+        'watchkeeper: plans_total: label "plan" has more than 50 values; further ones are '
+        "counted as (other), for example 'x50'"
+    ] == [record.message for record in caplog.records]
+
+
+def test_a_database_that_is_away_lowers_sampling_and_its_return_raises_it_again(caplog):
+    """Slots that wait are a queue to be seen, and no samples are added to it."""
+    bench = Bench()
+    bench.store.fails_before = True
+    held = []
+
+    for _ in range(6):
+        bench.slot(1)
+        held.append(len(bench.writer.held))
+    away = bench.writer.own_cost.level
+    bench.store.fails_before = False
+    bench.now += 30
+    for _ in range(14):
+        bench.slot(1)
+
+    assert [1, 2, 3, 4, 5, 6] == held
+    assert Level.NONE is away
+    assert Level.FULL is bench.writer.own_cost.level
+    assert 20 == bench.stored
 
 
 def test_an_error_reaches_the_store_with_its_count():

@@ -1,21 +1,16 @@
 """How much is sampled: less while watching costs too much or storage is slow, never the counts."""
 
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import StrEnum
+from math import inf
 from typing import Final
+
+from watchkeeper.core.sampling import Level
 
 SLOW_SHARE: Final = 0.5  # writing that takes longer than this share of a slot is slow
 CALM_SHARE: Final = 0.7  # of a bound: below it a slot is calm, between them it is neither
 DOWN_AFTER: Final = 2  # costly slots in a row before a step down: one may be the start's imports
 UP_AFTER: Final = 6  # calm slots in a row before a step up: a minute of them by default
-
-
-class Level(IntEnum):
-    """What is sampled; the number is that of `watchkeeper_sampling_level`."""
-
-    NONE = 0
-    FEWER = 1  # failed and ordinary requests only, not the slow ones
-    FULL = 2
 
 
 class Reason(StrEnum):
@@ -64,9 +59,10 @@ def decide(
 
     `cpu_share` and `budget` are shares of one core, `flush_s` is how long the last write took (in
     seconds), `failing` tells that the database does not take what is written. One step down after
-    two costly slots in a row, one step up after six calm ones.
+    two costly slots in a row, one step up after six calm ones; a budget of 0 means no samples.
     """
-    trouble = _trouble(cpu_share / budget, flush_s / (slot_s * SLOW_SHARE), failing=failing)
+    cpu = cpu_share / budget if budget else inf
+    trouble = _trouble(cpu, flush_s / (slot_s * SLOW_SHARE), failing=failing)
     if trouble is Reason.WELL:
         return _calm(before)
     if trouble is Reason.WAITING:

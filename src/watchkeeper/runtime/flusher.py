@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from watchkeeper.core.catalogue import SELF_OUTBOX, SELF_STORED
 from watchkeeper.core.pace import Reason, Trouble, is_trouble, next_flush, noticed
 from watchkeeper.core.slot import slot_start
 from watchkeeper.exceptions import ConfigurationError, SchemaError, StorageError
@@ -48,6 +49,8 @@ class Parts:
     jitter_s: float
     keep_s: Mapping[int, float]  # resolution in seconds → how long its frames are kept
     keep_events_s: float
+    keep_samples_s: float
+    max_samples: int
 
 
 class Flusher:
@@ -59,6 +62,7 @@ class Flusher:
         self.failure = ""  # why storing is off for good, in a sentence for people
         self.evaluated_at = 0.0
         self._parts = parts
+        self._background = parts.writer.own_cost.background
         self._engine: AlertEngine | None = None
         self._outbox: Outbox | None = None
         self._thread: threading.Thread | None = None
@@ -100,7 +104,7 @@ class Flusher:
 
     def flush(self) -> None:
         """Run one whole cycle now, in the caller's thread."""
-        with self._cycle:
+        with self._cycle, self._background():
             self._flush(self._parts.clock(), quick=True)
 
     def forget(self) -> None:
@@ -123,11 +127,11 @@ class Flusher:
         self._pruned_at = 0.0
 
     def _run(self) -> None:
-        with guard("flusher"), self._cycle:
+        with guard("flusher"), self._cycle, self._background():
             self._opened()  # so that the dashboard can answer before the first slot ends
             self._parts.resources.sample(self._parts.clock())
         while not self._stopping.is_set():
-            with guard("flusher"):
+            with guard("flusher"), self._background():
                 self._look()
         with guard("last flush"), self._cycle:
             self._close()
@@ -243,6 +247,7 @@ class Flusher:
         now = parts.clock()
         engine.evaluate(now=now)
         self.evaluated_at = now
+        parts.recorder.series(SELF_OUTBOX).record(store.outbox_waiting())
 
     def _tidy(self, store: Store, now: float) -> None:
         """Roll up each minute, prune each ten, if the lease is ours."""
@@ -255,6 +260,7 @@ class Flusher:
             return
         from watchkeeper.runtime.retention import prune, roll_up
 
+        parts.recorder.series(SELF_STORED).record(store.size_bytes())
         roll_up(store, now=now, pause=self._give_way)
         if now - self._pruned_at >= PRUNE_EVERY_S:
             self._pruned_at = now
@@ -263,6 +269,8 @@ class Flusher:
                 now=now,
                 keep_s=parts.keep_s,
                 keep_events_s=parts.keep_events_s,
+                keep_samples_s=parts.keep_samples_s,
+                max_samples=parts.max_samples,
                 pause=self._give_way,
             )
 

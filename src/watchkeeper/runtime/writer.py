@@ -15,6 +15,7 @@ from watchkeeper.core.catalogue import (
     SELF_DROPPED,
     SELF_ERRORS,
     SELF_FLUSH,
+    SELF_HELD,
     SELF_SERIES,
 )
 from watchkeeper.core.metrics import Scope
@@ -25,6 +26,7 @@ from watchkeeper.runtime.guard import take_errors
 from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.held import Held
 from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.own_cost import OwnCost
 from watchkeeper.runtime.recorder import Recorder
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
@@ -54,8 +56,10 @@ class Writer:
         health: Health,
         held: Held,
         clock: Callable[[], float],
+        own_cost: OwnCost | None = None,
     ) -> None:
         """Connect to the parts that record."""
+        self.own_cost = own_cost or OwnCost(recorder, slot_s=slot_s)
         self.scope = scope
         self.slot_s = slot_s
         self.held = held
@@ -71,6 +75,7 @@ class Writer:
         self._retry_s = FIRST_RETRY_S
         self._complained_at = -COMPLAIN_EVERY_S
         self._dropped_before: dict[str, int] = {}
+        self._write_s = 0.0  # how long the last write took, or the last attempt at one
 
     def close_slot(self, start: int, *, pause: Callable[[], None] | None = None) -> None:
         """Take all that was recorded since the last call as part of the slot begun at `start`.
@@ -110,8 +115,10 @@ class Writer:
                 self.held.tried()
                 self._postpone(str(error))
                 return False
+            finally:
+                self._write_s = perf_counter() - started
             self.held.written()
-            self._recorder.series(SELF_FLUSH, {}).record(perf_counter() - started)
+            self._recorder.series(SELF_FLUSH, {}).record(self._write_s)
         self._is_back()
         return True
 
@@ -125,6 +132,7 @@ class Writer:
         self.leads = None
         self._sequence = 0
         self.held.clear()
+        self.own_cost.reset()
 
     def _owned(self, batch: Batch, store: Store) -> Batch:
         """Put the worker's id into the frame's key; the first write of all registers it."""
@@ -153,7 +161,17 @@ class Writer:
         for what, count in self._dropped().items():
             record(SELF_DROPPED, {"what": what}).record(count)
         record(SELF_SERIES, {}).record(self._recorder.size)
+        record(SELF_HELD, {}).record(len(self.held))
         record(HTTP_ACTIVE, {}).record(len(self._recorder.active))
+        _, requests = self._recorder.local_rate()
+        self.own_cost.slot_closed(
+            self._clock(),
+            requests=requests,
+            flush_s=self._write_s,
+            failing=self.away_since is not None,
+        )
+        for sentence in self._recorder.newly_folded():
+            _log.warning("watchkeeper: %s", sentence)
 
     def _dropped(self) -> Mapping[str, int]:
         """Return what was left out since the last slot, by what it was."""
@@ -161,6 +179,8 @@ class Writer:
             **self._recorder.dropped,
             "issues": self._issues.dropped,
             "events": self.held.dropped_events,
+            "samples": self.held.dropped_samples,
+            "statements": self.held.dropped_statements,
         }
         grown = {
             what: total - self._dropped_before.get(what, 0)
