@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import socket
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable, Mapping
 from types import CodeType
 from typing import TYPE_CHECKING
@@ -21,7 +19,7 @@ from watchkeeper.core.rules import Rule, compile_alert, merge_rules
 from watchkeeper.core.units import parse_size
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify import Notifier, open_notifier
-from watchkeeper.runtime import instruments
+from watchkeeper.runtime import instruments, lifetime
 from watchkeeper.runtime.flusher import Flusher, Parts
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.health import Health
@@ -58,6 +56,9 @@ class Watchkeeper:
         self.enabled = loaded.enabled
         self.clock = clock
         self.started = False
+        self._ended = False
+        self._pid = os.getpid()
+        self._births: dict[int, threading.Lock] = {}
         self.scope = Scope(
             service=settings.service,
             environment=settings.environment,
@@ -91,14 +92,20 @@ class Watchkeeper:
         return self._flusher.failure
 
     def start(self) -> None:
-        """Start watching; further calls do nothing."""
+        """Start watching; further calls do nothing, except in the child of a fork without hooks.
+
+        Call it where something new is met, too: it costs half a microsecond.
+        """
+        if self._pid != os.getpid():
+            self._begin_here()
         with self._lock:
-            if self.started or not self.enabled:
+            if self.started or self._ended or not self.enabled:
                 return
             self.started = True
             self.health.started = True
-            self.health.stopped = False
-            self._flusher.start()
+            self.health.stopped = self.health.draining = False
+            self._flusher.start(obstacle=lifetime.obstacle())
+        lifetime.began(self)
         self._announce()
 
     def drain(self) -> None:
@@ -109,11 +116,18 @@ class Watchkeeper:
         """Write what is left and end every thread; at most about two seconds."""
         self.drain()
         with self._lock:
-            if not self.started:
-                return
             self.started = False
         self._flusher.stop()
         self.health.stopped = True
+
+    def end(self) -> None:
+        """Stop and never start again in this process, which is about to end."""
+        self._ended = True
+        self.stop()
+
+    def outlive(self) -> None:
+        """Be ready to start again: the process did not end after all."""
+        self._ended = False
 
     def flush(self) -> None:
         """Write, evaluate and deliver now, in the caller's thread (for scripts and tests)."""
@@ -146,12 +160,19 @@ class Watchkeeper:
 
     def forget(self) -> None:
         """Start anew in a forked child, where threads and connections are the parent's."""
-        self.started = False
+        self.started = self._ended = False
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self.recorder.reset()
         self.issues.reset()
         self.health.reset()
         self._flusher.forget()
+
+    def _begin_here(self) -> None:
+        """Begin anew, once, in a process that was forked without hooks: by a server in C."""
+        with self._births.setdefault(os.getpid(), threading.Lock()):  # the parent's may be held
+            if self._pid != os.getpid():
+                self.forget()
 
     def _wake(self) -> None:
         self._flusher.wake()
@@ -230,6 +251,8 @@ class Watchkeeper:
                 60: settings.seconds("keep_minutes"),
             },
             keep_events_s=settings.seconds("keep_events"),
+            keep_samples_s=settings.seconds("keep_samples"),
+            max_samples=settings.max_samples,
         )
 
     def _open_store(self) -> Store:
@@ -313,7 +336,7 @@ def obtain(settings: Settings | None = None) -> Watchkeeper:
         made = Watchkeeper(load(settings))
         if made.enabled:
             instruments.bind(made.recorder)
-            _follow_process(made)
+            lifetime.follow(made)
         _current = made
         return made
 
@@ -325,6 +348,7 @@ def forget_current() -> None:
         made, _current = _current, None
     if made is not None:
         instruments.unbind()
+        lifetime.leave()
         made.stop()
 
 
@@ -341,26 +365,6 @@ def capture_exception(
         made = _current
         if made is not None and made.enabled:
             made.capture(exc, fingerprint=fingerprint, context=context)
-
-
-def _follow_process(made: Watchkeeper) -> None:
-    """Start by itself after a while, begin anew after a fork, and write the rest at exit."""
-    known = weakref.ref(made)
-
-    def after_fork() -> None:
-        child = known()
-        if child is not None:
-            with guard("fork"):
-                child.forget()
-
-    def at_exit() -> None:
-        ended = known()
-        if ended is not None:
-            with guard("exit"):
-                ended.stop()
-
-    os.register_at_fork(after_in_child=after_fork)
-    atexit.register(at_exit)
 
 
 def _place(database_url: str) -> str:

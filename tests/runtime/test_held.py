@@ -1,14 +1,17 @@
 """What waits while the database is away: bounded, and exact however long it lasts."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
+from stored import sample, statement
 
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Kind, Scope, Series
 from watchkeeper.core.rollup import merge_time
 from watchkeeper.core.slot import Frame, FrameKey
-from watchkeeper.runtime.held import MAX_EVENTS, Held
-from watchkeeper.storage.store import Batch, Event, IssueCount
+from watchkeeper.runtime.held import MAX_EVENTS, MAX_SAMPLES, MAX_STATEMENTS, Held
+from watchkeeper.storage.store import Batch, Event, IssueCount, Sample, Statement
 
 SCOPE = Scope(service="shop", environment="test")
 ORDERS = Series("orders_total", Kind.COUNTER, ())
@@ -88,6 +91,60 @@ def test_events_are_dropped_and_counted_but_never_counts():
     assert 2_500 == held.dropped_events + sum(len(waiting.events) for waiting in held)
     assert all(len(waiting.events) <= MAX_EVENTS for waiting in held)
     assert 10 == sum(issue.count for waiting in held for issue in waiting.issues)
+
+
+def sampled(number: int, samples: list[Sample], statements: list[Statement]) -> Batch:
+    """Make a slot with stored requests and statements."""
+    return replace(batch(number), samples=samples, statements=statements)
+
+
+def test_samples_are_dropped_and_counted():
+    """Stored requests that wait have a bound; failed ones are kept before others."""
+    held = Held(max_slots=2, max_bytes=10**9)
+    for number in range(4):
+        failed = sample(number, reason="failed")
+        others = [sample(1_000 * (number + 1) + at) for at in range(299)]
+        held.add(sampled(number, [*others, failed], []))
+
+    kept = [one for waiting in held for one in waiting.samples]
+
+    assert 1_200 == held.dropped_samples + len(kept)
+    assert held.dropped_samples > 0
+    assert all(len(waiting.samples) <= MAX_SAMPLES for waiting in held)
+    assert 4 == sum(one.reason == "failed" for one in kept)
+
+
+def test_statements_are_merged_by_fingerprint():
+    """A statement that several slots report waits once, with all its callers."""
+    held = Held(max_slots=2, max_bytes=10**9)
+    for number in range(3):
+        one = statement("a1", at=float(number), callers=(f"shop:f:{number}",))
+        held.add(sampled(number, [], [one]))
+
+    first, _ = held
+    assert [("shop:f:1", "shop:f:0")] == [one.callers for one in first.statements]
+    assert 0 == held.dropped_statements
+
+
+def test_statements_are_dropped_and_counted():
+    """The texts of endless statements have a bound."""
+    held = Held(max_slots=2, max_bytes=10**9)
+    for number in range(3):
+        texts = [statement(f"{number}-{at}") for at in range(1_500)]
+        held.add(sampled(number, [], texts))
+
+    assert 1_000 == held.dropped_statements
+    assert [MAX_STATEMENTS, 1_500] == [len(waiting.statements) for waiting in held]
+
+
+def test_samples_and_statements_count_as_bytes():
+    """Slots that are small but hold many stored requests are merged as well."""
+    held = Held(max_slots=1_000, max_bytes=100_000)
+
+    for number in range(50):
+        held.add(sampled(number, [sample(number)], [statement(f"{number}", text="x" * 4_000)]))
+
+    assert len(held) < 25
 
 
 def test_written_batches_leave_oldest_first():

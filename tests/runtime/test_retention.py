@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stored import HERE, SHOP, batch, counted, counter, event, frame, latency
+from stored import HERE, SHOP, batch, counted, counter, event, frame, latency, sample, statement
 
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.rollup import merge_frames
@@ -19,6 +19,7 @@ from watchkeeper.storage import Store, open_store
 
 DAY_S = 86_400.0
 KEEP = {10: DAY_S, 60: 14 * DAY_S}
+SAMPLES = {"keep_samples_s": 7 * DAY_S, "max_samples": 50_000}
 
 
 def rest() -> None:
@@ -208,7 +209,7 @@ def test_each_kind_is_kept_for_its_own_time(store: Store):
         one = event(number, at=at)
         store.write(batch(flush, issues=[counted(at=at)], events=[one], at=at))
 
-    gone = prune(store, now=now, keep_s=KEEP, keep_events_s=30 * DAY_S, pause=rest)
+    gone = prune(store, now=now, keep_s=KEEP, keep_events_s=30 * DAY_S, pause=rest, **SAMPLES)
 
     def ages(resolution: int) -> list[float]:
         frames = store.frames(resolution, since=0, until=now, **HERE)
@@ -234,7 +235,37 @@ def test_pruning_pauses_between_transactions(store: Store):
         keep_s=KEEP,
         keep_events_s=DAY_S,
         pause=lambda: pauses.append(1),
+        **SAMPLES,
     )
 
     assert 2_500 == gone
     assert len(pauses) >= 3
+
+
+def test_samples_are_kept_for_their_time_and_up_to_their_number(store: Store):
+    """Samples and statements go after a week, and the oldest samples where there are too many."""
+    now = 40 * DAY_S
+    worker = store.register(SHOP, host="web", pid=1, at=now)
+    days = (1, 2, 3, 8)
+    store.write(
+        batch(
+            frame(0, worker.id),
+            samples=[sample(age, at=now - age * DAY_S) for age in days],
+            statements=[statement(f"{age}", at=now - age * DAY_S) for age in days],
+        )
+    )
+
+    for most, left in ((50_000, [1, 2, 3]), (2, [1, 2])):
+        prune(
+            store,
+            now=now,
+            keep_s=KEEP,
+            keep_events_s=DAY_S,
+            keep_samples_s=7 * DAY_S,
+            max_samples=most,
+            pause=rest,
+        )
+
+        found = store.samples(**HERE, since=0, until=now, limit=9)
+        assert left == [round((now - one.at) / DAY_S) for one in found]
+    assert ["1", "2", "3"] == [one.fingerprint for one in store.statements(**HERE)]

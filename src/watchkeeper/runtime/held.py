@@ -11,12 +11,16 @@ from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.rollup import merge_time
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
-    from watchkeeper.storage.store import Batch, IssueCount
+    from watchkeeper.storage.store import Batch, IssueCount, Sample, Statement
 
 MAX_EVENTS: Final = 1_000  # stored occurrences that may wait; counts are never dropped
+MAX_SAMPLES: Final = 500  # stored requests that may wait
+MAX_STATEMENTS: Final = 2_000  # texts of statements that may wait in one batch
 _SERIES_BYTES: Final = 470  # a histogram with one bucket, by tracemalloc; other kinds are smaller
 _BUCKET_BYTES: Final = 46  # each further bucket, likewise
 _EVENT_BYTES: Final = 8_000  # an estimate: some twenty frames with their source lines
+_SAMPLE_BYTES: Final = 6_000  # with twenty spans, by tracemalloc
+_STATEMENT_BYTES: Final = 400  # besides its text, likewise
 
 
 class Held:
@@ -31,6 +35,8 @@ class Held:
         self.max_slots = max(2, max_slots)
         self.max_bytes = max_bytes
         self.dropped_events = 0
+        self.dropped_samples = 0
+        self.dropped_statements = 0
         self._batches: deque[tuple[Batch, int]] = deque()
         self._bytes = 0
         self._oldest_tried = False
@@ -99,6 +105,10 @@ class Held:
         """Make one batch of two, under the first one's key."""
         events = [*first.events, *second.events]
         self.dropped_events += max(0, len(events) - MAX_EVENTS)
+        samples = [*first.samples, *second.samples]
+        self.dropped_samples += max(0, len(samples) - MAX_SAMPLES)
+        statements = _merged_statements(first, second)
+        self.dropped_statements += max(0, len(statements) - MAX_STATEMENTS)
         return replace(
             first,
             frame=replace(
@@ -109,6 +119,8 @@ class Held:
             events=events[:MAX_EVENTS],
             checks=second.checks or first.checks,
             check_changes=[*first.check_changes, *second.check_changes],
+            samples=_chosen(samples),
+            statements=statements[:MAX_STATEMENTS],
         )
 
 
@@ -124,6 +136,23 @@ def _merged_issues(first: Batch, second: Batch) -> list[IssueCount]:
     return list(merged.values())
 
 
+def _chosen(samples: list[Sample]) -> list[Sample]:
+    """Keep as many samples as may wait: failed ones first, then the earliest."""
+    if len(samples) <= MAX_SAMPLES:
+        return samples
+    return sorted(samples, key=lambda one: one.reason != "failed")[:MAX_SAMPLES]
+
+
+def _merged_statements(first: Batch, second: Batch) -> list[Statement]:
+    from watchkeeper.storage.rows import seen_statement
+
+    merged = {one.fingerprint: one for one in first.statements}
+    for one in second.statements:
+        before = merged.get(one.fingerprint)
+        merged[one.fingerprint] = one if before is None else seen_statement(before, one)
+    return list(merged.values())
+
+
 def _size_bytes(batch: Batch) -> int:
     """Estimate how much memory a batch takes."""
     buckets = sum(
@@ -133,4 +162,6 @@ def _size_bytes(batch: Batch) -> int:
         len(batch.frame.values) * _SERIES_BYTES
         + buckets * _BUCKET_BYTES
         + len(batch.events) * _EVENT_BYTES
+        + len(batch.samples) * _SAMPLE_BYTES
+        + sum(_STATEMENT_BYTES + len(one.text) for one in batch.statements)
     )

@@ -58,18 +58,22 @@ def prune(
     now: float,
     keep_s: Mapping[int, float],
     keep_events_s: float,
+    keep_samples_s: float,
+    max_samples: int,
     pause: Callable[[], object],
 ) -> int:
     """Delete what is past its time, in small transactions; return how many rows went.
 
     `keep_s` tells for each resolution (in seconds) how long its frames are kept; slots of other
-    lengths, from an earlier setting, are kept as long as the finest that is named.
+    lengths, from an earlier setting, are kept as long as the finest that is named. Of samples no
+    more than the newest `max_samples` stay.
     """
     finest_s = keep_s[min(keep_s)]
     kept = {**dict.fromkeys(SLOT_LENGTHS_S, finest_s), **keep_s}
     deletions: list[tuple[Callable[..., int], float]] = [
         *((partial(store.prune_frames, resolution), age_s) for resolution, age_s in kept.items()),
         (store.prune_events, keep_events_s),
+        (partial(store.prune_samples, most=max_samples), keep_samples_s),
         (store.prune_issues, KEEP_ISSUES_S),
         (store.prune_incidents, KEEP_INCIDENTS_S),
         (store.prune_checks, KEEP_CHECKS_S),
