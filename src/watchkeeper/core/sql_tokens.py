@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from watchkeeper.core.sql_words import KEYWORDS
@@ -22,9 +23,11 @@ class Token(Enum):
     MARK = 5  # an operator or a bracket
 
 
+_ANY_VALUE: Final = (Token.VALUE, VALUE)
+
 # Each alternative begins differently from those after it, and none goes back: linear time.
 _STANDARD: Final = r"""
-    (?P<space>\s++|--[^\r\n]*+)
+    (?P<space>--[^\r\n]*+|\Z)
   | (?P<comment>/\*)
   | (?P<dollar>\$(?:[^\W\d]\w*+)?\$)
   | (?P<value>[eE]'(?:[^'\\]++|\\.?|'')*+'?
@@ -47,6 +50,7 @@ _MYSQL: Final = r"""
   |
 """
 _SKIPPED: Final = frozenset({"space", "remark"})
+_KEPT: Final = frozenset({"word", "quoted", "mark"})
 
 # Names that are made at run time: all their numbers are one. Elsewhere only what looks random.
 _TEMPORARY: Final = re.compile(
@@ -78,31 +82,28 @@ def dialect(db: str) -> Dialect:
 def tokens(text: str, dialect: Dialect) -> Iterator[tuple[Token, str]]:
     """Yield what a statement is made of, without comments and whatever cannot be printed."""
     match, position, end = dialect.pattern.match, 0, len(text)
-    while position < end:
-        found = match(text, position)
-        if found is None:  # never: the last alternative takes anything
-            return
+    while position < end and (found := match(text, position)):
         position = found.end()
         kind = found.lastgroup or ""
-        if kind in _SKIPPED:
-            continue
-        if kind == "comment":
-            position = _after_comment(text, position, nested=dialect.nested_comments)
-        elif kind == "dollar":
-            closing = text.find(found.group(), position)
-            position = end if closing < 0 else closing + len(found.group())
-            yield Token.VALUE, VALUE
-        else:
-            token = _token(kind, found.group())
+        if kind in _KEPT:
+            token = _token(kind, found[kind])
             if token is not None:
                 yield token
+        elif kind == "comment":
+            position = _after_comment(text, position, nested=dialect.nested_comments)
+        elif kind not in _SKIPPED:
+            if kind == "dollar":
+                closing = text.find(found[kind], position)
+                position = end if closing < 0 else closing + len(found[kind])
+            yield _ANY_VALUE
 
 
+@lru_cache(maxsize=4_096)
 def _token(kind: str, text: str) -> tuple[Token, str] | None:
     if kind == "mark":
         return (Token.MARK, "%" if text == "%%" else text) if text.isprintable() else None
-    if kind not in ("word", "quoted") or len(text) > MAX_NAME_CHARS or not text.isprintable():
-        return Token.VALUE, VALUE
+    if len(text) > MAX_NAME_CHARS or not text.isprintable():
+        return _ANY_VALUE
     if kind == "quoted":
         return Token.QUOTED, _unnumbered(text)
     upper = text.upper()
@@ -135,7 +136,7 @@ def _dialect(
     more: str = "", *, nested_comments: bool = False, loose_quotes: bool = False
 ) -> Dialect:
     return Dialect(
-        pattern=re.compile(more + _STANDARD, re.VERBOSE | re.DOTALL),
+        pattern=re.compile(rf"\s*+(?:{more}{_STANDARD})", re.VERBOSE | re.DOTALL),
         nested_comments=nested_comments,
         loose_quotes=loose_quotes,
     )

@@ -28,6 +28,9 @@ _MAIN: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"})
 _NAMES: Final = frozenset({Token.WORD, Token.QUOTED})
 _TIGHT: Final = frozenset({",", ";", ")", "]"})  # no space before
 _HINGES: Final = frozenset({".", "::"})  # no space around
+_NEAR_LEFT: Final = _TIGHT | _HINGES | _OPENING
+_NEAR_RIGHT: Final = _OPENING | _HINGES
+_INTO: Final = (Token.KEYWORD, "INTO")
 _QUERIES: Final = frozenset({"SELECT", "WITH"})
 
 
@@ -246,15 +249,16 @@ def _is_operand(tokens: list[tuple[Token, str]]) -> bool:
 def _join(kept: list[tuple[Token, str]]) -> str:
     """Spell the tokens in one way; what is longer than MAX_BYTES is cut between two of them."""
     parts = _parts(kept)
-    sizes = [len(part.encode()) for part in parts]
-    if sum(sizes) > MAX_BYTES:
-        fitting = bisect_right(list(accumulate(sizes)), MAX_BYTES - len(f" {CUT}".encode()))
-        parts = _parts([*kept[:fitting], (Token.MARK, CUT)])
-    return "".join(parts)
+    whole = "".join(parts)
+    if len(whole.encode()) <= MAX_BYTES:
+        return whole
+    sizes = accumulate(len(part.encode()) for part in parts)
+    fitting = bisect_right(list(sizes), MAX_BYTES - len(f" {CUT}".encode()))
+    return "".join(_parts([*kept[:fitting], (Token.MARK, CUT)]))
 
 
 def _parts(kept: list[tuple[Token, str]]) -> list[str]:
-    """Return the spelling of each text, with the space before it."""
+    """Return the spelling of each token, with the space before it."""
     parts: list[str] = []
     before = (Token.MARK, "(")  # nothing stands between a bracket and what it opens
     into = False  # in the name of a table that columns follow, not arguments
@@ -265,9 +269,9 @@ def _parts(kept: list[tuple[Token, str]]) -> list[str]:
     return parts
 
 
-def _is_glued(before: tuple[Token, str], text: tuple[Token, str], *, into: bool) -> bool:
+def _is_glued(before: tuple[Token, str], piece: tuple[Token, str], *, into: bool) -> bool:
     """Tell whether no space stands between two tokens."""
-    (left_kind, left), (kind, text) = before, text
+    (left_kind, left), (kind, text) = before, piece
     if left in _OPENING or text in _TIGHT:
         return True
     if text in _HINGES:
