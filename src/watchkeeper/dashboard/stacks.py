@@ -73,8 +73,8 @@ def read_stack(data: Mapping[str, Any]) -> Stack:
             _trace(data, is_raised=True),
             *(_trace(one, is_raised=False) for one in causes[:MAX_CAUSES]),
         ),
-        request=_pairs(data.get("request")),
-        context=_pairs(data.get("context")),
+        request=(*_pairs(data.get("request")), *_pairs({"user": data.get("user")})),
+        context=(*_pairs(data.get("tags")), *_pairs(data.get("context"))),
         why=tuple(_text(part) for part in _list(data.get("why"))[:MAX_WHY]),
     )
 

@@ -9,12 +9,14 @@
      "causes": [{"type", "message", "relation": "cause" | "context", "frames", "omitted"}, …],
      "context": {…},
      "request": {"method", "route", "status", "request_id"},
+     "user": "…", "tags": {"plan": "pro", …},
      "why": ["type shop.errors.OutOfStock", "in shop.cart:total", …],
      "group": [{"type", "message", "frames", "omitted"}, …]}
 
 Frames come outermost first, at most the outermost 30 and the innermost 70 with "omitted" ones
-between them; "source" holds up to five lines before and after. "context" and "request" may be
-empty, "group" is there for exception groups only: up to eight of what they hold.
+between them; "source" holds up to five lines before and after. "context", "request", "tags" and "user" (a
+hash) may be empty; a job's error has its name as route, "job:import", and no method. "group" is
+there for exception groups only: up to eight of what they hold.
 """
 
 from __future__ import annotations
@@ -63,6 +65,8 @@ class Sample:
     snapshot: Snapshot
     request: RequestContext = NO_REQUEST
     context: Mapping[str, Any] = field(default_factory=dict)
+    user: str = ""  # a hash
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def event_of(sample: Sample, *, release: str) -> Event:
@@ -96,6 +100,8 @@ def _data(sample: Sample) -> dict[str, Any]:
     data = _shape(snapshot)
     data["causes"] = [_shape(cause) | {"relation": cause.relation} for cause in snapshot.causes]
     data["context"] = _context(sample.context)
+    data["user"] = sample.user
+    data["tags"] = _context(sample.tags)
     data["request"] = {} if sample.request is NO_REQUEST else _request(sample.request)
     data["why"] = [_message(part) for part in sample.fingerprint.parts]
     if snapshot.leaves:
@@ -167,6 +173,7 @@ def _request(request: RequestContext) -> dict[str, Any]:
     return {
         name: _name(value) if isinstance(value, str) else value
         for name, value in asdict(request).items()
+        if value
     }
 
 

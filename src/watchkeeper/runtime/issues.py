@@ -26,7 +26,7 @@ from watchkeeper.runtime.events import (
     title_of,
 )
 from watchkeeper.runtime.guard import guard
-from watchkeeper.runtime.record import RequestContext
+from watchkeeper.runtime.record import RequestContext, current
 from watchkeeper.runtime.traces import Traces
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
@@ -180,6 +180,7 @@ class Issues:
 
         None if it is not counted: this very object was captured before, it is an expected one (a
         cancellation, a disconnect, an HTTP answer below 500), or it happened within Watchkeeper.
+        User and tags are those of the request or job that runs, as is `request` unless given.
         `endpoint` is the code of the view, task or command; `fingerprint` groups in the user's
         way, and an exception's own `__watchkeeper_fingerprint__` comes before it.
         """
@@ -245,12 +246,18 @@ class Issues:
         # Taken before it is counted and outside the lock, since the exception's text is made by
         # the host's code; so no group is ever counted first without its sample at hand.
         if _is_due(count) and self._budget(count).has_any(at):
+            record = current.get()
+            inside = record.inside if record is not None else None
+            if request is None and record is not None:
+                request = record.describe()
             sample = Sample(
                 fingerprint=known.fingerprint,
                 at=at,
                 snapshot=self._traces.snapshot(exc),
                 request=request or NO_REQUEST,
                 context=plain(dict(context)) if context else {},
+                user=inside.user if inside is not None else "",
+                tags=dict(inside.tags) if inside is not None else {},
             )
         with self._lock:
             is_new = self._count(known, at, sample)
