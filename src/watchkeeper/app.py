@@ -16,7 +16,7 @@ from watchkeeper.core.metrics import Scope
 from watchkeeper.core.pack import default_pack
 from watchkeeper.core.rules import Origin as RuleOrigin
 from watchkeeper.core.rules import Rule, compile_alert, merge_rules
-from watchkeeper.core.units import parse_size
+from watchkeeper.core.units import parse_share, parse_size
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify import Notifier, open_notifier
 from watchkeeper.runtime import instruments, lifetime
@@ -25,9 +25,12 @@ from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.held import Held
 from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.observer import Observer
+from watchkeeper.runtime.own_cost import OwnCost
 from watchkeeper.runtime.record import RequestContext
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.resources import Resources
+from watchkeeper.runtime.samples import Sampler
 from watchkeeper.runtime.writer import Writer
 from watchkeeper.settings import Loaded, Origin, Settings, load
 
@@ -77,6 +80,17 @@ class Watchkeeper:
             on_new=self._hurry,
             clock=clock,
         )
+        self.badness = settings.badness()
+        self.observer = Observer(self.recorder, project_root=os.getcwd(), clock=clock)
+        self.sampler = Sampler(
+            self.scope, look_from=self._look_from, enabled=settings.samples, clock=clock
+        )
+        self.own_cost = OwnCost(
+            self.recorder,
+            slot_s=settings.slot_s,
+            budget=parse_share(settings.own_cpu_budget, where="own_cpu_budget"),
+        )
+        self.own_cost.on_level = self.sampler.set_level
         self.health = Health.declared(settings.health_checks, clock=clock, on_change=self._hurry)
         self._flusher = Flusher(self._parts())
         self._lock = threading.Lock()
@@ -116,9 +130,10 @@ class Watchkeeper:
         """Write what is left and end every thread; at most about two seconds."""
         self.drain()
         with self._lock:
-            self.started = False
-        self._flusher.stop()
-        self.health.stopped = True
+            was_started, self.started = self.started, False
+        self._flusher.stop()  # also when another thread is at it: the process may end then
+        if was_started:
+            self.health.stopped = True
 
     def end(self) -> None:
         """Stop and never start again in this process, which is about to end."""
@@ -165,6 +180,8 @@ class Watchkeeper:
         self._lock = threading.Lock()
         self.recorder.reset()
         self.issues.reset()
+        self.observer.reset()
+        self.sampler.reset()
         self.health.reset()
         self._flusher.forget()
 
@@ -173,6 +190,10 @@ class Watchkeeper:
         with self._births.setdefault(os.getpid(), threading.Lock()):  # the parent's may be held
             if self._pid != os.getpid():
                 self.forget()
+
+    def _look_from(self, route: str) -> float:
+        """Return the duration (seconds) from which on requests of a route are looked at."""
+        return min(self.recorder.slow_s, self.badness.of(route).above_s)
 
     def _wake(self) -> None:
         self._flusher.wake()
@@ -234,6 +255,7 @@ class Watchkeeper:
                 recorder=self.recorder,
                 issues=self.issues,
                 health=self.health,
+                own_cost=self.own_cost,
                 held=Held(
                     max_slots=int(settings.seconds("hold") / settings.slot_s),
                     max_bytes=parse_size(settings.hold_bytes, where="hold_bytes"),
@@ -283,6 +305,7 @@ class Watchkeeper:
             slow_s=engine.thresholds.slow_s,
             on_trouble=self._wake,
         )
+        self.sampler.refresh()
         return engine
 
     def _make_outbox(self, store: Store) -> Outbox:

@@ -274,17 +274,36 @@ def test_a_cancelled_request_is_no_longer_active(recorded):
 
 
 def test_websockets_pass_untouched_and_are_counted_apart(recorded):
-    """A websocket is no request: the application gets the server's very callables."""
-    given = {}
+    """A websocket is no request: each message is the very object, and only numbers are kept."""
+    greeting, question = {"type": "websocket.connect"}, {"type": "websocket.receive", "text": "?"}
+    accepted, answer = {"type": "websocket.accept"}, {"type": "websocket.send", "text": "!"}
+    incoming, outgoing, seen = [question, greeting], [], []
+
+    async def receive() -> dict:
+        return incoming.pop()
+
+    async def send(message: dict) -> None:
+        outgoing.append(message)
 
     async def app(scope: dict, receive: Callable, send: Callable) -> None:
-        given.update(scope=scope, receive=receive, send=send)
+        seen.extend([await receive(), await receive()])
+        for message in (accepted, answer, answer):
+            await send(message)
 
-    websocket, receive, send = scope(type="websocket"), object(), object()
-    asyncio.run(integrations.asgi(app)(websocket, receive, send))
+    asyncio.run(integrations.asgi(app)(scope(type="websocket"), receive, send))
 
-    assert {"scope": websocket, "receive": receive, "send": send} == given
-    assert {"websockets": 1} == recorded.outcomes()
+    assert [greeting, question] == seen
+    assert [accepted, answer, answer] == outgoing
+    assert all(one is other for one, other in zip(seen, [greeting, question], strict=True))
+    assert {
+        ("websocket_server_connections_total", ""): 1.0,
+        ("websocket_server_connection_duration_seconds", ""): 1,
+        ("websocket_server_messages_total", "in"): 1.0,
+        ("websocket_server_messages_total", "out"): 2.0,
+    } == {
+        (series.metric, series.label("direction")): getattr(value, "count", value)
+        for series, value in recorded.watchkeeper.recorder.take().items()
+    }
 
 
 def test_the_scope_is_not_changed(recorded):

@@ -32,21 +32,32 @@ class Reason(StrEnum):
 class RouteChoice:
     """Chooses among the requests of one route within one window.
 
-    `above` is the duration (seconds) from which on a request is worth the question; one
-    comparison decides that all others are not.
+    `above` is the duration (seconds) from which on a finished request needs a second look: one
+    comparison decides that all others do not. `look_from` is where others want that look.
     """
 
-    __slots__ = ("_level", "_ordinary_due", "_slowest", "above")
+    __slots__ = ("_level", "_look_from", "_ordinary_due", "_slowest", "above")
 
-    def __init__(self, level: Level = Level.FULL) -> None:
+    def __init__(self, level: Level = Level.FULL, *, look_from: float = inf) -> None:
         """Begin the first window, with an ordinary request due."""
+        self._look_from = look_from
         self.begin(level)
 
-    def begin(self, level: Level, *, ordinary: bool = True) -> None:
-        """Begin a new window; `ordinary` asks for one request whatever its duration."""
-        self._level = level
-        self._ordinary_due = ordinary and level is not Level.NONE
+    def begin(self, level: Level) -> None:
+        """Begin a new window, in which one request is due whatever its duration."""
+        self._ordinary_due = level is not Level.NONE
         self._slowest: list[float] = []
+        self.limit(level)
+
+    def limit(self, level: Level) -> None:
+        """Sample so much from now on."""
+        self._level = level
+        self._ordinary_due = self._ordinary_due and level is not Level.NONE
+        self._settle()
+
+    def look_from(self, seconds: float) -> None:
+        """Look at every request that takes longer, whether it is to be stored or not."""
+        self._look_from = seconds
         self._settle()
 
     def choose(self, seconds: float) -> Reason | None:
@@ -55,7 +66,7 @@ class RouteChoice:
             self._ordinary_due = False
             self._note(seconds)
             return Reason.ORDINARY
-        if seconds <= self.above or self._level is not Level.FULL:
+        if seconds <= self._slow_from():
             return None
         self._note(seconds)
         return Reason.SLOW
@@ -69,14 +80,15 @@ class RouteChoice:
         del self._slowest[:-SLOWEST]
         self._settle()
 
+    def _slow_from(self) -> float:
+        """Return the duration from which on a request is one of the slowest."""
+        if self._level is not Level.FULL:
+            return inf
+        return self._slowest[0] if len(self._slowest) == SLOWEST else 0.0
+
     def _settle(self) -> None:
-        """Find from which duration on the next request is worth the question."""
-        if self._ordinary_due:
-            self.above = -1.0
-        elif self._level is not Level.FULL:
-            self.above = inf
-        else:
-            self.above = self._slowest[0] if len(self._slowest) == SLOWEST else 0.0
+        """Find from which duration on the next request needs a look."""
+        self.above = -1.0 if self._ordinary_due else min(self._slow_from(), self._look_from)
 
 
 class FailedLimit:

@@ -1,40 +1,57 @@
 """The ASGI wrapper: sees each request of an application begin and end, and changes nothing."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any, Final
 
 from watchkeeper.app import Watchkeeper
-from watchkeeper.core.catalogue import WEBSOCKET_CONNECTIONS
+from watchkeeper.core.queue_time import queue_seconds
 from watchkeeper.integrations.lifespan import Lifespan
-from watchkeeper.integrations.outcomes import FAILED, Outcomes, Route
+from watchkeeper.integrations.naming import Naming
+from watchkeeper.integrations.outcomes import FAILED, METHODS, Answer, Exchange, Outcomes, Route
 from watchkeeper.integrations.own import PROBES, OwnPages
 from watchkeeper.integrations.own_asgi import find_page, serve_page
 from watchkeeper.integrations.templates import Templates
+from watchkeeper.integrations.websockets import Connection
 from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.record import RequestContext, current
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+FindRoute = Callable[[Scope, int], Route | None]
 
 _GUARD: Final = guard("request")
+_QUEUE_HEADERS: Final = (b"x-request-start", b"x-queue-start")
 
 
 class AsgiMiddleware:
     """Wraps an ASGI application; to be the outermost of its middleware."""
 
-    def __init__(self, app: Application, watchkeeper: Watchkeeper) -> None:
-        """Wrap `app`; what it serves is recorded by `watchkeeper`."""
+    def __init__(
+        self, app: Application, watchkeeper: Watchkeeper, *, find_route: FindRoute | None = None
+    ) -> None:
+        """Wrap `app`; what it serves is recorded by `watchkeeper`.
+
+        `find_route` tells from scope and status, when the response ends, which route it was (None:
+        none); without it, the router is Starlette's.
+        """
         self.app = app
         self.outcomes = Outcomes(watchkeeper)
         self.templates = Templates(self.outcomes.unmatched)
+        # What the wrapper knows of (id of the endpoint, method, status), found once.
+        self.answers: dict[tuple[int, str, int], Answer] = self.templates.answers
+        self.queue_header = b""  # the one that the proxy sends, once it was seen
+        self._find_route = find_route
+        naming = watchkeeper.settings.route_name
+        self._naming = Naming(naming) if naming is not None else None
         self._watchkeeper = watchkeeper
+        self._own_cost = watchkeeper.own_cost
         self._active = watchkeeper.recorder.active
         self._prefix = watchkeeper.settings.dashboard_prefix
         self._own = OwnPages(watchkeeper)
-        # endswith(()) is never true: without probes at the root this check costs nothing.
         self._at_root = tuple(PROBES) if watchkeeper.settings.health_at_root else ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,10 +60,10 @@ class AsgiMiddleware:
             await self._serve_other(scope, receive, send)
             return
         path = scope["path"]
-        if self._prefix in path or path.endswith(self._at_root):
+        if self._prefix in path or (self._at_root and path.endswith(self._at_root)):
             page = find_page(self._own, scope)
             if page is not None:
-                self._start()
+                self.begin()
                 await serve_page(self._own, page, scope, receive, send)
                 return
         key = id(scope)
@@ -55,9 +72,16 @@ class AsgiMiddleware:
             await self.app(scope, receive, send)
             return
         if not self._watchkeeper.started:
-            self._start()
-        exchange = _Exchange(self, scope, receive, send)
-        active[key] = exchange.start
+            self.begin()
+        start = perf_counter()
+        exchange = (
+            _Exchange(self, scope, receive, send, start)
+            if start < self._own_cost.measure_from
+            else self._measured(scope, receive, send, start)
+        )
+        active[key] = start
+        outer = current.get()
+        current.set(exchange)
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except BaseException as exc:
@@ -66,61 +90,100 @@ class AsgiMiddleware:
             raise
         finally:
             active.pop(key, None)
-        if not exchange.complete:
+            current.set(outer)
+        if exchange.inside is not None or not exchange.complete:
             with _GUARD:
-                exchange.ended_early()
+                exchange.ended()
 
     def capture(self, exc: BaseException, scope: Scope, *, status: int) -> None:
         """Record an exception as an issue of the request of this scope."""
+        exchange = current.get()
+        if not isinstance(exchange, _Exchange):
+            exchange = _Exchange(self, scope, _receive_nothing, _send_nothing, perf_counter())
+        exchange.status = exchange.status or status
         self.outcomes.capture(
-            exc,
-            self.templates.route(scope, status),
-            method=scope["method"],
-            status=status,
-            request_id=_request_id(scope),
+            exc, exchange, self.route(scope, status), method=scope["method"], status=status
         )
 
-    def _start(self) -> None:
+    def route(self, scope: Scope, status: int) -> Route:
+        """Return the route of a request, under the user's name if there is one."""
+        if self._find_route is None:
+            route = self.templates.route(scope, status)
+        else:
+            route = self._find_route(scope, status) or self.outcomes.unmatched
+        if self._naming is None:
+            return route
+        return self._naming.named(route, method=scope["method"], path=scope["path"])
+
+    def learn(self, scope: Scope, status: int) -> Answer:
+        """Find what records an answer; where it is always the same one, it is remembered."""
+        method = scope["method"]
+        route = self.route(scope, status)
+        answer = self.outcomes.answer(route, method, status)
+        if (
+            self._find_route is None
+            and self._naming is None
+            and method in METHODS
+            and self.templates.is_single(scope)
+        ):
+            self.answers[id(scope.get("endpoint")), method, status] = answer
+        return answer
+
+    def begin(self) -> None:
+        """Start watching, in the process that serves."""
         with _GUARD:
             self._watchkeeper.start()
+
+    def _measured(self, scope: Scope, receive: Receive, send: Send, start: float) -> "_Exchange":
+        """Measure this request's cost if it is time to; see whether a proxy sends its time."""
+        with _GUARD:
+            if not self.queue_header:
+                self.queue_header = _sent_queue_header(scope)
+            if self._own_cost.is_due(start):
+                return _MeasuredExchange(self, scope, receive, send, start)
+        return _Exchange(self, scope, receive, send, start)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             lifespan = Lifespan(self._watchkeeper, receive, send)
             await self.app(scope, lifespan.receive, lifespan.send)
             return
-        if scope["type"] == "websocket":
-            self._start()
+        if scope["type"] != "websocket" or id(scope) in self._active:
+            await self.app(scope, receive, send)
+            return
+        self.begin()
+        connection = Connection(self._watchkeeper.recorder, receive, send)
+        try:
+            await self.app(scope, connection.receive, connection.send)
+        finally:
             with _GUARD:
-                self._watchkeeper.recorder.series(WEBSOCKET_CONNECTIONS).record(1)
-        await self.app(scope, receive, send)
+                connection.ended(self.route({"method": "GET", **scope}, 101).template)
 
 
-class _Exchange:
-    """One request and its response, as seen from outside of the application."""
+class _Exchange(Exchange):
+    """One request and its response, as seen from outside of an ASGI application."""
 
-    __slots__ = (
-        "_middleware",
-        "_receive",
-        "_scope",
-        "_send",
-        "complete",
-        "left",
-        "start",
-        "status",
-    )
+    __slots__ = ("_middleware", "_receive", "_scope", "_send", "complete", "left")
 
     def __init__(
-        self, middleware: AsgiMiddleware, scope: Scope, receive: Receive, send: Send
+        self,
+        middleware: AsgiMiddleware,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        start: float,
     ) -> None:
+        # The base's fields are written out: this runs for every request.
+        self.inside = None
+        self.failure = None
+        self.start = start
+        self.status = 0
+        self.complete = False
+        self.left = False  # the client, before the response was complete
         self._middleware = middleware
         self._scope = scope
         self._receive = receive
         self._send = send
-        self.complete = False
-        self.left = False  # the client, before the response was complete
-        self.status = 0
-        self.start = perf_counter()
 
     def send(self, message: Message) -> Awaitable[None]:
         """Note the status and the end of the response, then pass the message on.
@@ -128,11 +191,13 @@ class _Exchange:
         The request ends here, not when the application returns: background tasks run in between.
         """
         kind = message["type"]
-        if kind == "http.response.body" or kind == "http.response.zerocopysend":
+        if kind == "http.response.start":
+            self.status = message.get("status", 0)
+        elif kind == "http.response.body" or kind == "http.response.zerocopysend":
             if not message.get("more_body", False):
                 self._end()
-        elif kind == "http.response.start":
-            self.status = message.get("status", 0)
+            elif not self.complete:
+                self._streams()
         elif kind == "http.response.pathsend":
             self._end()
         return self._send(message)
@@ -147,46 +212,102 @@ class _Exchange:
     def failed(self, exc: BaseException) -> None:
         """Record that the application raised."""
         scope, middleware = self._scope, self._middleware
-        outcomes = middleware.outcomes
+        outcomes, method = middleware.outcomes, scope["method"]
         status = self.status or FAILED
-        route = middleware.templates.route(scope, status)
+        route = middleware.route(scope, status)
         if self.complete:
             if not isinstance(exc, Exception):
                 return
-            if status < FAILED:
-                outcomes.unhandled(route, scope["method"])
+            if status < FAILED and not outcomes.is_expected(exc, route):
+                outcomes.unhandled(route, method)
         elif _is_departure(exc, left=self.left):
-            outcomes.disconnected(route, scope["method"])
+            outcomes.disconnected(route, method)
+            outcomes.ended(self, route)
             return
         else:
-            self._record_broken(route, status)
-        outcomes.capture(
-            exc, route, method=scope["method"], status=status, request_id=_request_id(scope)
-        )
+            outcomes.broken(self, route, method, perf_counter() - self.start)
+        outcomes.capture(exc, self, route, method=method, status=status)
+        outcomes.ended(self, route)
 
-    def ended_early(self) -> None:
-        """Record that the application returned without a complete response."""
-        status = self.status or FAILED
-        route = self._middleware.templates.route(self._scope, status)
-        if self.left:
-            self._middleware.outcomes.disconnected(route, self._scope["method"])
-        else:
-            self._record_broken(route, status)
+    def ended(self) -> None:
+        """Record that the application returned: with all said, or in the midst of it."""
+        middleware, method = self._middleware, self._scope["method"]
+        route = middleware.route(self._scope, self.status or FAILED)
+        if not self.complete:
+            if self.left:
+                middleware.outcomes.disconnected(route, method)
+            else:
+                middleware.outcomes.broken(self, route, method, perf_counter() - self.start)
+        middleware.outcomes.ended(self, route)
 
-    def _record_broken(self, route: Route, status: int) -> None:
-        self._middleware.outcomes.broken(
-            route, self._scope["method"], status, perf_counter() - self.start
-        )
+    def describe(self) -> RequestContext:
+        """Tell which request this is, as far as is known at this moment."""
+        middleware, scope = self._middleware, self._scope
+        route = middleware.route(scope, self.status)
+        return middleware.outcomes.context(self, route, method=scope["method"], status=self.status)
+
+    def request_id(self) -> str:
+        """Return the request's id as the client sent it."""
+        return _header(self._scope, b"x-request-id")
+
+    def _streams(self) -> None:
+        """Note when the first part of a body goes out that comes in several."""
+        with _GUARD:
+            inside = self.opened()
+            if not inside.first_byte_s:
+                inside.first_byte_s = perf_counter() - self.start
 
     def _end(self) -> None:
         if self.complete or self.left:  # nobody is there: what it was shows when the app returns
             return
-        self.complete = True
         seconds = perf_counter() - self.start
+        self.complete = True
         with _GUARD:
-            middleware, scope = self._middleware, self._scope
-            route = middleware.templates.route(scope, self.status)
-            middleware.outcomes.finished(route, scope["method"], self.status, seconds)
+            middleware, scope, status = self._middleware, self._scope, self.status
+            answer = middleware.answers.get(
+                (id(scope.get("endpoint")), scope["method"], status)
+            ) or middleware.learn(scope, status)
+            if middleware.queue_header:
+                self._note_queue(middleware.queue_header, seconds)
+            answer.record(seconds)
+            if seconds > answer.choice.above or self.inside is not None:
+                middleware.outcomes.look(self, answer, seconds)
+
+    def _note_queue(self, name: bytes, seconds: float) -> None:
+        header = _header(self._scope, name)
+        waited = queue_seconds(header, now=time() - seconds) if header else None
+        if waited is not None:
+            self.opened().queue_s = waited
+
+
+class _MeasuredExchange(_Exchange):
+    """An exchange that measures how long recording it takes: one a second is enough to know."""
+
+    __slots__ = ("_cost_s",)
+
+    def __init__(
+        self,
+        middleware: AsgiMiddleware,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        start: float,
+    ) -> None:
+        super().__init__(middleware, scope, receive, send, start)
+        self._cost_s = perf_counter() - start
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Measure what is ours of sending a message."""
+        was_complete, forward = self.complete, self._send
+        began = perf_counter()
+        self._send = _send_nothing
+        super().send(message)
+        self._send = forward
+        self._cost_s += perf_counter() - began
+        if self.complete and not was_complete:
+            with _GUARD:
+                self._middleware._own_cost.measured(self._cost_s)
+        return forward(message)
 
 
 def _is_departure(exc: BaseException, *, left: bool) -> bool:
@@ -196,8 +317,20 @@ def _is_departure(exc: BaseException, *, left: bool) -> bool:
     return type(exc).__name__ == "ClientDisconnect" or (left and isinstance(exc, OSError))
 
 
-def _request_id(scope: Scope) -> str:
+def _header(scope: Scope, wanted: bytes) -> str:
     for name, value in scope.get("headers", ()):
-        if name == b"x-request-id":
+        if name == wanted:
             return bytes(value).decode("latin-1")
     return ""
+
+
+def _sent_queue_header(scope: Scope) -> bytes:
+    return next((name for name in _QUEUE_HEADERS if _header(scope, name)), b"")
+
+
+async def _receive_nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
+def _send_nothing(message: Message) -> Any:
+    """Send nothing: for what is ours of sending alone."""

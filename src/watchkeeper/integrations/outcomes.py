@@ -1,21 +1,29 @@
 """The outcomes of requests: what becomes of one is recorded here, whatever the framework."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from math import inf
 from types import CodeType
 from typing import Final
 from uuid import uuid4
 
 from watchkeeper.app import Watchkeeper
+from watchkeeper.core.badness import SERVER_ERRORS
 from watchkeeper.core.catalogue import (
+    HTTP_BAD,
     HTTP_BROKEN,
     HTTP_DISCONNECTS,
     HTTP_DURATION,
+    HTTP_EXCUSED,
+    HTTP_FIRST_BYTE,
+    HTTP_QUEUE,
     HTTP_UNHANDLED,
 )
 from watchkeeper.core.metrics import UNMATCHED, Metric
-from watchkeeper.runtime.record import RequestContext
-from watchkeeper.runtime.recorder import LiveSeries
+from watchkeeper.core.sampling import Reason, RouteChoice
+from watchkeeper.runtime.record import Inside, Record, RequestContext
+from watchkeeper.runtime.samples import Taken
 
 METHODS: Final = frozenset(
     {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
@@ -31,9 +39,9 @@ _ID_CHARS: Final = frozenset(
 
 
 class Route:
-    """One route: its template, its endpoint's code and the series that its requests go to."""
+    """One route: its template, its endpoint's code and what is known of its answers."""
 
-    __slots__ = ("endpoint", "methods", "series", "template")
+    __slots__ = ("answers", "endpoint", "is_recorded", "methods", "template")
 
     def __init__(
         self,
@@ -41,12 +49,69 @@ class Route:
         *,
         endpoint: Callable[..., object] | None = None,
         methods: frozenset[str] = frozenset(),
+        is_recorded: bool = True,
     ) -> None:
-        """Describe a route; no `methods` means any."""
+        """Describe a route; no `methods` means any, `is_recorded` off that none is counted."""
+        self.is_recorded = is_recorded
         self.template = template
         self.endpoint = endpoint
         self.methods = methods
-        self.series: dict[tuple[str, int], LiveSeries] = {}
+        self.answers: dict[tuple[str, int], Answer] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """In the place of a choice: which answers need a look, once and for all."""
+
+    above: float
+
+
+_ALWAYS: Final = _Fixed(-1.0)
+_NEVER: Final = _Fixed(inf)
+
+
+class Answer:
+    """The answers of one route to one method with one status.
+
+    `record` adds the seconds of one; those above `choice.above`, and those with something
+    inside, need `Outcomes.look` as well.
+    """
+
+    __slots__ = ("choice", "method", "record", "route", "status")
+
+    def __init__(
+        self,
+        route: Route,
+        method: str,
+        status: int,
+        *,
+        record: Callable[[float], None],
+        choice: RouteChoice | _Fixed,
+    ) -> None:
+        """Describe answers; `choice` tells which of them need a look."""
+        self.route = route
+        self.method = method
+        self.status = status
+        self.record = record
+        self.choice = choice
+
+
+class Exchange(Record):
+    """One request and its response, as its wrapper sees it from outside of the application."""
+
+    __slots__ = ("failure", "status")
+
+    def __init__(self, start: float) -> None:
+        """Begin at `start` (perf_counter)."""
+        # Written out, since it runs for every request.
+        self.inside: Inside | None = None
+        self.start = start
+        self.status = 0
+        self.failure: Taken | None = None  # a bad request that waits to be told its issue
+
+    def request_id(self) -> str:
+        """Return the request's id as the client sent it."""
+        raise NotImplementedError
 
 
 class Outcomes:
@@ -56,21 +121,58 @@ class Outcomes:
         """Record with a Watchkeeper's recorder and issues."""
         self._watchkeeper = watchkeeper
         self._recorder = watchkeeper.recorder
+        self._observer = watchkeeper.observer
+        self._sampler = watchkeeper.sampler
+        self._badness = watchkeeper.badness
         self.unmatched = Route(UNMATCHED)
 
-    def finished(self, route: Route, method: str, status: int, seconds: float) -> None:
-        """Count a request that was answered with `status` after so many seconds."""
-        series = route.series.get((method, status))
-        if series is None:
-            series = self._series(route, method, status)
-        series.record(seconds)
-        if status >= FAILED or seconds > self._recorder.slow_s:
-            self._recorder.note_bad()
+    def answer(self, route: Route, method: str, status: int) -> Answer:
+        """Return what records the answers of a route with this method and status."""
+        answer = route.answers.get((method, status))
+        if answer is None:
+            answer = self._made(route, method, status)
+        return answer
 
-    def broken(self, route: Route, method: str, status: int, seconds: float) -> None:
+    def finished(self, exchange: Exchange, route: Route, method: str, seconds: float) -> None:
+        """Count a request that was answered after so many seconds."""
+        answer = self.answer(route, method, exchange.status or FAILED)
+        answer.record(seconds)
+        if seconds > answer.choice.above or exchange.inside is not None:
+            self.look(exchange, answer, seconds)
+
+    def look(self, exchange: Exchange, answer: Answer, seconds: float) -> None:
+        """Look closer at an answered request: slow, bad, to be stored, or with calls inside."""
+        route = answer.route.template
+        if not answer.route.is_recorded:
+            return
+        inside = exchange.inside
+        if inside is not None:
+            inside = inside.cut()  # what a background task does is not part of the answer
+            self._observer.finish(inside, route, seconds)
+            self._note_times(inside, route)
+        badness = self._badness.of(route)
+        bad = badness.is_bad(answer.status, seconds)
+        if bad != (answer.status in SERVER_ERRORS):
+            self._correct(exchange, answer.route, answer.method, bad=bad)
+        if bad or seconds > self._recorder.slow_s:
+            self._recorder.note_bad()
+        self._sample(exchange, inside, answer, seconds, bad=bad)
+
+    def ended(self, exchange: Exchange, route: Route) -> None:
+        """Record what came after the answer: calls of background tasks, the issue of a failure."""
+        inside = exchange.inside
+        if not route.is_recorded:
+            return
+        if inside is not None and (inside.spans or inside.folded):
+            self._observer.finish(inside, route.template, None)
+        failure, exchange.failure = exchange.failure, None
+        if failure is not None and not (inside is not None and inside.excused):
+            self._sampler.keep_failed(failure, inside.issue if inside is not None else "")
+
+    def broken(self, exchange: Exchange, route: Route, method: str, seconds: float) -> None:
         """Count a request whose response was cut off by the application."""
-        self.finished(route, method, status, seconds)
-        if status < FAILED:
+        self.finished(exchange, route, method, seconds)
+        if exchange.status and exchange.status < FAILED:
             self._count(HTTP_BROKEN, route, method)
             self._recorder.note_bad()
 
@@ -83,38 +185,127 @@ class Outcomes:
         """Count a request whose client left before the response was complete."""
         self._count(HTTP_DISCONNECTS, route, method)
 
+    def is_expected(self, exc: BaseException, route: Route) -> bool:
+        """Tell whether the settings expect an exception on this route."""
+        return self._badness.of(route.template).expects(exc)
+
+    def excuse(self, exchange: Exchange, route: Route, method: str) -> None:
+        """Take a failure back that was counted: its exception is an expected one."""
+        if self._badness.of(route.template).is_bad(exchange.status or FAILED, 0.0):
+            self._correct(exchange, route, method, bad=False)
+
     def capture(
-        self, exc: BaseException, route: Route, *, method: str, status: int, request_id: str = ""
+        self, exc: BaseException, exchange: Exchange, route: Route, *, method: str, status: int
     ) -> None:
         """Record an exception of a request as an issue."""
-        self._watchkeeper.issues.capture(
+        if not route.is_recorded:
+            return
+        if self.is_expected(exc, route):
+            if status >= FAILED:
+                self.excuse(exchange, route, method)
+            return
+        issue = self._watchkeeper.issues.capture(
             exc,
-            request=RequestContext(
-                method=standard(method),
-                route=route.template,
-                status=status,
-                request_id=safe_id(request_id) or uuid4().hex,
-            ),
+            request=self.context(exchange, route, method=method, status=status),
             endpoint=code_of(route.endpoint),
         )
+        if issue is not None:
+            exchange.opened().issue = issue
 
-    def _series(self, route: Route, method: str, status: int) -> LiveSeries:
+    def context(
+        self, exchange: Exchange, route: Route, *, method: str, status: int
+    ) -> RequestContext:
+        """Describe a request."""
+        return RequestContext(
+            method=standard(method),
+            route=route.template,
+            status=status,
+            request_id=safe_id(exchange.request_id()) or uuid4().hex,
+        )
+
+    def _made(self, route: Route, method: str, status: int) -> Answer:
         name = standard(method)
+        if not route.is_recorded:
+            return Answer(route, name, status, record=_nothing, choice=_NEVER)
+        badness = self._badness.of(route.template)
+        is_bad = status in badness.statuses
         series = self._recorder.series(
             HTTP_DURATION, {"method": name, "route": route.template, "status": str(status)}
         )
+        answer = Answer(
+            route,
+            name,
+            status,
+            record=series.record,
+            choice=_ALWAYS
+            if is_bad or status in SERVER_ERRORS
+            else self._sampler.choice(route.template),
+        )
         if name is method or name == method:  # other methods are without bound: not remembered
-            route.series[method, status] = series
-        return series
+            route.answers[method, status] = answer
+        return answer
+
+    def _note_times(self, inside: Inside, route: str) -> None:
+        series = self._recorder.series
+        if inside.first_byte_s:
+            series(HTTP_FIRST_BYTE, {"route": route}).record(inside.first_byte_s)
+        if inside.queue_s:
+            series(HTTP_QUEUE, {"route": route}).record(inside.queue_s)
+
+    def _correct(self, exchange: Exchange, route: Route, method: str, *, bad: bool) -> None:
+        """Count that the settings see a request otherwise than its status says, once."""
+        inside = exchange.opened()
+        if inside.excused:
+            return
+        self._count(HTTP_BAD if bad else HTTP_EXCUSED, route, method)
+        inside.excused = not bad
+
+    def _sample(
+        self,
+        exchange: Exchange,
+        inside: Inside | None,
+        answer: Answer,
+        seconds: float,
+        *,
+        bad: bool,
+    ) -> None:
+        choice = answer.choice if isinstance(answer.choice, RouteChoice) else None
+        reason: Reason | None = Reason.FAILED
+        if not bad:
+            reason = choice.choose(seconds) if choice and seconds > choice.above else None
+        if reason is None:
+            return
+        taken = Taken(
+            inside,
+            start=exchange.start,
+            at=self._sampler.now(),
+            reason=reason,
+            method=answer.method,
+            route=answer.route.template,
+            status=answer.status,
+            seconds=seconds,
+            request_id=safe_id(exchange.request_id()),
+            choice=choice,
+        )
+        if bad:
+            exchange.opened()  # so that its end is looked at as well, when its issue is known
+            exchange.failure = taken
+        else:
+            self._sampler.keep(taken)
 
     def _count(self, metric: Metric, route: Route, method: str) -> None:
-        labels = {"method": standard(method), "route": route.template}
-        self._recorder.series(metric, labels).record(1)
+        if route.is_recorded:
+            labels = {"method": standard(method), "route": route.template}
+            self._recorder.series(metric, labels).record(1)
 
 
 def standard(method: str) -> str:
     """Return the method if it is one of the standard set, else "_OTHER"."""
     return method if method in METHODS else OTHER_METHOD
+
+
+def _nothing(seconds: float) -> None:
+    """Leave a request out."""
 
 
 def safe_id(text: str) -> str:

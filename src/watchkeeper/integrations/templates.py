@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from re import Pattern
 from typing import Any, Final
 
-from watchkeeper.integrations.outcomes import Route
+from watchkeeper.integrations.outcomes import Answer, Route
 
 MAX_DEPTH: Final = 20  # of mounts within mounts, and of middleware around a mounted application
 MAX_ENDPOINTS: Final = 10_000  # remembered; an application that makes more of them starts over
@@ -46,6 +46,13 @@ class Templates:
         self._single: dict[int, Route] = {}
         self._several: dict[int, list[_Candidate]] = {}
         self._kept: dict[int, object] = {}  # endpoints, so that no id comes to mean another one
+        # By an endpoint's id, hence kept here, to be forgotten together with the endpoint.
+        self.answers: dict[tuple[int, str, int], Answer] = {}
+
+    def is_single(self, scope: Scope) -> bool:
+        """Tell whether a request's endpoint always means the same route."""
+        endpoint = scope.get("endpoint")
+        return endpoint is None or id(endpoint) in self._single
 
     def route(self, scope: Scope, status: int) -> Route:
         """Return the route of a request, from its scope after dispatching."""
@@ -81,6 +88,7 @@ class Templates:
             self._kept.clear()
             self._single.clear()
             self._several.clear()
+            self.answers.clear()
         places: dict[int, list[_Candidate]] = {}
         for endpoint, candidate in _places(getattr(scope.get("router"), "routes", ()), "", ()):
             self._kept[id(endpoint)] = endpoint
@@ -89,7 +97,8 @@ class Templates:
             if len(found) == 1:
                 self._single.setdefault(key, found[0].route)
             else:
-                self._single.pop(key, None)
+                if self._single.pop(key, None) is not None:
+                    self.answers.clear()
                 self._several[key] = found
 
 

@@ -1,15 +1,19 @@
 """The WSGI wrapper: sees each request of an application begin and end, and changes nothing."""
 
 from collections.abc import Callable, Iterable, Iterator
-from time import perf_counter
+from time import perf_counter, time
 from types import TracebackType
 from typing import Any, Final
 
 from watchkeeper.app import Watchkeeper
+from watchkeeper.core.queue_time import queue_seconds
+from watchkeeper.integrations import outcomes
+from watchkeeper.integrations.naming import Naming
 from watchkeeper.integrations.outcomes import FAILED, Outcomes, Route
 from watchkeeper.integrations.own import PROBES, OwnPages
 from watchkeeper.integrations.own_wsgi import serve_page
 from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.record import RequestContext, current
 
 Environ = dict[str, Any]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
@@ -34,10 +38,12 @@ class WsgiMiddleware:
         self.outcomes = Outcomes(watchkeeper)
         self.find_route = find_route or _no_route
         self.active = watchkeeper.recorder.active
+        self.own_cost = watchkeeper.own_cost
+        naming = watchkeeper.settings.route_name
+        self._naming = Naming(naming) if naming is not None else None
         self._watchkeeper = watchkeeper
         self._prefix = watchkeeper.settings.dashboard_prefix
         self._own = OwnPages(watchkeeper)
-        # endswith(()) is never true: without probes at the root this check costs nothing.
         self._at_root = tuple(PROBES) if watchkeeper.settings.health_at_root else ()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -46,14 +52,17 @@ class WsgiMiddleware:
             with _GUARD:
                 self._watchkeeper.start()
         path = environ.get("PATH_INFO", "")
-        if self._prefix in path or path.endswith(self._at_root):
+        if self._prefix in path or (self._at_root and path.endswith(self._at_root)):
             page = self._own.find(path, root=environ.get("SCRIPT_NAME", "").rstrip("/"))
             if page is not None:
                 return serve_page(self._own, page, environ, start_response)
         if EXCHANGE in environ:  # a wrapper further out counts this request already
             return self.app(environ, start_response)
-        exchange = Exchange(self, environ, start_response)
-        environ[EXCHANGE] = exchange
+        start = perf_counter()
+        kind = Exchange
+        if start >= self.own_cost.measure_from and self.own_cost.is_due(start):
+            kind = _MeasuredExchange
+        exchange = environ[EXCHANGE] = kind(self, environ, start_response, start)
         try:
             result = self.app(environ, exchange.start_response)
         except BaseException as exc:
@@ -62,34 +71,54 @@ class WsgiMiddleware:
             raise
         return _watched(result, exchange, environ.get("wsgi.file_wrapper"))
 
+    def route(self, exchange: "Exchange") -> Route:
+        """Return the route of a request, under the user's name if there is one."""
+        route = exchange.route or self.outcomes.unmatched
+        if self._naming is None:
+            return route
+        environ = exchange.environ
+        return self._naming.named(
+            route,
+            method=str(environ.get("REQUEST_METHOD", "")),
+            path=environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
+        )
 
-class Exchange:
-    """One request and its response, as seen from outside of the application."""
+
+class Exchange(outcomes.Exchange):
+    """One request and its response, as seen from outside of a WSGI application."""
 
     __slots__ = (
-        "_environ",
         "_middleware",
+        "_outer",
         "_start_response",
         "complete",
+        "environ",
         "route",
-        "start",
-        "status",
         "suspect",
     )
 
     def __init__(
-        self, middleware: WsgiMiddleware, environ: Environ, start_response: StartResponse
+        self,
+        middleware: WsgiMiddleware,
+        environ: Environ,
+        start_response: StartResponse,
+        start: float,
     ) -> None:
         """Begin: the request counts as being answered from now on."""
-        self._middleware = middleware
-        self._environ = environ
-        self._start_response = start_response
-        self.complete = False
-        self.route: Route | None = None
+        # The base's fields are written out: this runs for every request.
+        self.inside = None
+        self.failure = None
+        self.start = start
         self.status = 0
+        self.complete = False
+        self.environ = environ
+        self.route: Route | None = None
         self.suspect: BaseException | None = None  # handled, hence an issue only if we see a 5xx
-        self.start = perf_counter()
-        middleware.active[id(self)] = self.start
+        self._middleware = middleware
+        self._start_response = start_response
+        middleware.active[id(self)] = start
+        self._outer = current.get()
+        current.set(self)
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
@@ -98,92 +127,161 @@ class Exchange:
         with _GUARD:
             self.status = int(status[:3])
             self.find_route()
-            suspect, self.suspect = self.suspect, None
-            if suspect is not None and self.status >= FAILED:
-                self.capture(suspect)
+            if self.suspect is not None:
+                suspect, self.suspect = self.suspect, None
+                if self.status >= FAILED:
+                    self.capture(suspect)
         if exc_info is None:
             return self._start_response(status, headers)
         return self._start_response(status, headers, exc_info)
 
     def find_route(self) -> None:
         """Ask for the route while the framework still knows it."""
-        self.route = self._middleware.find_route(self._environ) or self.route
+        self.route = self._middleware.find_route(self.environ) or self.route
 
     def finished(self) -> None:
         """Record the end of the response, once."""
         if self.complete:
             return
+        seconds = perf_counter() - self.start
         self._end()
-        self._middleware.outcomes.finished(
-            self._known_route(), self._method(), self.status or FAILED, self._seconds()
-        )
+        middleware = self._middleware
+        self._note_queue(seconds)
+        route = middleware.route(self)
+        middleware.outcomes.finished(self, route, self._method(), seconds)
+        if self.inside is not None:
+            middleware.outcomes.ended(self, route)
 
     def failed(self, exc: BaseException) -> None:
         """Record that the application raised: before, in the midst of or after its response."""
-        outcomes, route = self._middleware.outcomes, self._known_route()
+        outcomes, route = self._middleware.outcomes, self._middleware.route(self)
         method, status = self._method(), self.status or FAILED
         if self.complete:
-            if status < FAILED:
+            if status < FAILED and not outcomes.is_expected(exc, route):
                 outcomes.unhandled(route, method)
         else:
+            seconds = perf_counter() - self.start
             self._end()
             if isinstance(exc, GeneratorExit):
                 outcomes.disconnected(route, method)
                 return
-            outcomes.broken(route, method, status, self._seconds())
+            outcomes.broken(self, route, method, seconds)
         self.capture(exc)
+        outcomes.ended(self, route)
+
+    def streams(self, first_byte_s: float) -> None:
+        """Note when the first part of a body was there that comes in several."""
+        self.opened().first_byte_s = first_byte_s
 
     def capture(self, exc: BaseException) -> None:
         """Record an exception as an issue of this request."""
         self._middleware.outcomes.capture(
             exc,
-            self._known_route(),
+            self,
+            self._middleware.route(self),
             method=self._method(),
             status=self.status or FAILED,
-            request_id=self._environ.get("HTTP_X_REQUEST_ID", ""),
         )
+
+    def describe(self) -> RequestContext:
+        """Tell which request this is, as far as is known at this moment."""
+        if self.route is None:
+            self.find_route()
+        return self._middleware.outcomes.context(
+            self, self._middleware.route(self), method=self._method(), status=self.status
+        )
+
+    def request_id(self) -> str:
+        """Return the request's id as the client sent it."""
+        return str(self.environ.get("HTTP_X_REQUEST_ID", ""))
 
     def _end(self) -> None:
         self.complete = True
         self._middleware.active.pop(id(self), None)
+        if current.get() is self:  # it may end elsewhere, when it is dropped
+            current.set(self._outer)
 
-    def _known_route(self) -> Route:
-        return self.route or self._middleware.outcomes.unmatched
+    def _note_queue(self, seconds: float) -> None:
+        environ = self.environ
+        header = environ.get("HTTP_X_REQUEST_START") or environ.get("HTTP_X_QUEUE_START")
+        waited = queue_seconds(header, now=time() - seconds) if header else None
+        if waited is not None:
+            self.opened().queue_s = waited
 
     def _method(self) -> str:
-        return str(self._environ.get("REQUEST_METHOD", ""))
+        return str(self.environ.get("REQUEST_METHOD", ""))
 
-    def _seconds(self) -> float:
-        return perf_counter() - self.start
+
+class _MeasuredExchange(Exchange):
+    """An exchange that measures how long recording it takes: one a second is enough to know."""
+
+    __slots__ = ("_cost_s",)
+
+    def __init__(
+        self,
+        middleware: WsgiMiddleware,
+        environ: Environ,
+        start_response: StartResponse,
+        start: float,
+    ) -> None:
+        """Begin to measure."""
+        super().__init__(middleware, environ, start_response, start)
+        self._cost_s = perf_counter() - start
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
+    ) -> Write:
+        """Measure what is ours of starting the response."""
+        began, forward = perf_counter(), self._start_response
+        self._start_response = _start_nothing
+        super().start_response(status, headers)
+        self._start_response = forward
+        self._cost_s += perf_counter() - began
+        if exc_info is None:
+            return forward(status, headers)
+        return forward(status, headers, exc_info)
+
+    def finished(self) -> None:
+        """Measure the end of the response, and tell what it all took."""
+        if self.complete:
+            return
+        began = perf_counter()
+        super().finished()
+        self._middleware.own_cost.measured(self._cost_s + perf_counter() - began)
 
 
 class _Body:
     """A response's body on its way out: finished at its end, its close or its failure."""
 
-    __slots__ = ("_exchange", "_next", "_result")
+    __slots__ = ("_exchange", "_result")
 
     def __init__(self, result: Iterable[bytes], exchange: Exchange) -> None:
         self._exchange = exchange
         self._result = result
-        self._next: Callable[[], bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
+        exchange = self._exchange
         try:
-            if self._next is None:
-                self._next = iter(self._result).__next__
-            return self._next()
-        except StopIteration:
-            if not self._exchange.complete:
-                with _GUARD:
-                    self._exchange.finished()
+            blocks = iter(self._result)
+            for block in blocks:
+                first_s = perf_counter() - exchange.start
+                yield block
+                break
+            for block in blocks:
+                exchange.streams(first_s)
+                yield block
+                break
+            for block in blocks:
+                yield block
+        except GeneratorExit:  # dropped half-way: its end is the close, or this object's
             raise
         except BaseException as exc:
             with _GUARD:
-                self._exchange.failed(exc)
+                exchange.failed(exc)
             raise
+        if not exchange.complete:
+            with _GUARD:
+                exchange.finished()
 
     def close(self) -> None:
         """Close the application's body."""
@@ -230,6 +328,10 @@ def _watched(result: Iterable[bytes], exchange: Exchange, file_wrapper: object) 
     if hasattr(result, "__len__"):
         return _SizedBody(result, exchange)
     return _Body(result, exchange)
+
+
+def _start_nothing(status: str, headers: list[tuple[str, str]]) -> Any:
+    """Start nothing: for what is ours of starting a response alone."""
 
 
 def _no_route(environ: Environ) -> Route | None:

@@ -157,7 +157,8 @@ def _end(job: Job, error: BaseException | None, endpoint: CodeType | None) -> No
         if error is not None and outcome == FAILED:
             issue = observer.capture(error, endpoint=endpoint, context={"job": job.name})
             record.opened().issue = issue or ""
-        observer.finish(record, f"{JOB_ROUTE}{job.name}", seconds)
+        if record.inside is not None:
+            observer.finish(record.inside, f"{JOB_ROUTE}{job.name}", seconds)
         if record.before is not None:
             record.before.add(job.operation, record.start, seconds)
     finally:

@@ -29,7 +29,7 @@ from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.job_states import Jobs
 from watchkeeper.runtime.operations import Operation, OperationKind
 from watchkeeper.runtime.places import Places
-from watchkeeper.runtime.record import Record, current
+from watchkeeper.runtime.record import Inside, current
 from watchkeeper.runtime.recorder import LiveSeries, Recorder
 from watchkeeper.runtime.statements import Statements
 
@@ -202,15 +202,15 @@ class Observer:
         """Return the operation of a span of the application's own."""
         return self._own.get(name) or self._made_own(clean(name))
 
-    def finish(self, record: Record, route: str, seconds: float) -> None:
-        """Record what a request, or job, of this route spent inside, all in all."""
-        inside = record.inside
-        if inside is None:
-            return
-        kinds, counts = totals(record)
+    def finish(self, inside: Inside, route: str, seconds: float | None) -> None:
+        """Record what happened inside a request, or job, of this route that took `seconds`.
+
+        None: what came after it was answered, which is no part of its time.
+        """
+        kinds, counts = totals(inside)
         series = self.recorder.series
         for kind in _KINDS:
-            if kind in kinds:
+            if kind in kinds and seconds is not None:
                 count, spent = kinds[kind]
                 labels = {"kind": kind.value, "route": route}
                 series(HTTP_INSIDE, labels).record(min(spent, seconds))
@@ -253,14 +253,11 @@ class Observer:
 
 
 def totals(
-    record: Record,
+    inside: Inside,
 ) -> tuple[dict[OperationKind, tuple[int, float]], dict[Operation, int]]:
     """Return (number, seconds) by kind and the number by operation of what is inside."""
     kinds: dict[OperationKind, tuple[int, float]] = {}
     counts: dict[Operation, int] = {}
-    inside = record.inside
-    if inside is None:
-        return kinds, counts
     for operation, _, spent in list(inside.spans):
         count, total = kinds.get(operation.kind, (0, 0.0))
         kinds[operation.kind] = count + 1, total + spent

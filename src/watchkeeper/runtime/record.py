@@ -29,15 +29,27 @@ class RequestContext:
 class Inside:
     """What happened inside one request or job so far; made when the first thing happens."""
 
-    __slots__ = ("folded", "issue", "spans", "tags", "user")
+    __slots__ = ("excused", "first_byte_s", "folded", "issue", "queue_s", "spans", "tags", "user")
 
     def __init__(self) -> None:
         """Start empty."""
         self.spans: list[Span] = []
         self.folded: dict[Operation, tuple[int, float]] = {}  # number and seconds past MAX_SPANS
+        self.excused = False  # failed in a way that the settings do not call bad
+        self.first_byte_s = 0.0  # of a streamed response
         self.issue = ""  # fingerprint of the error that the request failed with
+        self.queue_s = 0.0  # between proxy and application
         self.tags: dict[str, str] = {}
         self.user = ""  # a hash, never the id itself
+
+    def cut(self) -> Inside:
+        """Return what is inside so far as a part of its own, and go on without its spans."""
+        part = Inside()
+        part.spans, self.spans = self.spans, []
+        part.folded, self.folded = self.folded, {}
+        part.tags, part.user = self.tags, self.user
+        part.first_byte_s, part.queue_s = self.first_byte_s, self.queue_s
+        return part
 
 
 class Record:
