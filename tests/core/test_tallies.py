@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watchkeeper.core.catalogue import (
+    HTTP_BAD,
     HTTP_BROKEN,
     HTTP_DISCONNECTS,
     HTTP_DURATION,
+    HTTP_EXCUSED,
     HTTP_UNHANDLED,
 )
 from watchkeeper.core.histogram import Histogram
@@ -57,6 +59,31 @@ def test_the_error_rate_counts_each_failed_request_once() -> None:
     tally = Meter(rule("error_rate > 5%")).measure(frame(values))[""]
 
     assert (7.0, 100.0) == (tally.bad, tally.total)
+
+
+def test_the_error_rate_follows_what_the_settings_call_bad() -> None:
+    """Bad are 5xx without those that are excused, and what is called bad below 500."""
+    values = {
+        **requests("/a", "200", [0.1] * 90),
+        **requests("/a", "503", [0.1] * 10),
+        series(HTTP_BAD, method="GET", route="/a"): 4.0,
+        series(HTTP_EXCUSED, method="GET", route="/a"): 7.0,
+    }
+
+    tally = Meter(rule("error_rate > 5%")).measure(frame(values))[""]
+
+    assert (7.0, 100.0) == (tally.bad, tally.total)
+
+
+def test_an_excuse_may_come_a_slot_later() -> None:
+    """A request that failed in one slot and is excused in the next one is no error."""
+    meter = Meter(rule("error_rate > 5%"))
+    first = meter.measure(frame(requests("/a", "503", [0.1] * 3)))[""]
+    excused = {series(HTTP_EXCUSED, method="GET", route="/a"): 3.0}
+
+    first.add(meter.measure(frame(excused, start=10))[""])
+
+    assert (0.0, 3.0) == (first.bad, first.total)
 
 
 def test_a_percentile_becomes_a_count_of_slow_ones() -> None:

@@ -83,6 +83,44 @@ def test_error_rate_counts_what_a_status_cannot_tell():
     assert 100 == view.routes[0].requests
 
 
+def test_error_rate_follows_what_the_settings_call_bad():
+    """Excused 5xx are no errors, and what is called bad below 500 is one."""
+    labels = {"method": "GET", "route": "/"}
+    values = {
+        **requests([0.1] * 90),
+        **requests([0.1] * 10, status="503"),
+        series(catalogue.HTTP_BAD, **labels): 4.0,
+        series(catalogue.HTTP_EXCUSED, **labels): 7.0,
+    }
+    store = MemoryStore()
+    store.add_frames([minute(NOW - 600, values)])
+
+    view = look(store)
+
+    assert (100, 7) == (view.figures.requests, view.figures.errors)
+    assert pytest.approx(0.07) == view.figures.error_rate
+    assert pytest.approx(0.07) == view.routes[0].error_rate
+
+
+def test_an_excuse_for_what_failed_before_is_no_negative_error():
+    """The count of errors is never below zero, and the window's sum is exact."""
+    excused = {series(catalogue.HTTP_EXCUSED, method="GET", route="/"): 3.0}
+    store = MemoryStore()
+    store.add_frames(
+        [
+            minute(NOW - 660, requests([0.1] * 5, status="503")),
+            minute(NOW - 600, {**requests([0.1] * 5), **excused}),
+        ]
+    )
+
+    view = look(store)
+
+    assert {NOW - 660: 5, NOW - 600: 0} == {
+        at: figures.errors for at, figures in known(view).items()
+    }
+    assert 2 == view.figures.errors
+
+
 def test_a_client_error_is_no_error():
     """A 404 is the client's mistake and does not raise the error rate."""
     store = MemoryStore()

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from watchkeeper.core.catalogue import (
+    HTTP_BAD,
     HTTP_BROKEN,
     HTTP_DISCONNECTS,
     HTTP_DURATION,
+    HTTP_EXCUSED,
     HTTP_UNHANDLED,
 )
 from watchkeeper.core.conditions import Comparison, Measure, Selector, write_labels
@@ -19,8 +21,13 @@ from watchkeeper.core.slot import Frame, FrameKey, Gauge
 MAX_GROUPS: Final = 100  # instances of one rule; series beyond it are judged together
 MAX_SERIES: Final = 50_000  # series whose group is remembered; then they are looked at again
 
-_FAILURES: Final = (HTTP_BROKEN.name, HTTP_UNHANDLED.name)
-_REQUESTS: Final = (HTTP_DURATION.name, HTTP_DISCONNECTS.name, *_FAILURES)
+_FAILURES: Final = (HTTP_BROKEN.name, HTTP_UNHANDLED.name, HTTP_BAD.name)
+_REQUESTS: Final = (
+    HTTP_DURATION.name,
+    HTTP_DISCONNECTS.name,
+    *_FAILURES,
+    HTTP_EXCUSED.name,
+)
 _GAUGES: Final = (Measure.LAST, Measure.MIN, Measure.MAX)
 
 
@@ -29,7 +36,8 @@ class Tally:
     """What one rule needs of one group in one slot, over all workers. Adding is exact.
 
     `total` counts requests, observations or a counter's increase; `bad` those among them that
-    the rule is about; `unclear` those that are still bad by the clear threshold.
+    the rule is about; `unclear` those that are still bad by the clear threshold. Requests that
+    are excused are taken from `bad`: in the slot after their own it may be below zero.
     """
 
     total: float = 0.0
@@ -166,6 +174,8 @@ class Meter:
             tally.total += _count_of(value)
         elif series.metric in _FAILURES:
             tally.bad += _count_of(value)  # such a request is in the duration's count already
+        elif series.metric == HTTP_EXCUSED.name:
+            tally.bad -= _count_of(value)  # its status has counted it
         else:
             count = _count_of(value)
             tally.total += count

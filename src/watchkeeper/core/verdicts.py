@@ -294,4 +294,4 @@ def _sums(window: Window, slots: Iterable[int]) -> tuple[float, float, float]:
         bad += tally.bad
         total += tally.total
         unclear += tally.unclear
-    return bad, total, unclear
+    return max(bad, 0.0), total, unclear  # what is excused may have failed before the window

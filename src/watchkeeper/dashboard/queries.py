@@ -199,7 +199,7 @@ def _figures(tally: Tally, *, now: float) -> Figures:
     covered_s = tally.covered_s(now=now)
     return Figures(
         requests=tally.requests,
-        errors=tally.bad,
+        errors=tally.errors,
         requests_per_s=tally.requests / covered_s if covered_s > 0 else None,
         error_rate=tally.error_rate,
         p50_s=tally.quantile(0.50),
@@ -228,14 +228,14 @@ def _data_age_s(
 
 def _worst(tallies: Tallies, *, now: float) -> tuple[RouteRow, ...]:
     """Choose the routes that hurt most: their part of all errors plus their part of all time."""
-    all_bad = sum(one.bad for one in tallies.routes.values()) or 1
+    all_bad = sum(one.errors for one in tallies.routes.values()) or 1
     all_seconds = sum(one.seconds for one in tallies.routes.values())
     covered_s = tallies.whole.covered_s(now=now)
 
     def impact(entry: tuple[Route, RouteTally]) -> tuple[float, int, Route]:
         route, tally = entry
         return (
-            tally.bad / all_bad + tally.seconds / (all_seconds or 1),
+            tally.errors / all_bad + tally.seconds / (all_seconds or 1),
             tally.requests,
             route,
         )
@@ -247,7 +247,7 @@ def _worst(tallies: Tallies, *, now: float) -> tuple[RouteRow, ...]:
             route=route[1],
             requests=tally.requests,
             requests_per_s=tally.requests / covered_s if covered_s > 0 else None,
-            error_rate=min(tally.bad / tally.requests, 1.0) if tally.requests else None,
+            error_rate=tally.error_rate,
             p95_s=_p95(tally.latency()),
             time_share=tally.seconds / all_seconds if all_seconds else None,
         )

@@ -1,6 +1,6 @@
 """Reading the frames of a window, minutes and slots joined without gap or double count."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from math import ceil
 from typing import Final
@@ -16,6 +16,8 @@ SHOWN: Final = (
     catalogue.HTTP_DURATION.name,
     catalogue.HTTP_BROKEN.name,
     catalogue.HTTP_UNHANDLED.name,
+    catalogue.HTTP_BAD.name,
+    catalogue.HTTP_EXCUSED.name,
     catalogue.HTTP_DISCONNECTS.name,
     catalogue.PROCESS_CPU.name,
     catalogue.HOST_CPU.name,
@@ -45,8 +47,9 @@ def read_pieces(
     until: float,
     slot_s: int,
     fine_from: int | None = None,
+    metrics: Collection[str] = SHOWN,
 ) -> Iterator[Reading]:
-    """Read what a page needs of [since, until), an hour at a time, no piece across `border`.
+    """Read some metrics' values of [since, until), an hour at a time, no piece across `border`.
 
     Each minute comes from exactly one resolution: minute frames serve for what is rolled up,
     slots for what starts at or after the end of the newest minute frame. With `fine_from` slots
@@ -63,7 +66,7 @@ def read_pieces(
             until=end,
             service=service,
             environment=environment,
-            metrics=SHOWN,
+            metrics=metrics,
         )
         slots: list[Frame] = []
         if slots_from < end and slot_s < MINUTE_S:
@@ -73,7 +76,7 @@ def read_pieces(
                 until=end,
                 service=service,
                 environment=environment,
-                metrics=SHOWN,
+                metrics=metrics,
             )
         yield _joined(start, minutes, slots, slot_s)
 

@@ -18,17 +18,20 @@ class _Part(IntEnum):
 
     NOTHING = 0
     DURATION = 1
-    BAD = 2  # broken or unhandled: an error that the status does not tell
+    BAD = 2  # broken, unhandled or called bad: an error that the status does not tell
     LEFT = 3  # the client left: a request without a duration
     APP_CPU = 4
     HOST_CPU = 5
     HOST_MEMORY = 6
+    EXCUSED = 7  # an error by its status that the settings do not call bad
 
 
 _PARTS: Final = {
     catalogue.HTTP_DURATION.name: _Part.DURATION,
     catalogue.HTTP_BROKEN.name: _Part.BAD,
     catalogue.HTTP_UNHANDLED.name: _Part.BAD,
+    catalogue.HTTP_BAD.name: _Part.BAD,
+    catalogue.HTTP_EXCUSED.name: _Part.EXCUSED,
     catalogue.HTTP_DISCONNECTS.name: _Part.LEFT,
     catalogue.PROCESS_CPU.name: _Part.APP_CPU,
     catalogue.HOST_CPU.name: _Part.HOST_CPU,
@@ -36,7 +39,25 @@ _PARTS: Final = {
 }
 
 
-class RouteTally:
+class _Counted:
+    """Requests, and how many of them are errors; `bad` is below 0 until they add up."""
+
+    __slots__ = ()
+    bad: int
+    requests: int
+
+    @property
+    def errors(self) -> int:
+        """How many failed; what is excused may have failed before the span."""
+        return max(self.bad, 0)
+
+    @property
+    def error_rate(self) -> float | None:
+        """(5xx + broken + unhandled + bad - excused) / (with a duration + left), 0 to 1."""
+        return min(self.errors / self.requests, 1.0) if self.requests else None
+
+
+class RouteTally(_Counted):
     """Requests of one route: how many, how many of them errors, and seconds spent in all."""
 
     __slots__ = ("bad", "histograms", "requests", "seconds")
@@ -68,7 +89,7 @@ class _Meaning:
     route: RouteTally
 
 
-class Tally:
+class Tally(_Counted):
     """The requests and resources of one span of time, added up frame by frame."""
 
     __slots__ = (
@@ -92,11 +113,6 @@ class Tally:
         self._app_cpu: dict[int, dict[Series, float]] = {}
         self._host_cpu: dict[int, float] = {}
         self._host_memory: dict[int, float] = {}
-
-    @property
-    def error_rate(self) -> float | None:
-        """(5xx + broken + unhandled) / (requests with a duration + disconnects), 0 to 1."""
-        return min(self.bad / self.requests, 1.0) if self.requests else None
 
     def covered_s(self, *, now: float) -> float:
         """Return the seconds that there is data for; what lies ahead of `now` is not counted."""
@@ -238,7 +254,7 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
 
 def _meaning(series: Series, routes: dict[Route, RouteTally] | None) -> _Meaning:
     part = _PARTS.get(series.metric, _Part.NOTHING)
-    of_requests = part in (_Part.DURATION, _Part.BAD, _Part.LEFT)
+    of_requests = part in (_Part.DURATION, _Part.BAD, _Part.LEFT, _Part.EXCUSED)
     route = (series.label("method"), series.label("route"))
     return _Meaning(
         series=series,
@@ -272,6 +288,9 @@ def _add(point: Tally, meaning: _Meaning, value: Value, start: int) -> None:
     elif part is _Part.BAD:
         point.bad += int(value)
         route.bad += int(value)
+    elif part is _Part.EXCUSED:
+        point.bad -= int(value)
+        route.bad -= int(value)
 
 
 def _mean(values: Iterable[float]) -> float | None:
