@@ -1,8 +1,5 @@
 """The skin for Litestar: where the route is, and where exceptions vanish before ASGI sees them."""
 
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
-from dataclasses import dataclass
 from inspect import ismethod
 from typing import Any, Final
 
@@ -14,34 +11,16 @@ from watchkeeper.integrations.asgi_middleware import (
     Send,
 )
 from watchkeeper.integrations.late import too_late
-from watchkeeper.integrations.outcomes import Route
-from watchkeeper.integrations.suspects import settle, suspect
-from watchkeeper.integrations.templates import MAX_ENDPOINTS, Templates, routes_of
+from watchkeeper.integrations.litestar_routes import UNWATCHED, Routes
+from watchkeeper.integrations.outcomes import Exchange, Outcomes, Route
+from watchkeeper.integrations.suspects import suspect
+from watchkeeper.integrations.templates import MAX_DEPTH
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.record import RequestContext
 
-Find = Callable[[Scope, int], Route | None]
-
 _GUARD: Final = guard("request")
-_LEFT: Final = (
-    "client disconnected prematurely"  # Litestar's words for what is no error of anybody
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where within mounted applications a request is, and who knows its route there."""
-
-    scope: Scope
-    prefix: str
-    find: Find
-
-    def holds(self, scope: Scope) -> bool:
-        """Tell whether this is the same request: a copied scope shares the headers."""
-        return self.scope.get("headers") is scope.get("headers")
-
-
-_place: Final[ContextVar[_Place | None]] = ContextVar("watchkeeper_litestar_place", default=None)
+_STARTED: Final = "Exception caught after response started"  # what another one is put into
+_LEFT: Final = "client disconnected prematurely"  # Litestar's words for nobody's error
 
 
 def install(app: Any, watchkeeper: Watchkeeper) -> None:
@@ -53,20 +32,22 @@ def install(app: Any, watchkeeper: Watchkeeper) -> None:
     if _has_started(app):
         raise too_late()
     watcher = _Watcher(watchkeeper)
-    routes = _AllRoutes(app, watcher)
+    watcher.routes = routes = Routes(app, join=watcher.join)
     routes.middleware = AsgiMiddleware(app.__call__, watchkeeper, find_route=routes.of)
-    kind = type(app)
-    app.__class__ = type(
-        kind.__name__,
-        (kind,),
-        {
-            "__slots__": (),
-            "__call__": routes.middleware.__call__,
-            "__doc__": kind.__doc__,
-            "__module__": kind.__module__,
-            "__qualname__": kind.__qualname__,
-        },
-    )
+    routes.middleware.outcomes = _Outcomes(watchkeeper)
+    app.__class__ = _watched(type(app), routes.middleware)
+
+
+def _watched(kind: type, serve: AsgiMiddleware) -> type:
+    """Make a class for one application, that differs from its own in how it is called."""
+
+    # Litestar reads the annotations where the application is mounted in another one.
+    async def call(self: object, scope: Scope, receive: Receive, send: Send) -> None:
+        await serve(scope, receive, send)
+
+    own = {"__slots__": (), "__call__": call, UNWATCHED: staticmethod(serve.app)}
+    same = {name: getattr(kind, name) for name in ("__doc__", "__module__", "__qualname__")}
+    return type(kind.__name__, (kind,), own | same)
 
 
 def _has_started(app: Any) -> bool:
@@ -78,8 +59,36 @@ def _has_started(app: Any) -> bool:
     return not ismethod(find) and hasattr(find, "cache_info") and find.cache_info().currsize > 0
 
 
+class _Outcomes(Outcomes):
+    """Outcomes of requests, with the application's exceptions as they were."""
+
+    def is_expected(self, exc: BaseException, route: Route) -> bool:
+        """Tell whether the settings expect the exception behind this one."""
+        return super().is_expected(_cause(exc), route)
+
+    def capture(
+        self, exc: BaseException, exchange: Exchange, route: Route, *, method: str, status: int
+    ) -> None:
+        """Record the exception behind this one as an issue."""
+        super().capture(_cause(exc), exchange, route, method=method, status=status)
+
+
+def _cause(exc: BaseException) -> BaseException:
+    """Return what was raised: Litestar puts it into another one once the response has begun."""
+    for _ in range(MAX_DEPTH):
+        if getattr(exc, "detail", None) == _STARTED and exc.__cause__ is not None:
+            exc = exc.__cause__
+        elif isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:  # of a stream
+            exc = exc.exceptions[0]
+        else:
+            break
+    return exc
+
+
 class _Watcher:
     """Sees what an application's exception handlers are about to answer."""
+
+    routes: Routes
 
     def __init__(self, watchkeeper: Watchkeeper) -> None:
         self._watchkeeper = watchkeeper
@@ -96,147 +105,6 @@ class _Watcher:
                 if getattr(exc, "detail", None) != _LEFT:
                     suspect(scope, exc)
             else:
-                request = RequestContext(route=_template(scope))
+                route = self.routes.of(scope, 0)
+                request = RequestContext(route=route.template if route else "")
                 self._watchkeeper.issues.capture(exc, request=request)
-
-
-class _AllRoutes:
-    """The routes of a watched application with those of what is mounted in it."""
-
-    middleware: AsgiMiddleware
-
-    def __init__(self, app: Any, watcher: _Watcher) -> None:
-        self._routes = _Routes(app, watcher)
-        self._joined: dict[tuple[str, Route], Route] = {}
-
-    def of(self, scope: Scope, status: int) -> Route | None:
-        """Return the route that Litestar dispatched a request to."""
-        settle(self.middleware, scope, status)
-        place = _place.get()
-        if place is None or not place.holds(scope):
-            return self._routes.of(scope, status)
-        settle(self.middleware, place.scope, status)
-        route = place.find(place.scope, status)
-        return None if route is None else self._join(place.prefix, route)
-
-    def _join(self, prefix: str, route: Route) -> Route:
-        """Return a mounted application's route with where it is mounted."""
-        joined = self._joined.get((prefix, route))
-        if joined is None:
-            if len(self._joined) >= MAX_ENDPOINTS:
-                self._joined.clear()
-            template = prefix + route.template
-            joined = Route(template, endpoint=route.endpoint, methods=route.methods)
-            self._joined[prefix, route] = joined
-        return joined
-
-
-class _Routes:
-    """The routes of one application, by handler: a handler may have several paths."""
-
-    def __init__(self, app: Any, watcher: _Watcher) -> None:
-        self._app = app
-        self._watcher = watcher
-        self._known: dict[object, list[tuple[str, Route]]] = {}  # path without types, and route
-        self._learned = 0
-        with _GUARD:
-            watcher.join(app)
-            self._learn()
-
-    def of(self, scope: Scope, status: int) -> Route | None:
-        """Return the route of a request to this application, mounted ones aside."""
-        handler = scope.get("route_handler")
-        if handler is None:
-            return None
-        places = self._known.get(handler)
-        if places is None:
-            if self._learned != len(self._app.routes):
-                self._learn()
-            places = self._known.get(handler, [])
-        if len(places) > 1:
-            return _among(places, scope)
-        return places[0][1] if places else None
-
-    def _learn(self) -> None:
-        """Go through the routes; an application may register more of them at any time."""
-        self._learned = len(self._app.routes)
-        self._known = {}
-        for path, handler in _handlers(self._app):
-            route = Route(path.path, endpoint=_function(handler))
-            self._known.setdefault(handler, []).append((path.path_format, route))
-            if getattr(handler, "is_mount", False):
-                self._follow(handler, path.path)
-
-    def _follow(self, handler: Any, prefix: str) -> None:
-        """Get word of where requests come out in a mounted application that has routes."""
-        mounted = handler.fn
-        if isinstance(mounted, _Mounted):
-            return
-        if hasattr(mounted, "asgi_router"):
-            find: Find = _Routes(mounted, self._watcher).of
-        elif routes_of(mounted):
-            find = _found_by_templates()
-        else:
-            return
-        handler._fn = _Mounted(mounted, prefix.rstrip("/"), find)
-
-
-class _Mounted:
-    """A mounted application, that leaves word of the scope that its routes will be found in."""
-
-    def __init__(self, app: Any, prefix: str, find: Find) -> None:
-        self._app = app
-        self._prefix = prefix
-        self._find = find
-        self.__name__ = self.__qualname__ = type(app).__name__
-        self.__module__ = type(app).__module__
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a connection."""
-        above = _place.get()
-        prefix = self._prefix
-        if above is not None and above.holds(scope):
-            prefix = above.prefix + prefix
-        _place.set(_Place(scope, prefix, self._find))
-        await self._app(scope, receive, send)
-
-
-def _found_by_templates() -> Find:
-    unmatched = Route("")
-    templates = Templates(unmatched)
-
-    def find(scope: Scope, status: int) -> Route | None:
-        route = templates.route(scope, status)
-        return None if route is unmatched else route
-
-    return find
-
-
-def _handlers(app: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield each route of an application with each of its handlers."""
-    for route in app.routes:
-        for handler in getattr(route, "route_handlers", None) or (route.route_handler,):
-            yield route, handler
-
-
-def _among(places: list[tuple[str, Route]], scope: Scope) -> Route:
-    """Choose between the paths of one handler."""
-    template = scope.get("path_template")
-    path = bytes(scope.get("raw_path") or b"").decode("latin-1")
-    for path_format, route in places:
-        if path_format == template:
-            return route
-    for path_format, route in places:  # mounts: Litestar does not tell which
-        if path.startswith(path_format):
-            return route
-    return places[0][1]
-
-
-def _function(handler: Any) -> Callable[..., object]:
-    """Return the function that a handler calls, also where that happens in a thread."""
-    function: Callable[..., object] = getattr(handler.fn, "func", handler.fn)
-    return function
-
-
-def _template(scope: Scope) -> str:
-    return str(scope.get("path_template", ""))

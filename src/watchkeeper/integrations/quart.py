@@ -121,7 +121,8 @@ class _Watcher:
             return
         outcomes = self._middleware.outcomes
         route = self._routes.of(scope, ANSWERED) or outcomes.unmatched
-        outcomes.unhandled(route, scope["method"])
+        if not outcomes.is_expected(error, route):
+            outcomes.unhandled(route, scope["method"])
         self._middleware.capture(error, scope, status=ANSWERED)
 
 

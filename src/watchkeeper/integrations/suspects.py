@@ -22,7 +22,8 @@ def acquit(scope: Scope) -> None:
 
 
 def settle(middleware: AsgiMiddleware, scope: Scope, status: int) -> None:
-    """Make an issue of this request's suspect if its status says that it was a failure."""
-    exc = scope.pop(_KEY, None)
-    if exc is not None and status >= FAILED:
-        middleware.capture(exc, scope, status=status)
+    """Make an issue of this request's suspect if its status, unless 0, says that it failed."""
+    if _KEY in scope and status:
+        exc = scope.pop(_KEY)
+        if status >= FAILED:
+            middleware.capture(exc, scope, status=status)
