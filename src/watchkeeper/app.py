@@ -10,16 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from types import CodeType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from watchkeeper.core.metrics import Scope
-from watchkeeper.core.pack import default_pack
-from watchkeeper.core.rules import Origin as RuleOrigin
-from watchkeeper.core.rules import Rule, compile_alert, merge_rules
 from watchkeeper.core.units import parse_share, parse_size
 from watchkeeper.exceptions import ConfigurationError
-from watchkeeper.notify import Notifier, open_notifier
 from watchkeeper.runtime import instruments, lifetime
+from watchkeeper.runtime import observer as observers
+from watchkeeper.runtime.before_store import BeforeStore
+from watchkeeper.runtime.configured import compile_rules, open_channels
 from watchkeeper.runtime.flusher import Flusher, Parts
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.health import Health
@@ -32,7 +31,7 @@ from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.resources import Resources
 from watchkeeper.runtime.samples import Sampler
 from watchkeeper.runtime.writer import Writer
-from watchkeeper.settings import Loaded, Origin, Settings, load
+from watchkeeper.settings import Loaded, Settings, load
 
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
     from watchkeeper.runtime.alerts import AlertEngine
@@ -42,6 +41,16 @@ if TYPE_CHECKING:  # loaded when the store is open, so that the host's start doe
 _log = logging.getLogger("watchkeeper")
 _lock = threading.Lock()
 _current: Watchkeeper | None = None
+
+
+class Hooks(Protocol):
+    """Hooks into the libraries of the host; neither method raises."""
+
+    def install(self) -> None:
+        """Hook into what is imported by now; cheap to repeat."""
+
+    def uninstall(self) -> None:
+        """Take every hook out again."""
 
 
 class Watchkeeper:
@@ -68,8 +77,8 @@ class Watchkeeper:
             release=settings.release,
         )
         self.problems = list(loaded.problems)
-        self.notifiers = self._open_channels()
-        self.rules = self._compile_rules()
+        self.notifiers = open_channels(loaded, self.problems)
+        self.rules = compile_rules(loaded, self.problems)
         self.recorder = Recorder(
             self.scope, max_series=settings.max_series, max_routes=settings.max_routes
         )
@@ -82,6 +91,9 @@ class Watchkeeper:
         )
         self.badness = settings.badness()
         self.observer = Observer(self.recorder, project_root=os.getcwd(), clock=clock)
+        self.observer.start = self.start
+        self.observer.capture = self.capture
+        self.instruments: Hooks | None = None  # set by the surface that watches
         self.sampler = Sampler(
             self.scope, look_from=self._look_from, enabled=settings.samples, clock=clock
         )
@@ -116,6 +128,8 @@ class Watchkeeper:
             if self.started or self._ended or not self.enabled:
                 return
             self.started = True
+            if self.instruments is not None:
+                self.instruments.install()  # libraries that were imported since `watch`
             self.health.started = True
             self.health.stopped = self.health.draining = False
             self._flusher.start(obstacle=lifetime.obstacle())
@@ -207,40 +221,6 @@ class Watchkeeper:
             return tuple(self.notifiers)
         return tuple(name for name in self.settings.routing.get(severity, ()))
 
-    def _open_channels(self) -> dict[str, Notifier]:
-        """Open every channel; a bad one in file or environment is a problem, in code an error."""
-        opened: dict[str, Notifier] = {}
-        for name, config in self.settings.channels.items():
-            try:
-                opened[name] = open_notifier(name, config, where=f"channels.{name}")
-            except ConfigurationError as error:
-                if self.loaded.origins["channels"] is Origin.CODE:
-                    raise
-                self.problems.append(f"{error}; this channel is off")
-        return opened
-
-    def _compile_rules(self) -> tuple[Rule, ...]:
-        """Join the pack and the own rules; a bad one raises in code, and is off elsewhere."""
-        slot_s = self.settings.slot_s
-        in_code = self.loaded.origins["alerts"] is Origin.CODE
-        own: list[Rule] = []
-        for number, alert in enumerate(self.settings.alerts):
-            try:
-                own.append(
-                    compile_alert(
-                        alert,
-                        where=f"alerts[{number}]",
-                        origin=RuleOrigin.CODE if in_code else RuleOrigin.FILE,
-                        slot_s=slot_s,
-                    )
-                )
-            except ConfigurationError as error:
-                if in_code:
-                    raise
-                self.problems.append(f"{str(error).rstrip('.')}; this rule is off")
-        pack = default_pack(slot_s=slot_s) if self.settings.alert_pack else ()
-        return merge_rules(pack, own)
-
     def _parts(self) -> Parts:
         settings = self.settings
         return Parts(
@@ -256,6 +236,9 @@ class Watchkeeper:
                 issues=self.issues,
                 health=self.health,
                 own_cost=self.own_cost,
+                observer=self.observer,
+                sampler=self.sampler,
+                before_store=BeforeStore(settings.before_store),
                 held=Held(
                     max_slots=int(settings.seconds("hold") / settings.slot_s),
                     max_bytes=parse_size(settings.hold_bytes, where="hold_bytes"),
@@ -359,6 +342,7 @@ def obtain(settings: Settings | None = None) -> Watchkeeper:
         made = Watchkeeper(load(settings))
         if made.enabled:
             instruments.bind(made.recorder)
+            observers.bind(made.observer)
             lifetime.follow(made)
         _current = made
         return made

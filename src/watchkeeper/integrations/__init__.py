@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from watchkeeper.app import Watchkeeper, obtain
-from watchkeeper.settings import Settings
+from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.settings import Origin, Settings
 
 if TYPE_CHECKING:
     from watchkeeper.integrations.asgi_middleware import Application as AsgiApplication
@@ -37,6 +38,7 @@ def watch(app: object, settings: Settings | None = None) -> Watchkeeper:
             _caller(),
         )
         return watchkeeper
+    instrument(watchkeeper)
     install(app, watchkeeper)
     # An application without room for attributes was given a class of its own by its skin.
     setattr(app if hasattr(app, "__dict__") else type(app), _WATCHED, _caller())
@@ -55,6 +57,7 @@ def asgi(app: "AsgiApplication", settings: Settings | None = None) -> "AsgiAppli
 
     if _is_watched(app, AsgiMiddleware):
         return app
+    instrument(watchkeeper)
     return AsgiMiddleware(app, watchkeeper)
 
 
@@ -70,7 +73,29 @@ def wsgi(app: "WsgiApplication", settings: Settings | None = None) -> "WsgiAppli
 
     if _is_watched(app, WsgiMiddleware):
         return app
+    instrument(watchkeeper)
     return WsgiMiddleware(app, watchkeeper)
+
+
+def instrument(watchkeeper: Watchkeeper) -> None:
+    """Switch on the instruments of the libraries in use, once per Watchkeeper.
+
+    Raises ConfigurationError if code names one that cannot be; elsewhere that is a problem shown.
+    """
+    if watchkeeper.instruments is not None:
+        return
+    from watchkeeper.integrations.instruments import Instruments
+
+    wanted = watchkeeper.settings.instruments
+    try:
+        made = Instruments(watchkeeper.observer, wanted)
+    except ConfigurationError as error:
+        if watchkeeper.loaded.origins["instruments"] is Origin.CODE:
+            raise
+        watchkeeper.problems.append(f"{error}; the default is in force")
+        made = Instruments(watchkeeper.observer, {})
+    watchkeeper.instruments = made
+    made.install()
 
 
 def _installer(app: object) -> Callable[[Any, Watchkeeper], None]:

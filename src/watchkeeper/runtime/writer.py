@@ -22,12 +22,15 @@ from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Frame, FrameKey
 from watchkeeper.core.units import format_duration
 from watchkeeper.exceptions import StorageError
+from watchkeeper.runtime.before_store import BeforeStore
 from watchkeeper.runtime.guard import take_errors
 from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.held import Held
 from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.observer import Observer
 from watchkeeper.runtime.own_cost import OwnCost
 from watchkeeper.runtime.recorder import Recorder
+from watchkeeper.runtime.samples import Sampler
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
     from watchkeeper.storage.store import Batch, CheckChange, CheckResult, Store, Worker
@@ -57,8 +60,14 @@ class Writer:
         held: Held,
         clock: Callable[[], float],
         own_cost: OwnCost | None = None,
+        observer: Observer | None = None,
+        sampler: Sampler | None = None,
+        before_store: BeforeStore | None = None,
     ) -> None:
         """Connect to the parts that record."""
+        self._observer = observer
+        self._sampler = sampler
+        self._before_store = before_store or BeforeStore(None)
         self.own_cost = own_cost or OwnCost(recorder, slot_s=slot_s)
         self.scope = scope
         self.slot_s = slot_s
@@ -86,6 +95,9 @@ class Writer:
 
         self._record_self()
         issues, events = self._issues.take(pause=pause)
+        samples = self._sampler.take(pause=pause) if self._sampler is not None else []
+        if self._observer is not None:
+            self._observer.pools.sample()
         checks, changes = self._checked()
         self._sequence += 1
         self.held.add(
@@ -97,9 +109,11 @@ class Writer:
                 ),
                 at=self._clock(),
                 issues=issues,
-                events=events,
+                events=self._before_store.events(events),
                 checks=checks,
                 check_changes=changes,
+                samples=self._before_store.samples(samples),
+                statements=self._observer.statements.take() if self._observer is not None else (),
             )
         )
 
@@ -179,7 +193,9 @@ class Writer:
             **self._recorder.dropped,
             "issues": self._issues.dropped,
             "events": self.held.dropped_events,
-            "samples": self.held.dropped_samples,
+            "before_store": self._before_store.dropped,
+            "samples": self.held.dropped_samples
+            + (self._sampler.dropped if self._sampler is not None else 0),
             "statements": self.held.dropped_statements,
         }
         grown = {
