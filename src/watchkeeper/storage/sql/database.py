@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from watchkeeper.core.covered import Cover, covered
 from watchkeeper.storage.sql.dialects import Dialect
 from watchkeeper.storage.sql.faults import translated
 
@@ -52,7 +53,7 @@ class Database:
     def give_back(self, pages: int) -> None:
         """Return up to `pages` free pages of a SQLite file to the disk; raise StorageError."""
         try:
-            with self._connect() as connection:
+            with _unwatched(), self._connect() as connection:
                 self._set_deadline(connection)
                 # One page per step of the statement; only a script is stepped to its end.
                 connection.connection.cursor().executescript(f"PRAGMA incremental_vacuum({pages})")
@@ -67,7 +68,7 @@ class Database:
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:
         try:
-            with self._connect() as connection:
+            with _unwatched(), self._connect() as connection:
                 connection = connection.execution_options(watchkeeper_writes=writes)
                 with connection.begin():
                     yield connection
@@ -154,6 +155,16 @@ class Database:
         event.listen(engine, "connect", prepare)
         event.listen(engine, "begin", begin)
         return engine
+
+
+@contextmanager
+def _unwatched() -> Iterator[None]:
+    """Keep the instruments of database libraries from recording what we do ourselves."""
+    token = covered.set(Cover.OWN)
+    try:
+        yield
+    finally:
+        covered.reset(token)
 
 
 class _Deadline:

@@ -1,0 +1,16 @@
+"""Whether the work that runs in this context is recorded already, or is not to be recorded."""
+
+from contextvars import ContextVar
+from enum import Enum
+from typing import Final
+
+
+class Cover(Enum):
+    """Who answers for the database work of a context."""
+
+    OWN = 1  # Watchkeeper, which does not watch itself
+    ABOVE = 2  # an instrument further up: SQLAlchemy's, Django's
+
+
+covered: Final[ContextVar[Cover | None]] = ContextVar("watchkeeper_covered", default=None)
+"""Instruments of drivers record where this is None; those of SQLAlchemy and Django unless OWN."""

@@ -1,0 +1,175 @@
+"""SQLAlchemy: each statement of every engine, sync or async, by the events of engines.
+
+An async engine fires the events of its sync engine. COMMIT and ROLLBACK have no event that tells
+when they are over, so they are not timed. Pools have no event at the begin of a checkout: the
+method that every checkout passes is wrapped.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from functools import wraps
+from time import perf_counter
+from typing import Any, Final
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Dialect, Engine, ExceptionContext
+from sqlalchemy.pool import Pool, QueuePool
+
+from watchkeeper.core.covered import Cover, covered
+from watchkeeper.integrations.patches import Patches
+from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.observer import Observer, PoolState
+
+LIBRARY: Final = "sqlalchemy"
+
+_GUARD: Final = guard("sqlalchemy")
+_START: Final = "_watchkeeper_start"  # on the context of an execution while it runs
+
+
+def install(observer: Observer) -> Callable[[], None]:
+    """Record the statements and pools of every engine; return what undoes that."""
+    statements = _Statements(observer)
+    hooks: tuple[tuple[str, Callable[..., None]], ...] = (
+        ("before_cursor_execute", statements.begin),
+        ("after_cursor_execute", statements.end),
+        ("handle_error", statements.fail),
+    )
+    for name, hook in hooks:
+        event.listen(Engine, name, hook)
+    patches = Patches()
+    patches.wrap(Engine, "raw_connection", _Pools(observer, patches).watch)
+
+    def uninstall() -> None:
+        patches.undo()
+        for name, hook in hooks:
+            event.remove(Engine, name, hook)
+
+    return uninstall
+
+
+class _Statements:
+    """Times what cursors execute."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def begin(
+        self,
+        connection: Connection,
+        cursor: object,
+        statement: str,
+        parameters: object,
+        context: Any,
+        many: bool,  # the event's signature
+    ) -> None:
+        """Start the clock, unless the statement is our own."""
+        with _GUARD:
+            if context is not None and covered.get() is not Cover.OWN:
+                covered.set(Cover.ABOVE)
+                setattr(context, _START, perf_counter())
+
+    def end(
+        self,
+        connection: Connection,
+        cursor: Any,
+        statement: str,
+        parameters: object,
+        context: Any,
+        many: bool,  # the event's signature
+    ) -> None:
+        """Record a statement that was executed."""
+        with _GUARD:
+            start = getattr(context, _START, None)
+            if start is not None:
+                seconds = perf_counter() - start
+                setattr(context, _START, None)
+                covered.set(None)
+                observer = self._observer
+                observer.ended(
+                    observer.statement(_system(connection.dialect), statement),
+                    start,
+                    seconds,
+                    rows=cursor.rowcount,
+                )
+
+    def fail(self, error: ExceptionContext) -> None:
+        """Record a statement that raised, was cancelled or was interrupted."""
+        with _GUARD:
+            context: Any = error.execution_context
+            start = getattr(context, _START, None)
+            if start is not None:
+                seconds = perf_counter() - start
+                setattr(context, _START, None)
+                covered.set(None)
+                observer = self._observer
+                observer.ended(
+                    observer.statement(_system(error.dialect), error.statement or ""),
+                    start,
+                    seconds,
+                    failed=True,
+                )
+
+
+class _Pools:
+    """Watches the pools that connections are taken from."""
+
+    def __init__(self, observer: Observer, patches: Patches) -> None:
+        self._observer = observer
+        self._patches = patches
+        self._names: weakref.WeakKeyDictionary[Pool, str] = weakref.WeakKeyDictionary()
+
+    def watch(self, connect: Callable[[Engine], Any]) -> Callable[[Engine], Any]:
+        """Return the method with the time it takes recorded as waiting."""
+
+        @wraps(connect)
+        def raw_connection(engine: Engine) -> Any:
+            start = perf_counter()
+            connection = connect(engine)
+            with _GUARD:
+                self._taken(engine, perf_counter() - start)
+            return connection
+
+        return raw_connection
+
+    def _taken(self, engine: Engine, seconds: float) -> None:
+        pool = engine.pool
+        if not self._patches.on or not isinstance(pool, QueuePool):
+            return  # other pools have no size that could run out
+        if covered.get() is Cover.OWN:
+            return
+        name = self._names.get(pool)
+        if name is None:
+            name = self._names[pool] = _name(engine, pool)
+            self._observer.pools.add(pool, name, _reader(pool))
+        self._observer.waited(name, seconds)
+
+
+def _reader(pool: QueuePool) -> Callable[[], PoolState]:
+    """Return what reads a pool's state without keeping the pool alive."""
+    known = weakref.ref(pool)
+
+    def read() -> PoolState:
+        pool = known()
+        if pool is None:
+            return PoolState(used=0, idle=0, most=0)
+        most = pool.size() + pool._max_overflow if pool._max_overflow >= 0 else 0
+        return PoolState(used=pool.checkedout(), idle=pool.checkedin(), most=most)
+
+    return read
+
+
+def _name(engine: Engine, pool: Pool) -> str:
+    """Name a pool as the user did, else after its database; never with a user or password."""
+    given = getattr(pool, "logging_name", None) or engine.logging_name
+    database = (engine.url.database or "").replace("\\", "/").rpartition("/")[2]
+    return str(given or f"{_system(engine.dialect)} {database}".strip())
+
+
+def _system(dialect: Dialect) -> str:
+    """Name the kind of database as OpenTelemetry does."""
+    name = dialect.name
+    if name == "mysql" and getattr(dialect, "is_mariadb", False):
+        return "mariadb"
+    return name
