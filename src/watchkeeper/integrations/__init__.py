@@ -19,13 +19,17 @@ _PACKAGE: Final = __name__.split(".", maxsplit=1)[0]
 _log = logging.getLogger("watchkeeper")
 
 
-def watch(app: object, settings: Settings | None = None) -> Watchkeeper:
+def watch(app: object = None, settings: Settings | None = None) -> Watchkeeper:
     """Watch a FastAPI, Starlette, Litestar, Quart or Flask application, changed in place.
 
-    Returns the Watchkeeper of this process. A second call for the same application does nothing.
-    Raises TypeError for anything else than such an application, and ConfigurationError if it has
-    started already, if a setting is wrong, or if this process is watched with other settings.
+    Without an application it watches a script or worker, beginning at once; what it recorded is
+    written at its end at the latest. Returns the Watchkeeper of this process. A second call for
+    the same application does nothing. Raises TypeError for anything else than such an
+    application, and ConfigurationError if it has started already, if a setting is wrong, or if
+    this process is watched with other settings.
     """
+    if app is None:
+        return _watch_script(settings)
     install = _installer(app)
     watchkeeper = obtain(settings)
     if not watchkeeper.enabled:
@@ -98,8 +102,21 @@ def instrument(watchkeeper: Watchkeeper) -> None:
     made.install()
 
 
+def _watch_script(settings: Settings | None) -> Watchkeeper:
+    watchkeeper = obtain(settings)
+    if watchkeeper.enabled:
+        instrument(watchkeeper)
+        watchkeeper.start()
+    return watchkeeper
+
+
 def _installer(app: object) -> Callable[[Any, Watchkeeper], None]:
     """Find the skin of an application by its class, without importing any framework."""
+    if isinstance(app, Settings):
+        raise TypeError(
+            "watchkeeper.watch() takes the application first; "
+            "for a script or worker write watchkeeper.watch(settings=Settings(…))"
+        )
     for kind in type(app).__mro__:
         name = f"{kind.__module__.split('.', maxsplit=1)[0]}.{kind.__name__}"
         if name == "starlette.Starlette":
