@@ -5,7 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from servers import Postgres, postgres
+from servers import Postgres, postgres, redis
 
 from watchkeeper.storage import Store, open_store
 
@@ -15,6 +15,25 @@ def postgres_server() -> Iterator[str]:
     """Run one PostgreSQL server for all tests; the URL of its maintenance database."""
     with postgres() as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """Run one Redis server for all tests; its URL."""
+    with redis() as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> Iterator[str]:
+    """Give a test the Redis server to itself, empty; the URL of a database."""
+    from redis import Redis
+
+    url = f"{redis_server}/0"
+    with Redis.from_url(url) as client:
+        client.flushall()
+        yield url
+        client.flushall()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Throw-away servers for the tests: a real PostgreSQL on a free port, gone when the tests end."""
+"""Throw-away servers for the tests, real ones on free ports, gone when the tests end."""
 
 import importlib.util
 import os
@@ -132,6 +132,46 @@ def postgres() -> Iterator[Postgres]:
             server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """Run a Redis server that keeps nothing until the block ends; its URL, without a database."""
+    program = shutil.which("redis-server")
+    if program is None:
+        missing("redis-server is not installed")
+        return
+    port = free_port()
+    folder = Path(tempfile.mkdtemp(prefix="watchkeeper-redis-"))
+    log = folder / "log"
+    options = {"port": port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": folder}
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    try:
+        with log.open("ab") as output:
+            server = subprocess.Popen([program, *words], stdout=output, stderr=subprocess.STDOUT)
+        try:
+            _wait_until_listening(server, port, log)
+            yield f"redis://127.0.0.1:{port}"
+        finally:
+            server.kill()
+            server.wait()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_until_listening(server: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    until = time.monotonic() + START_S
+    while True:
+        if server.poll() is not None:
+            raise RuntimeError(f"the server did not start: {log.read_text(errors='replace')}")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _wait_until_open(server: "subprocess.Popen[bytes]", port: int, log: Path) -> None:

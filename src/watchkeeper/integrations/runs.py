@@ -1,0 +1,69 @@
+"""Runs of jobs that a queue or a scheduler starts: begun, failed and ended by its instrument."""
+
+from __future__ import annotations
+
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Final
+
+from watchkeeper.app import current as watchkeeper
+from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.jobs import Job, JobRecord
+from watchkeeper.runtime.observer import JOB_ROUTE
+from watchkeeper.runtime.record import current
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+    from watchkeeper.runtime.observer import Observer
+
+MISSED: Final = "missed"  # the outcome of a run that did not begin in time, and so not at all
+RETRIED: Final = "retried"  # of one that failed and is to be tried again
+
+_GUARD: Final = guard("job")
+
+
+def begin(observer: Observer, name: str) -> JobRecord:
+    """Begin a run: what happens in this context from now on is part of it."""
+    observer.start()
+    record = JobRecord(Job(name), current.get())
+    current.set(record)
+    return record
+
+
+def fail(
+    observer: Observer, record: JobRecord, error: BaseException, *, endpoint: CodeType | None
+) -> None:
+    """Record the error that a run failed with, as an occurrence of its issue."""
+    issue = observer.capture(error, endpoint=endpoint, context={"job": record.job.name})
+    record.opened().issue = issue or ""
+
+
+def end(
+    observer: Observer, record: JobRecord, *, outcome: str | None, wait_s: float | None = None
+) -> None:
+    """End a run, and return to what its context did before; outcome None: it does not count."""
+    seconds = perf_counter() - record.start
+    name = record.job.name
+    try:
+        if outcome is not None:
+            observer.job(name, outcome=outcome, seconds=seconds, wait_s=wait_s)
+        if record.inside is not None:
+            observer.finish(record.inside, f"{JOB_ROUTE}{name}", seconds)
+        if record.before is not None:
+            record.before.add(record.job.operation, record.start, seconds)
+    finally:
+        if current.get() is record:
+            current.set(record.before)
+
+
+def waited(since: float | None) -> float | None:
+    """Return how long it has been since a moment (seconds since the epoch), not below 0."""
+    return None if since is None else max(0.0, time() - since)
+
+
+def leave_process() -> None:
+    """Write what is left: this process is about to end without running `atexit`."""
+    with _GUARD:
+        made = watchkeeper()
+        if made is not None:
+            made.stop()
