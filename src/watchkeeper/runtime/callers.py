@@ -20,13 +20,16 @@ class Callers:
 
     def find(self, frame: FrameType | None = None) -> str:
         """Return "module:function:line" of the caller outside of libraries, or ""."""
-        at = frame or sys._getframe(1)
+        at: FrameType | None = frame or sys._getframe(1)
+        waiting = _waiting()
         for _ in range(MAX_FRAMES):
+            if at is None:
+                at, waiting = waiting, None
+                if at is None:
+                    break
             place = self._place(at)
             if place:
                 return f"{place}:{at.f_lineno}"
-            if at.f_back is None:
-                break
             at = at.f_back
         return ""
 
@@ -42,3 +45,15 @@ class Callers:
                 self._known.clear()
             self._known[code] = place
         return place
+
+
+def _waiting() -> FrameType | None:
+    """Return the frame that awaits what runs here, where SQLAlchemy's asyncio cut the stack."""
+    greenlets = sys.modules.get("greenlet")
+    if greenlets is None:
+        return None
+    here = greenlets.getcurrent()
+    if not hasattr(here, "__sqlalchemy_greenlet_provider__"):
+        return None
+    frame: FrameType | None = here.parent.gr_frame
+    return frame
