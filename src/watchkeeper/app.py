@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.units import parse_share, parse_size
 from watchkeeper.exceptions import ConfigurationError
-from watchkeeper.runtime import instruments, lifetime
+from watchkeeper.runtime import instruments, lifetime, marks
 from watchkeeper.runtime import observer as observers
 from watchkeeper.runtime.before_store import BeforeStore
 from watchkeeper.runtime.configured import compile_rules, open_channels
@@ -117,9 +117,10 @@ class Watchkeeper:
         """Why nothing is stored, for good, in a sentence; empty while all is well."""
         return self._flusher.failure
 
-    def start(self) -> None:
+    def start(self, *, quiet: bool = False) -> None:
         """Start watching; further calls do nothing, except in the child of a fork without hooks.
 
+        Prints one line unless `quiet`, as for a script, whose words may be somebody's mail.
         Call it where something new is met, too: it costs half a microsecond.
         """
         if self._pid != os.getpid():
@@ -134,7 +135,7 @@ class Watchkeeper:
             self.health.stopped = self.health.draining = False
             self._flusher.start(obstacle=lifetime.obstacle())
         lifetime.began(self)
-        self._announce()
+        self._announce(quiet=quiet)
 
     def drain(self) -> None:
         """Answer "not ready" from now on: the process is about to end."""
@@ -301,10 +302,12 @@ class Watchkeeper:
         worker = self._flusher.worker
         return str(worker.number) if worker else ""
 
-    def _announce(self) -> None:
-        """Print the one line at start, and one for each problem."""
+    def _announce(self, *, quiet: bool) -> None:
+        """Log each problem, and print the one line at start."""
         for problem in self.problems:
             _log.warning("watchkeeper: %s", problem)
+        if quiet:
+            return
         settings = self.settings
         parts = [
             "watchkeeper: on",
@@ -343,6 +346,7 @@ def obtain(settings: Settings | None = None) -> Watchkeeper:
         if made.enabled:
             instruments.bind(made.recorder)
             observers.bind(made.observer)
+            marks.use_key(made.settings.secret_key)
             lifetime.follow(made)
         _current = made
         return made
@@ -355,6 +359,7 @@ def forget_current() -> None:
         made, _current = _current, None
     if made is not None:
         instruments.unbind()
+        observers.unbind()
         lifetime.leave()
         made.stop()
 

@@ -106,7 +106,7 @@ def _watch_script(settings: Settings | None) -> Watchkeeper:
     watchkeeper = obtain(settings)
     if watchkeeper.enabled:
         instrument(watchkeeper)
-        watchkeeper.start()
+        watchkeeper.start(quiet=True)
     return watchkeeper
 
 

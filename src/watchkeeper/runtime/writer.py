@@ -23,7 +23,7 @@ from watchkeeper.core.slot import Frame, FrameKey
 from watchkeeper.core.units import format_duration
 from watchkeeper.exceptions import StorageError
 from watchkeeper.runtime.before_store import BeforeStore
-from watchkeeper.runtime.guard import take_errors
+from watchkeeper.runtime.guard import guard, take_errors
 from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.held import Held
 from watchkeeper.runtime.issues import Issues
@@ -39,6 +39,7 @@ FIRST_RETRY_S: Final = 1.0
 LAST_RETRY_S: Final = 20.0
 COMPLAIN_EVERY_S: Final = 60.0
 
+_JOBS: Final = guard("jobs")
 _log = logging.getLogger("watchkeeper")
 
 
@@ -86,10 +87,17 @@ class Writer:
         self._dropped_before: dict[str, int] = {}
         self._write_s = 0.0  # how long the last write took, or the last attempt at one
 
-    def close_slot(self, start: int, *, pause: Callable[[], None] | None = None) -> None:
+    def close_slot(
+        self,
+        start: int,
+        *,
+        store: Store | None = None,
+        pause: Callable[[], None] | None = None,
+    ) -> None:
         """Take all that was recorded since the last call as part of the slot begun at `start`.
 
-        `pause` is called between pieces of longer work.
+        `store` is asked what other processes know of jobs; `pause` is called between pieces of
+        longer work.
         """
         from watchkeeper.storage.store import Batch
 
@@ -98,6 +106,8 @@ class Writer:
         samples = self._sampler.take(pause=pause) if self._sampler is not None else []
         if self._observer is not None:
             self._observer.pools.sample()
+            with _JOBS:
+                self._observer.jobs.sample(self._clock(), memory=store, scope=self.scope)
         checks, changes = self._checked()
         self._sequence += 1
         self.held.add(
