@@ -17,6 +17,7 @@ from django.test import Client, override_settings
 
 import django_site as site
 import watchkeeper.integrations as integrations
+from watchkeeper.app import forget_current
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.integrations.django import Middleware
 from watchkeeper.integrations.django.routes import template
@@ -331,6 +332,33 @@ def test_a_switched_off_watchkeeper_leaves_the_stack(watchkeeper, monkeypatch: p
         Middleware(lambda request: None)
 
     assert before is WSGIHandler.__call__
+
+
+def test_the_kill_switch_leaves_django_alone(monkeypatch: pytest.MonkeyPatch):
+    """WATCHKEEPER_ENABLED=0 wins over everything, and not one hook is put in."""
+    monkeypatch.setenv("WATCHKEEPER_ENABLED", "0")
+    before = WSGIHandler.__call__
+    try:
+        with project(WATCHKEEPER={"enabled": True}) as app:
+            assert b"item 1" == site.wsgi(app, "/items/1/")[2]
+    finally:
+        forget_current()
+
+    assert before is WSGIHandler.__call__
+
+
+def test_under_pytest_django_is_left_alone(monkeypatch: pytest.MonkeyPatch):
+    """Tests set Django up before the first of them has a name; a wish of one's own still wins."""
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    before = WSGIHandler.__call__
+    try:
+        with project():
+            assert before is WSGIHandler.__call__
+        forget_current()
+        with project(WATCHKEEPER={"enabled": True}):
+            assert before is not WSGIHandler.__call__
+    finally:
+        forget_current()
 
 
 def test_a_forgotten_middleware_is_told_by_djangos_checks(watchkeeper):

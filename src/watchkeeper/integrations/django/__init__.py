@@ -10,7 +10,7 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import MiddlewareNotUsed  # type: ignore[import-untyped]
 
-from watchkeeper.integrations.django.hooks import show
+from watchkeeper.integrations.django.seen import show
 from watchkeeper.integrations.django.switch import switch_on
 
 

@@ -12,12 +12,12 @@ answers itself.
 import functools
 import sys
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import Any, Final
 
 from watchkeeper.app import Watchkeeper
 from watchkeeper.integrations.asgi_middleware import AsgiMiddleware
 from watchkeeper.integrations.django.routes import Routes
+from watchkeeper.integrations.django.seen import Seen, seen
 from watchkeeper.integrations.outcomes import FAILED, Route
 from watchkeeper.integrations.wsgi_middleware import Exchange, WsgiMiddleware
 from watchkeeper.runtime.guard import guard
@@ -27,23 +27,6 @@ MAX_CAUSES: Final = 20  # exceptions behind an exception that are looked through
 
 _GUARD: Final = guard("request")
 _SIGNAL: Final = "watchkeeper"  # under which our receiver of Django's signal is known
-
-
-class Seen:
-    """What Django shows of one request, from whichever thread works on it."""
-
-    __slots__ = ("captured", "handler", "request", "suspect")
-
-    def __init__(self, handler: Any) -> None:
-        """Begin with the handler that was called."""
-        self.handler = handler
-        self.request: Any = None
-        self.captured: BaseException | None = None
-        self.suspect: BaseException | None = None  # an issue only if the answer is a failure
-
-
-seen: Final[ContextVar[Seen | None]] = ContextVar("watchkeeper_django", default=None)
-"""What is known of the request that Django answers in this context."""
 
 
 class Hooks:
@@ -193,13 +176,6 @@ class Hooks:
         """Return the route of the current request, as far as Django has come with it."""
         here = seen.get()
         return None if here is None or here.request is None else self._routes.of(here.request)
-
-
-def show(request: Any) -> None:
-    """Remember the request that Django has made of the current exchange."""
-    here = seen.get()
-    if here is not None:
-        here.request = request
 
 
 def _handler() -> Any:

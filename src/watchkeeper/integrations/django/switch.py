@@ -3,16 +3,18 @@
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from watchkeeper.app import current, obtain
 from watchkeeper.core.rules import Alert, alert_from_mapping
 from watchkeeper.exceptions import ConfigurationError
-from watchkeeper.integrations.django.hooks import Hooks
 from watchkeeper.settings import Settings
 from watchkeeper.settings.commands import management_command
 
-_hooks: Hooks | None = None
+if TYPE_CHECKING:
+    from watchkeeper.integrations.django.hooks import Hooks
+
+_hooks: "Hooks | None" = None
 
 
 def switch_on() -> bool:
@@ -28,6 +30,8 @@ def switch_on() -> bool:
     watchkeeper = obtain(project_settings())
     if not watchkeeper.enabled or (watchkeeper.settings.enabled is None and _is_tested()):
         return False
+    from watchkeeper.integrations.django.hooks import Hooks
+
     switch_off()
     _hooks = Hooks(watchkeeper)
     _hooks.install()
