@@ -19,6 +19,7 @@ LIBRARIES: Final[Mapping[str, str]] = {
     "sqlalchemy": "sqlalchemy",
     "django_orm": "django.db",
     "psycopg": "psycopg",
+    "psycopg_pool": "psycopg_pool",
     "asyncpg": "asyncpg",
     "httpx": "httpx",
     "requests": "requests",

@@ -22,8 +22,6 @@ from watchkeeper.integrations.patches import Patches
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.observer import Observer, PoolState
 
-LIBRARY: Final = "sqlalchemy"
-
 _GUARD: Final = guard("sqlalchemy")
 _START: Final = "_watchkeeper_start"  # on the context of an execution while it runs
 
