@@ -18,6 +18,7 @@ from watchkeeper.runtime.live import LiveSeries as LiveSeries
 
 MAX_DETOURS: Final = 256  # label sets remembered as folded; beyond them they are found anew
 WORK_S: Final = 0.001  # take() gives way to the request threads after so long
+GIVE_WAY_S: Final = 0.0001  # long enough for a waiting thread to wake up, which sleep(0) is not
 
 
 class Recorder:
@@ -83,7 +84,7 @@ class Recorder:
             if value is not None:
                 taken[live.series] = value
             if perf_counter() > until:
-                sleep(0)
+                sleep(GIVE_WAY_S)
                 until = perf_counter() + WORK_S
         return taken
 

@@ -24,6 +24,7 @@ WAL_BYTES: Final = 4 << 20  # SQLite's 1,000 pages would be 16 MB beside a datab
 OPCODES_BETWEEN_LOOKS: Final = 50_000  # of SQLite's engine, between two looks at the clock
 WAL_TRIES: Final = 100  # processes that start together switch a new file one after the other
 WAL_PAUSE_S: Final = 0.05
+GIVE_WAY_S: Final = 0.0001  # long enough for a waiting thread to wake up, which sleep(0) is not
 
 
 class Database:
@@ -100,9 +101,11 @@ class Database:
             engine.dispose(close=False)
 
     def _open(self) -> Engine:
-        if self.dialect.server:
-            return self._open_server()
-        return self._open_file()
+        engine = self._open_server() if self.dialect.server else self._open_file()
+        # Between statements is where a thread of ours has been Python-busy for a millisecond.
+        event.listen(engine, "before_cursor_execute", _give_way)
+        event.listen(engine, "after_cursor_execute", _give_way)
+        return engine
 
     def _open_server(self) -> Engine:
         arguments: dict[str, Any] = {}
@@ -165,6 +168,11 @@ def _unwatched() -> Iterator[None]:
         yield
     finally:
         covered.reset(token)
+
+
+def _give_way(*_: object) -> None:
+    """Let request threads run: a Python-busy thread delays them by the switch interval."""
+    time.sleep(GIVE_WAY_S)
 
 
 class _Deadline:
