@@ -77,11 +77,15 @@ class Flusher:
         """This process as the store knows it, or None before the first write."""
         return self._parts.writer.worker
 
-    def start(self) -> None:
-        """Start the thread; once only."""
-        if self._thread is None:
-            self._stopping.clear()
-            self._thread = threading.Thread(target=self._run, name="watchkeeper", daemon=True)
+    def start(self, *, obstacle: str = "") -> None:
+        """Start the thread; once only. With an obstacle, a sentence, say it and store nothing."""
+        if obstacle:
+            self._give_up(obstacle)
+        elif self._thread is None:
+            self._stopping = threading.Event()  # an earlier thread that hangs keeps its own
+            self._thread = threading.Thread(
+                target=self._run, args=(self._stopping,), name="watchkeeper", daemon=True
+            )
             self._thread.start()
 
     def wake(self) -> None:
@@ -95,12 +99,13 @@ class Flusher:
 
     def stop(self, *, deadline_s: float = STOP_WITHIN_S) -> None:
         """Flush a last time, deliver what can be delivered, and end the thread."""
-        thread, self._thread = self._thread, None
+        thread = self._thread
         if thread is None:
             return
         self._stopping.set()
         self._wake.set()
         thread.join(deadline_s)
+        self._thread = None
 
     def flush(self) -> None:
         """Run one whole cycle now, in the caller's thread."""
@@ -126,11 +131,11 @@ class Flusher:
         self._rolled_at = now
         self._pruned_at = 0.0
 
-    def _run(self) -> None:
+    def _run(self, stopping: threading.Event) -> None:
         with guard("flusher"), self._cycle, self._background():
             self._opened()  # so that the dashboard can answer before the first slot ends
             self._parts.resources.sample(self._parts.clock())
-        while not self._stopping.is_set():
+        while not stopping.is_set():
             with guard("flusher"), self._background():
                 self._look()
         with guard("last flush"), self._cycle:
@@ -184,7 +189,7 @@ class Flusher:
         with guard("resources"):
             parts.resources.sample(now)
         self._notice(now)
-        parts.writer.close_slot(self._slot, pause=self._give_way)
+        parts.writer.close_slot(self._slot, store=self.store, pause=self._give_way)
         self._flushed_at = now
         self._slot = slot_start(now, parts.slot_s)
         if not quick:
@@ -216,8 +221,7 @@ class Flusher:
             store = self._parts.open_store()
             store.migrate()
         except (ConfigurationError, SchemaError) as error:
-            self.failure = str(error)
-            _log.error("watchkeeper: %s", error)  # the sentence is all there is
+            self._give_up(str(error))
             return None
         except StorageError as error:
             writer.unavailable(str(error))
@@ -226,6 +230,12 @@ class Flusher:
         self._outbox = self._parts.make_outbox(store)
         self.store = store
         return store
+
+    def _give_up(self, failure: str) -> None:
+        """Store nothing in this process any more, and say why: the sentence is all there is."""
+        if failure != self.failure:
+            self.failure = failure
+            _log.error("watchkeeper: %s", failure)
 
     def _evaluate(self, store: Store, *, quick: bool) -> None:
         """Evaluate if the lease is ours, or at once in trouble unless somebody just did."""
@@ -291,3 +301,4 @@ class Flusher:
             store.release(f"alerts:{scope.service}:{scope.environment}", owner=str(worker.id))
             store.release("retention", owner=str(worker.id))
             store.close()
+            parts.writer.worker = None  # one that starts again is another worker

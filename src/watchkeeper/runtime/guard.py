@@ -79,6 +79,13 @@ def take_errors() -> dict[str, int]:
     return taken
 
 
+def forget_errors() -> None:
+    """Begin anew in a forked child: another thread of the parent may have held the lock."""
+    global _lock  # one for the process
+    _lock = threading.Lock()
+    _errors.clear()
+
+
 def _report(where: str, error: Exception) -> None:
     with _lock:
         _errors[where] += 1
