@@ -1,0 +1,53 @@
+"""The benchmark runs and prints what the page about costs is made of; no figure is judged here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "what-it-costs.md"
+
+CPU = [
+    "bare_us",
+    "added_us",
+    "added_in_request_us",
+    "added_in_background_us",
+    "peer_added_us",
+    "ratio_to_bare",
+    "ratio_to_peer",
+]
+
+
+def bench(*arguments: str) -> str:
+    """Run the benchmark; what it prints."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "bench" / "recording.py", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert 0 == done.returncode, done.stderr
+    return done.stdout
+
+
+def test_the_benchmark_prints_every_figure_as_json():
+    """CPU against bare and peer for both frameworks, memory, and the longest pauses."""
+    found = json.loads(bench("--tiny"))
+
+    assert ["date", "python", "machine", "slot", "cpu", "memory", "stall"] == list(found)
+    for framework in ("fastapi", "flask"):
+        assert CPU == list(found["cpu"][framework])
+        assert all(isinstance(figure, float) for figure in found["cpu"][framework].values())
+    assert 1_000 == found["memory"]["requests"]
+    assert {"added_by_recording_mb", "added_with_libraries_mb"} <= found["memory"].keys()
+    assert {"bare_max_ms", "watched_max_ms", "own_thread_max_ms"} <= found["stall"].keys()
+
+
+def test_one_part_can_be_measured_alone():
+    """Who works on the CPU need not wait for the rest."""
+    found = json.loads(bench("--tiny", "--only", "memory"))
+
+    assert "memory" in found
+    assert "cpu" not in found
