@@ -126,6 +126,13 @@ def test_mysql_reads_backslashes_and_double_quotes_as_it_does():
     assert "SELECT ?, ?, `col` FROM t WHERE a = ?" == normalise(statement, db="mysql")
 
 
+def test_columns_are_set_apart_from_their_table():
+    """Only calls of functions have their bracket right behind the name."""
+    assert "CREATE TABLE IF NOT EXISTS a.t (b int REFERENCES u (c), d varchar(?))" == normalise(
+        "create table if not exists a.t(b int references u(c), d varchar (20))"
+    )
+
+
 def test_sqlite_values_in_double_quotes_are_values():
     """SQLite takes an unknown name in double quotes for a text: what is compared goes."""
     statement = """

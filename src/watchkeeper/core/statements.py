@@ -30,7 +30,8 @@ _TIGHT: Final = frozenset({",", ";", ")", "]"})  # no space before
 _HINGES: Final = frozenset({".", "::"})  # no space around
 _NEAR_LEFT: Final = _TIGHT | _HINGES | _OPENING
 _NEAR_RIGHT: Final = _OPENING | _HINGES
-_INTO: Final = (Token.KEYWORD, "INTO")
+_BEFORE_TABLE: Final = frozenset({"INTO", "TABLE", "COPY", "REFERENCES"})
+_IN_BETWEEN: Final = frozenset({".", "IF", "NOT", "EXISTS"})  # CREATE TABLE IF NOT EXISTS t
 _QUERIES: Final = frozenset({"SELECT", "WITH"})
 
 
@@ -262,10 +263,13 @@ def _parts(kept: list[tuple[Token, str]]) -> list[str]:
     parts: list[str] = []
     before = (Token.MARK, "(")  # nothing stands between a bracket and what it opens
     into = False  # in the name of a table that columns follow, not arguments
-    for text in kept:
-        parts.append(text[1] if _is_glued(before, text, into=into) else f" {text[1]}")
-        into = text == (Token.KEYWORD, "INTO") or (into and (text[0] in _NAMES or text[1] == "."))
-        before = text
+    for piece in kept:
+        kind, text = piece
+        may_be_glued = text in _NEAR_LEFT or before[1] in _NEAR_RIGHT
+        glued = may_be_glued and _is_glued(before, piece, into=into)
+        parts.append(text if glued else f" {text}")
+        into = text in _BEFORE_TABLE or (into and (kind in _NAMES or text in _IN_BETWEEN))
+        before = piece
     return parts
 
 
