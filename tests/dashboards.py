@@ -16,6 +16,7 @@ from watchkeeper.core.metrics import Metric, Scope, Series
 from watchkeeper.core.slot import Frame, FrameKey, Gauge, Value
 from watchkeeper.dashboard.http import Request, Response
 from watchkeeper.dashboard.routes import Dashboard
+from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.settings import Settings
 from watchkeeper.storage.memory import MemoryStore
 from watchkeeper.storage.store import (
@@ -74,6 +75,7 @@ class Watched:
     failure: str = ""
     problems: list[str] = field(default_factory=list)
     now: float = NOW
+    recorder: Recorder = field(default_factory=lambda: Recorder(SCOPE))
 
     @property
     def clock(self) -> Callable[[], float]:

@@ -381,6 +381,16 @@ class TestIssues:
         assert issue == store.issue(issue.id)
         assert store.issue(issue.id + 1) is None
 
+    def test_fingerprints_lead_to_their_issues(self, store: Store, worker: Worker):
+        """Each name of an error leads to its issue, within the service that had it."""
+        store.write(batch(frame(20, worker.id), issues=[counted("2:new", aliases=("1:old",))]))
+
+        issue = only_issue(store)
+
+        wanted = ["2:new", "1:old", "1:never"]
+        assert {"2:new": issue.id, "1:old": issue.id} == store.issue_ids(wanted, **HERE)
+        assert {} == store.issue_ids(wanted, **THERE)
+
     def test_counts_are_kept_by_slot(self, store: Store, worker: Worker):
         """A sparkline adds up the counts of all workers by span."""
         second = store.register(SHOP, host="web-2", pid=1, at=0.0)

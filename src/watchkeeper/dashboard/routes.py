@@ -4,28 +4,29 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from watchkeeper.core.metrics import Scope
 from watchkeeper.dashboard import pages
 from watchkeeper.dashboard.access import Access, Visitor
 from watchkeeper.dashboard.api import overview_json, trouble_json
 from watchkeeper.dashboard.assets import asset_response
 from watchkeeper.dashboard.charts import chart, series_json
+from watchkeeper.dashboard.endpoints import endpoint
 from watchkeeper.dashboard.http import Request, Response, json_response
 from watchkeeper.dashboard.login import Login
 from watchkeeper.dashboard.pages import Shell
+from watchkeeper.dashboard.parameters import ParameterError
 from watchkeeper.dashboard.queries import issue_page, overview
 from watchkeeper.dashboard.responses import failed, html, not_allowed, packed, secured, see_other
 from watchkeeper.dashboard.status import storage_trouble
 from watchkeeper.dashboard.views import Overview
-from watchkeeper.dashboard.windows import Window, parse_window
+from watchkeeper.dashboard.visit import Visit, Watched
+from watchkeeper.dashboard.windows import parse_window
 from watchkeeper.exceptions import StorageError
 from watchkeeper.runtime.guard import guard
-from watchkeeper.settings import Settings
 from watchkeeper.storage.store import Store
 
 REFRESH_S: Final = 10.0
@@ -36,45 +37,6 @@ MAX_ID_DIGITS: Final = 18
 MAX_NOTES: Final = 5
 NOBODY_IS_TOLD: Final = "Nobody is told: no channel is set, so alerts are only stored and shown."
 _NOT_OPEN: Final = "it could not be opened yet."
-
-
-class Watched(Protocol):
-    """What the dashboard needs of a Watchkeeper."""
-
-    @property
-    def settings(self) -> Settings:
-        """The settings in force."""
-
-    @property
-    def scope(self) -> Scope:
-        """The deployment that is shown."""
-
-    @property
-    def store(self) -> Store | None:
-        """The open store, None while there is none."""
-
-    @property
-    def failure(self) -> str:
-        """Why nothing is stored, for good; empty while all is well."""
-
-    @property
-    def problems(self) -> Sequence[str]:
-        """Sentences about settings that could not be used."""
-
-    @property
-    def clock(self) -> Callable[[], float]:
-        """Tells the time in seconds since the epoch."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
-    """One request of somebody who is in, with all that is needed to answer it."""
-
-    request: Request
-    store: Store
-    shell: Shell
-    window: Window
-    now: float
 
 
 class Dashboard:
@@ -149,7 +111,7 @@ class Dashboard:
             else "",
         )
         return self._dispatch(
-            Visit(request=request, store=store, shell=shell, window=window, now=now)
+            Visit(request=request, store=store, shell=shell, window=window, query=query, now=now)
         )
 
     def _door(
@@ -178,7 +140,19 @@ class Dashboard:
             found = pattern.fullmatch(visit.request.path)
             if found:
                 return show(self, visit, *found.groups())
+        answer = endpoint(visit.request.path)
+        if answer is not None:
+            return self._json(visit, answer)
         return _not_found(visit, "There is no such page.")
+
+    def _json(self, visit: Visit, answer: Callable[[Watched, Visit], Any]) -> Response:
+        try:
+            content = answer(self._wk, visit)
+        except ParameterError as error:
+            return _refused(visit.request, visit.shell, str(error))
+        if content is None:
+            return _not_found(visit, "There is no such thing; it may have been deleted.")
+        return packed(visit.request, json_response(content))
 
     def _overview(self, visit: Visit) -> Response:
         return self._draw(visit, whole=True)

@@ -140,6 +140,11 @@ class IssueStore(Protocol):
     ) -> list[Issue]:
         """List issues of a scope, last seen first; with `first_seen_since`, only newer ones."""
 
+    def issue_ids(
+        self, fingerprints: Collection[str], *, service: str, environment: str
+    ) -> dict[str, int]:
+        """Find the issues of a scope that fingerprints lead to; unknown ones are left out."""
+
     def issue_counts(
         self, issue_ids: Collection[int], *, since: float, until: float, resolution: int
     ) -> dict[int, dict[int, int]]:

@@ -44,6 +44,14 @@ class MemoryIssues(Tables):
             ]
         return sorted(found, key=lambda issue: (issue.last_at, issue.id), reverse=True)[:limit]
 
+    def issue_ids(
+        self, fingerprints: Collection[str], *, service: str, environment: str
+    ) -> dict[str, int]:
+        """Find the issues of a scope that fingerprints lead to; unknown ones are left out."""
+        with self._lock:
+            owners = {one: self._aliases.get((service, environment, one)) for one in fingerprints}
+        return {one: owner for one, owner in owners.items() if owner is not None}
+
     def issue_counts(
         self, issue_ids: Collection[int], *, since: float, until: float, resolution: int
     ) -> dict[int, dict[int, int]]:

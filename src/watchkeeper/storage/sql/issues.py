@@ -52,6 +52,14 @@ class SqlIssues(Part):
         with self._database.read() as connection:
             return [_issue(row) for row in connection.execute(statement)]
 
+    def issue_ids(
+        self, fingerprints: Collection[str], *, service: str, environment: str
+    ) -> dict[str, int]:
+        """Find the issues of a scope that fingerprints lead to; unknown ones are left out."""
+        scope = Scope(service=service, environment=environment)
+        with self._database.read() as connection:
+            return self._owners(connection, scope, fingerprints)
+
     def issue_counts(
         self, issue_ids: Collection[int], *, since: float, until: float, resolution: int
     ) -> dict[int, dict[int, int]]:
@@ -157,7 +165,7 @@ class SqlIssues(Part):
             )
 
     def _owners(
-        self, connection: Connection, scope: Scope, names: Sequence[str]
+        self, connection: Connection, scope: Scope, names: Collection[str]
     ) -> dict[str, int]:
         owners: dict[str, int] = {}
         for some in chunks(sorted(set(names))):

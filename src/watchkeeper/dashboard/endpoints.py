@@ -1,0 +1,116 @@
+"""The addresses of the JSON API that tell of the inside of requests."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Final
+
+from watchkeeper.dashboard.api import plain
+from watchkeeper.dashboard.calls import outgoing, statements
+from watchkeeper.dashboard.inside import routes
+from watchkeeper.dashboard.own_figures import own_figures
+from watchkeeper.dashboard.parameters import parse_apdex, parse_choice, parse_id, parse_page
+from watchkeeper.dashboard.samples import sample, samples
+from watchkeeper.dashboard.sums import Query
+from watchkeeper.dashboard.visit import Visit, Watched
+from watchkeeper.dashboard.work import jobs, pools
+
+Answer = Callable[..., Any]
+"""From a Watchkeeper, a visit and the parts of its path to a view model; None: not found."""
+
+
+def endpoint(path: str) -> Callable[[Watched, Visit], Any] | None:
+    """Return what answers a path, with plain values; None if the path is not of this API.
+
+    What it returns is None where the path names nothing; it raises ParameterError for parameters
+    that cannot be read, and StorageError.
+    """
+    for pattern, answer in _TABLE:
+        found = pattern.fullmatch(path)
+        if found:
+            return _Endpoint(answer, found.groups())
+    return None
+
+
+class _Endpoint:
+    """One address with the parts of its path."""
+
+    __slots__ = ("_answer", "_parts")
+
+    def __init__(self, answer: Answer, parts: tuple[str, ...]) -> None:
+        self._answer = answer
+        self._parts = parts
+
+    def __call__(self, wk: Watched, visit: Visit) -> Any:
+        view = self._answer(wk, visit, *self._parts)
+        return None if view is None else plain(asdict(view))
+
+
+def _query(wk: Watched, visit: Visit) -> Query:
+    return Query(
+        store=visit.store,
+        service=wk.scope.service,
+        environment=wk.scope.environment,
+        start=visit.window.start,
+        end=visit.window.end,
+        now=visit.now,
+        slot_s=wk.settings.slot_s,
+        pause=_give_way,
+    )
+
+
+def _give_way() -> None:
+    time.sleep(0)  # lets another thread run: a request of the host's may be waiting
+
+
+def _routes(wk: Watched, visit: Visit) -> Any:
+    apdex_s, page = parse_apdex(visit.query), parse_page(visit.query)
+    return routes(_query(wk, visit), apdex_s=apdex_s, page=page)
+
+
+def _statements(wk: Watched, visit: Visit) -> Any:
+    return statements(_query(wk, visit), page=parse_page(visit.query))
+
+
+def _outgoing(wk: Watched, visit: Visit) -> Any:
+    return outgoing(_query(wk, visit), page=parse_page(visit.query))
+
+
+def _pools(wk: Watched, visit: Visit) -> Any:
+    return pools(_query(wk, visit), page=parse_page(visit.query))
+
+
+def _jobs(wk: Watched, visit: Visit) -> Any:
+    return jobs(_query(wk, visit), page=parse_page(visit.query))
+
+
+def _samples(wk: Watched, visit: Visit) -> Any:
+    return samples(
+        _query(wk, visit),
+        page=parse_page(visit.query),
+        route=parse_choice(visit.query, "route"),
+        reason=parse_choice(visit.query, "reason"),
+        request_id=parse_choice(visit.query, "request_id"),
+        issue=parse_id(visit.query, "issue"),
+    )
+
+
+def _sample(wk: Watched, visit: Visit, sample_id: str) -> Any:
+    return sample(_query(wk, visit), sample_id)
+
+
+def _self(wk: Watched, visit: Visit) -> Any:
+    return own_figures(_query(wk, visit), folded=wk.recorder.folded())
+
+
+_TABLE: Final[tuple[tuple[re.Pattern[str], Answer], ...]] = (
+    (re.compile(r"/api/v1/routes\.json"), _routes),
+    (re.compile(r"/api/v1/statements\.json"), _statements),
+    (re.compile(r"/api/v1/outgoing\.json"), _outgoing),
+    (re.compile(r"/api/v1/pools\.json"), _pools),
+    (re.compile(r"/api/v1/jobs\.json"), _jobs),
+    (re.compile(r"/api/v1/samples\.json"), _samples),
+    (re.compile(r"/api/v1/samples/([0-9a-f]{32})\.json"), _sample),
+    (re.compile(r"/api/v1/self\.json"), _self),
+)
