@@ -8,9 +8,8 @@ except COMMIT and ROLLBACK, which only asyncpg can time.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Coroutine
-from functools import wraps
+from functools import partial, wraps
 from time import perf_counter
 from typing import Any, Final
 
@@ -22,7 +21,7 @@ from asyncpg.prepared_stmt import PreparedStatement  # type: ignore[import-untyp
 from watchkeeper.core.covered import covered
 from watchkeeper.integrations.patches import Patches
 from watchkeeper.runtime.guard import guard
-from watchkeeper.runtime.observer import Observer, PoolState
+from watchkeeper.runtime.observer import MAX_POOLS, Observer, PoolState
 
 _GUARD: Final = guard("asyncpg")
 _SYSTEM: Final = "postgresql"
@@ -114,12 +113,15 @@ class _Methods:
 
 
 class _Pools:
-    """Watches the pools that connections are taken from."""
+    """Watches the pools that connections are taken from.
+
+    A pool takes no weak reference, so each is held here until it is closed.
+    """
 
     def __init__(self, observer: Observer, patches: Patches) -> None:
         self._observer = observer
         self._patches = patches
-        self._names: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+        self._open: dict[int, Any] = {}
 
     def watch(self, acquire: _Method) -> _Method:
         """Return the method with the time it takes recorded as waiting."""
@@ -131,33 +133,29 @@ class _Pools:
             seconds = perf_counter() - start
             with _GUARD:
                 if self._patches.on:
-                    self._observer.waited(self._name(pool, connection), seconds)
+                    self._waited(pool, connection, seconds)
             return connection
 
         return watched
 
-    def _name(self, pool: Any, connection: Any) -> str:
-        """Name a pool after its database, and begin to read its state."""
-        name = self._names.get(pool)
-        if name is None:
-            database = getattr(getattr(connection, "_params", None), "database", None)
-            name = self._names[pool] = f"{_SYSTEM} {database or ''}".strip()
-            self._observer.pools.add(pool, name, _reader(pool))
-        return name
+    def _waited(self, pool: Any, connection: Any, seconds: float) -> None:
+        database = getattr(getattr(connection, "_params", None), "database", None)
+        name = f"{_SYSTEM} {database or ''}".strip()
+        if id(pool) not in self._open and len(self._open) < MAX_POOLS:
+            self._open[id(pool)] = pool
+            self._observer.pools.add(pool._queue, name, partial(self._read, id(pool)))
+        self._observer.waited(name, seconds)
 
-
-def _reader(pool: Any) -> Callable[[], PoolState]:
-    """Return what reads a pool's state without keeping the pool alive."""
-    known = weakref.ref(pool)
-
-    def read() -> PoolState:
-        pool = known()
+    def _read(self, key: int) -> PoolState:
+        """Tell the state of a pool, and let go of one that is closed."""
+        pool = self._open.get(key)
         if pool is None:
+            return PoolState(used=0, idle=0, most=0)
+        if pool._closed:
+            del self._open[key]
             return PoolState(used=0, idle=0, most=0)
         idle = pool.get_idle_size()
         return PoolState(used=pool.get_size() - idle, idle=idle, most=pool.get_max_size())
-
-    return read
 
 
 def _rows(result: object) -> int:
