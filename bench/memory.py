@@ -47,7 +47,7 @@ def grown(kind: str, requests: int, slot: str) -> dict[str, int]:
     """Serve in this process; by how much it grew meanwhile, and how much it holds at the end."""
     with watching(slot) if kind == "watched" else nullcontext(lambda: None) as flush:
         app = apps.watched(apps.fastapi_shop) if kind == "watched" else apps.fastapi_shop()
-        asyncio.run(serve(app, WARM_UP))
+        asyncio.run(serve(app, min(WARM_UP, requests)))
         flush()
         before = resident()
         asyncio.run(serve(app, requests))

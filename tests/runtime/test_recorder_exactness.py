@@ -2,11 +2,10 @@
 
 import gc
 import sys
-import threading
-from collections.abc import Callable
 
 import pytest
 
+from together import in_threads
 from watchkeeper.core.catalogue import HTTP_DURATION
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import OTHER, UNMATCHED, Kind, Metric, Scope
@@ -21,25 +20,6 @@ RENDER = Metric(name="render_duration_seconds", kind=Kind.HISTOGRAM, help="")
 
 def recorder(**caps: int) -> Recorder:
     return Recorder(SCOPE, **caps)
-
-
-def in_threads(number: int, work: Callable[[], None], meanwhile: Callable[[], None]) -> None:
-    """Run `work` in many threads, and `meanwhile` each millisecond and once after them."""
-    done = threading.Event()
-
-    def often() -> None:
-        while not done.wait(0.001):
-            meanwhile()
-
-    other = threading.Thread(target=often)
-    workers = [threading.Thread(target=work) for _ in range(number)]
-    for thread in (other, *workers):
-        thread.start()
-    for thread in workers:
-        thread.join()
-    done.set()
-    other.join()
-    meanwhile()
 
 
 def test_counts_are_exact_under_threads_while_slots_are_taken():
