@@ -20,7 +20,7 @@ from watchkeeper.core.catalogue import (
     HTTP_QUEUE,
     HTTP_UNHANDLED,
 )
-from watchkeeper.core.metrics import UNMATCHED, Metric
+from watchkeeper.core.metrics import QUIET, UNMATCHED, Metric
 from watchkeeper.core.sampling import Reason, RouteChoice
 from watchkeeper.runtime.record import Inside, Record, RequestContext
 from watchkeeper.runtime.samples import Taken
@@ -41,7 +41,7 @@ _ID_CHARS: Final = frozenset(
 class Route:
     """One route: its template, its endpoint's code and what is known of its answers."""
 
-    __slots__ = ("answers", "endpoint", "is_recorded", "methods", "template")
+    __slots__ = ("answers", "endpoint", "is_quiet", "is_recorded", "methods", "template")
 
     def __init__(
         self,
@@ -50,9 +50,14 @@ class Route:
         endpoint: Callable[..., object] | None = None,
         methods: frozenset[str] = frozenset(),
         is_recorded: bool = True,
+        is_quiet: bool = False,
     ) -> None:
-        """Describe a route; no `methods` means any, `is_recorded` off that none is counted."""
+        """Describe a route; no `methods` means any, `is_recorded` off that none is counted.
+
+        A quiet one is counted together with all others that nobody waits for, as static files.
+        """
         self.is_recorded = is_recorded
+        self.is_quiet = is_quiet
         self.template = template
         self.endpoint = endpoint
         self.methods = methods
@@ -124,6 +129,7 @@ class Outcomes:
         self._observer = watchkeeper.observer
         self._sampler = watchkeeper.sampler
         self._badness = watchkeeper.badness
+        self._quiet = frozenset(watchkeeper.settings.quiet_routes)
         self.unmatched = Route(UNMATCHED)
 
     def answer(self, route: Route, method: str, status: int) -> Answer:
@@ -142,7 +148,7 @@ class Outcomes:
 
     def look(self, exchange: Exchange, answer: Answer, seconds: float) -> None:
         """Look closer at an answered request: slow, bad, to be stored, or with calls inside."""
-        route = answer.route.template
+        route = self._label(answer.route)
         if not answer.route.is_recorded:
             return
         inside = exchange.inside
@@ -164,7 +170,7 @@ class Outcomes:
         if not route.is_recorded:
             return
         if inside is not None and (inside.spans or inside.folded):
-            self._observer.finish(inside, route.template, None)
+            self._observer.finish(inside, self._label(route), None)
         failure, exchange.failure = exchange.failure, None
         if failure is not None and not (inside is not None and inside.excused):
             self._sampler.keep_failed(failure, inside.issue if inside is not None else "")
@@ -224,22 +230,25 @@ class Outcomes:
         )
 
     def _made(self, route: Route, method: str, status: int) -> Answer:
+        self._watchkeeper.start()  # does nothing, unless this process was forked without hooks
         name = standard(method)
         if not route.is_recorded:
             return Answer(route, name, status, record=_nothing, choice=_NEVER)
         badness = self._badness.of(route.template)
         is_bad = status in badness.statuses
         series = self._recorder.series(
-            HTTP_DURATION, {"method": name, "route": route.template, "status": str(status)}
+            HTTP_DURATION, {"method": name, "route": self._label(route), "status": str(status)}
         )
+        choice: RouteChoice | _Fixed = _ALWAYS
+        if not is_bad and status not in SERVER_ERRORS:
+            quiet = self._label(route) == QUIET
+            choice = _NEVER if quiet else self._sampler.choice(route.template)
         answer = Answer(
             route,
             name,
             status,
             record=series.record,
-            choice=_ALWAYS
-            if is_bad or status in SERVER_ERRORS
-            else self._sampler.choice(route.template),
+            choice=choice,
         )
         if name is method or name == method:  # other methods are without bound: not remembered
             route.answers[method, status] = answer
@@ -295,8 +304,12 @@ class Outcomes:
 
     def _count(self, metric: Metric, route: Route, method: str) -> None:
         if route.is_recorded:
-            labels = {"method": standard(method), "route": route.template}
+            labels = {"method": standard(method), "route": self._label(route)}
             self._recorder.series(metric, labels).record(1)
+
+    def _label(self, route: Route) -> str:
+        """Return the route as metrics name it."""
+        return QUIET if route.is_quiet or route.template in self._quiet else route.template
 
 
 def standard(method: str) -> str:

@@ -217,17 +217,20 @@ class Flusher:
             return self.store
         if self._parts.clock() < writer.next_try_at:
             return None
-        try:
-            store = self._parts.open_store()
-            store.migrate()
-        except (ConfigurationError, SchemaError) as error:
-            self._give_up(str(error))
-            return None
-        except StorageError as error:
-            writer.unavailable(str(error))
-            return None
-        self._engine = self._parts.make_engine(store, self._give_way)
-        self._outbox = self._parts.make_outbox(store)
+        from watchkeeper.storage.fork_gate import IMPORT_PATIENCE_S, fork_gate
+
+        with fork_gate.passing(patience_s=IMPORT_PATIENCE_S):
+            try:
+                store = self._parts.open_store()
+                store.migrate()
+            except (ConfigurationError, SchemaError) as error:
+                self._give_up(str(error))
+                return None
+            except StorageError as error:
+                writer.unavailable(str(error))
+                return None
+            self._engine = self._parts.make_engine(store, self._give_way)
+            self._outbox = self._parts.make_outbox(store)
         self.store = store
         return store
 

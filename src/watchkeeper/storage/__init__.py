@@ -37,6 +37,9 @@ def open_store(url: str, *, statement_timeout_s: float = STATEMENT_TIMEOUT_S) ->
         from watchkeeper.storage.memory import MemoryStore
 
         return MemoryStore()
-    from watchkeeper.storage.sql import open_sql
+    from watchkeeper.storage.fork_gate import IMPORT_PATIENCE_S, fork_gate
 
-    return open_sql(url, statement_timeout_s=statement_timeout_s)
+    with fork_gate.passing(patience_s=IMPORT_PATIENCE_S):
+        from watchkeeper.storage.sql import open_sql
+
+        return open_sql(url, statement_timeout_s=statement_timeout_s)

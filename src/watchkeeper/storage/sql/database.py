@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from watchkeeper.core.covered import Cover, covered
+from watchkeeper.storage.fork_gate import fork_gate
 from watchkeeper.storage.sql.dialects import Dialect
 from watchkeeper.storage.sql.faults import translated
 
@@ -54,7 +55,7 @@ class Database:
     def give_back(self, pages: int) -> None:
         """Return up to `pages` free pages of a SQLite file to the disk; raise StorageError."""
         try:
-            with _unwatched(), self._connect() as connection:
+            with fork_gate.passing(), _unwatched(), self._connect() as connection:
                 self._set_deadline(connection)
                 # One page per step of the statement; only a script is stepped to its end.
                 connection.connection.cursor().executescript(f"PRAGMA incremental_vacuum({pages})")
@@ -69,7 +70,7 @@ class Database:
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:
         try:
-            with _unwatched(), self._connect() as connection:
+            with fork_gate.passing(), _unwatched(), self._connect() as connection:
                 connection = connection.execution_options(watchkeeper_writes=writes)
                 with connection.begin():
                     yield connection
