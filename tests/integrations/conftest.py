@@ -16,6 +16,12 @@ SHORT = {
     "http_server_disconnects_total": "left",
     "websocket_server_connections_total": "websockets",
 }
+ALSO = {
+    "http_server_time_to_first_byte_seconds": "first byte",
+    "http_server_request_queue_seconds": "queued",
+    "websocket_server_connection_duration_seconds": "connected",
+    "websocket_server_messages_total": "messages",
+}
 
 
 class Recorded:
@@ -24,20 +30,27 @@ class Recorded:
     def __init__(self, watchkeeper: Watchkeeper) -> None:
         self.watchkeeper = watchkeeper
         self.seconds: dict[str, float] = {}
+        self.also: dict[str, int] = {}
 
     def outcomes(self) -> dict[str, int]:
-        """Count requests since the last call: {"answered GET /items 200": 3}."""
+        """Count requests since the last call: {"answered GET /items 200": 3}.
+
+        `also` counts what else was recorded of them, `seconds` adds their times.
+        """
         counts: dict[str, int] = {}
+        self.also = {}
         for series, value in self.watchkeeper.recorder.take().items():
-            if series.metric not in SHORT:
+            word = SHORT.get(series.metric) or ALSO.get(series.metric)
+            if word is None:
                 continue
-            labels = [series.label(name) for name in ("method", "route", "status")]
-            key = " ".join([SHORT[series.metric], *filter(None, labels)])
+            labels = [series.label(name) for name in ("direction", "method", "route", "status")]
+            key = " ".join([word, *filter(None, labels)])
+            into = counts if series.metric in SHORT else self.also
             if isinstance(value, Histogram):
-                counts[key] = value.count
+                into[key] = value.count
                 self.seconds[key] = value.sum
             else:
-                counts[key] = int(value)
+                into[key] = int(value)
         return counts
 
     def issues(self) -> dict[str, int]:
