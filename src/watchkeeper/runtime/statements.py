@@ -20,19 +20,22 @@ MAX_TEXTS: Final = 2_000  # texts as executed that are known without normalising
 MAX_TEXT_CHARS: Final = 8_000  # longer ones are normalised each time
 MAX_STATEMENTS: Final = 500  # per worker; further ones count as "(other)"
 MAX_CALLERS: Final = 5
+REFRESH_S: Final = 3_600.0  # one in use is told again: texts that nobody tells of are deleted
 
 
 class _Known:
     """What is told of one statement: its text and where it was seen."""
 
-    __slots__ = ("callers", "db", "is_new", "operation", "text")
+    __slots__ = ("callers", "db", "is_new", "operation", "text", "told_at", "told_count")
 
     def __init__(self, db: str, operation: str, text: str) -> None:
         self.db = db
         self.operation = operation
         self.text = text
         self.callers: list[str] = []
-        self.is_new = True  # to be written at the next flush
+        self.is_new = True  # to be told at the next flush
+        self.told_at = 0.0
+        self.told_count = 0  # executions by then
 
 
 class Statements:
@@ -78,13 +81,23 @@ class Statements:
                 known.is_new = True
 
     def take(self) -> list[Statement]:
-        """Return the statements that are new, or have a new caller, since the last call."""
+        """Return the statements that are new or have a new caller since the last call.
+
+        Those in use are among them once an hour.
+        """
         from watchkeeper.storage.store import Statement
 
+        now = self._clock()
         with self._lock:
-            news = [(name, one) for name, one in self._known.items() if one.is_new]
-            for _, one in news:
+            news = [
+                (name, one)
+                for name, one in self._known.items()
+                if one.is_new or self._is_due(name, one, now)
+            ]
+            for name, one in news:
                 one.is_new = False
+                one.told_at = now
+                one.told_count = self._operations[one.db, name].count
             return [
                 Statement(
                     fingerprint=name,
@@ -92,10 +105,16 @@ class Statements:
                     operation=one.operation,
                     text=one.text,
                     callers=tuple(one.callers),
-                    at=self._clock(),
+                    at=now,
                 )
                 for name, one in news
             ]
+
+    def _is_due(self, name: str, one: _Known, now: float) -> bool:
+        """Tell whether a statement was executed since it was told, an hour or more ago."""
+        if now - one.told_at < REFRESH_S:
+            return False
+        return self._operations[one.db, name].count > one.told_count
 
     def _found(self, db: str, text: str) -> Operation:
         """Find or make the operation of a normalised text; the lock is held."""

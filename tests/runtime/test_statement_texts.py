@@ -1,0 +1,71 @@
+"""The texts of statements are told when they are new, when a caller is, and while in use."""
+
+import pytest
+
+from watchkeeper.core.metrics import Scope
+from watchkeeper.runtime.observer import Observer
+from watchkeeper.runtime.recorder import Recorder
+from watchkeeper.runtime.statements import REFRESH_S
+
+SQL = "SELECT * FROM orders WHERE id = 7"
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands."""
+    return Clock()
+
+
+@pytest.fixture
+def observer(clock: Clock) -> Observer:
+    """An observer of a process of its own."""
+    return Observer(Recorder(Scope(service="shop", environment="test")), clock=clock)
+
+
+def run(observer: Observer) -> None:
+    """Execute the statement once."""
+    observer.ended(observer.statement("postgresql", SQL), 0.0, 0.001)
+
+
+def test_a_new_statement_is_told_once(observer: Observer, clock: Clock):
+    """What is stored already is not written with every flush."""
+    run(observer)
+
+    (told,) = observer.statements.take()
+    run(observer)
+
+    assert ("SELECT * FROM orders WHERE id = ?", "SELECT", 1_000.0) == (
+        told.text,
+        told.operation,
+        told.at,
+    )
+    assert [] == observer.statements.take()
+
+
+def test_a_statement_in_use_is_told_once_an_hour(observer: Observer, clock: Clock):
+    """A worker that runs for weeks keeps the texts of its statements from being deleted."""
+    run(observer)
+    observer.statements.take()
+    run(observer)
+    clock.now += REFRESH_S
+
+    assert [clock.now] == [one.at for one in observer.statements.take()]
+    assert [] == observer.statements.take()
+
+
+def test_a_statement_out_of_use_is_not_told_again(observer: Observer, clock: Clock):
+    """What nobody executes any more may be deleted."""
+    run(observer)
+    observer.statements.take()
+    clock.now += 10 * REFRESH_S
+
+    assert [] == observer.statements.take()
