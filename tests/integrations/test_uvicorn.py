@@ -5,13 +5,14 @@ import socket
 import threading
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
 import uvicorn
-from fastapi import FastAPI, Request
-from starlette.responses import StreamingResponse
+from fastapi import FastAPI
 
+import frameworks
 import watchkeeper.integrations as integrations
 
 WAIT_S = 20.0
@@ -48,49 +49,40 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def streaming() -> FastAPI:
-    app = FastAPI()
-
-    async def endless() -> AsyncIterator[bytes]:
-        while True:
-            yield b"x" * 1000
-            await asyncio.sleep(0.01)
-
-    @app.get("/stream/{name}")
-    async def stream(name: str) -> StreamingResponse:
-        return StreamingResponse(endless())
-
-    @app.post("/upload")
-    async def upload(request: Request) -> int:
-        return len(await request.body())
-
-    return app
+framework = pytest.mark.parametrize("framework", frameworks.NAMES)
 
 
-def test_a_client_that_leaves_in_mid_stream(recorded):
+@framework
+@pytest.mark.trap(
+    "client leaves in mid-stream", "fastapi", "starlette", "litestar", "quart", "asgi"
+)
+def test_a_client_that_leaves_in_mid_stream(recorded, framework: str):
     """The server raises nothing; the request is a disconnect, and no longer active."""
-    app = streaming()
-    integrations.watch(app)
+    app = frameworks.watched(framework, lambda: asyncio.Event().wait())
 
     with serving(app) as port:
         leave(port, "/stream/x")
-        wait_for(lambda: recorded.active == 0)
-
-    assert {"left GET /stream/{name}": 1} == recorded.outcomes()
-    assert {} == recorded.issues()
-
-
-def test_a_client_that_leaves_in_mid_upload(recorded):
-    """An upload that breaks off is a disconnect, not an error of the application."""
-    app = streaming()
-    integrations.watch(app)
-
-    with serving(app) as port:
-        leave(port, "/upload", method="POST", headers="Content-Length: 1000\r\n", read=0)
         wait_for(lambda: recorded.watchkeeper.recorder.size > 0)
         wait_for(lambda: recorded.active == 0)
 
-    assert {"left POST /upload": 1} == recorded.outcomes()
+    assert {f"left GET {frameworks.route(framework, 'stream')}": 1} == recorded.outcomes()
+    assert {} == recorded.issues()
+
+
+@framework
+@pytest.mark.trap(
+    "client leaves in mid-stream", "fastapi", "starlette", "litestar", "quart", "asgi"
+)
+def test_a_client_that_leaves_in_mid_upload(recorded, framework: str):
+    """An upload that breaks off is a disconnect, not an error of the application."""
+    app = frameworks.watched(framework)
+
+    with serving(app) as port:
+        leave(port, "/upload/x", method="POST", headers="Content-Length: 1000\r\n", read=0)
+        wait_for(lambda: recorded.watchkeeper.recorder.size > 0)
+        wait_for(lambda: recorded.active == 0)
+
+    assert {f"left POST {frameworks.route(framework, 'upload')}": 1} == recorded.outcomes()
     assert {} == recorded.issues()
 
 
