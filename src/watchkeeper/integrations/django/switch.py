@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper.app import current, obtain
 from watchkeeper.core.rules import Alert, alert_from_mapping
 from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.integrations import instrument
 from watchkeeper.settings import Settings
 from watchkeeper.settings.commands import management_command
 
@@ -33,6 +34,7 @@ def switch_on() -> bool:
     from watchkeeper.integrations.django.hooks import Hooks
 
     switch_off()
+    instrument(watchkeeper)
     _hooks = Hooks(watchkeeper)
     _hooks.install()
     return True
