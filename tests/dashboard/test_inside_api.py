@@ -790,6 +790,13 @@ class TestSelf:
         ]
         assert {"total": 0, "by": {}} == metrics["watchkeeper_internal_errors_total"]
 
+    def test_the_level_of_sampling_is_told_at_once(self):
+        """Any worker's word is good for it, so that no slot needs to be complete."""
+        store = MemoryStore()
+        store.add_frames([slot(NOW - 5, level(catalogue.SELF_SAMPLING, 1.0))])
+
+        assert 1 == ask(store, "self.json")["sampling_level"]
+
     def test_every_own_metric_is_there(self):
         """A metric that is added to the catalogue is shown without further ado."""
         named = {one.name for one in catalogue.CATALOGUE if one.name.startswith("watchkeeper_")}

@@ -101,6 +101,8 @@ class Sums:
         for frame in frames:
             self.spans[frame.key.start] = frame.key.resolution
             levels: dict[Series, Gauge] = {}
+            # Until a slot is settled a worker may be missing from what is combined over workers.
+            settled = frame.key.start + frame.key.resolution <= self._now - SETTLING_S
             for series, value in frame.values.items():
                 key = keys.get(id(series))
                 if key is None:
@@ -108,11 +110,11 @@ class Sums:
                 if isinstance(value, Histogram):
                     self._histograms[key].append(value)
                 elif isinstance(value, Gauge):
-                    levels[series] = value
+                    if settled or series.across is Across.LAST:
+                        levels[series] = value
                 else:
                     self._counters[key] += value
-            # In a slot that is not settled a worker may be missing from what adds up.
-            if levels and frame.key.start + frame.key.resolution <= self._now - SETTLING_S:
+            if levels:
                 gauges.append(replace(frame, values=levels))
                 self._latest.update(dict.fromkeys(levels, frame.key.start))
             pause()
