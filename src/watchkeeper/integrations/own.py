@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from watchkeeper.app import Watchkeeper
+from watchkeeper.dashboard.http import Request, Response
+from watchkeeper.dashboard.probes import probe
 from watchkeeper.runtime.guard import guard
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-    from watchkeeper.dashboard.http import Request, Response
     from watchkeeper.dashboard.routes import Dashboard
 
 MAX_PAGES_AT_ONCE: Final = 2  # rendering may not take more than this of the host's time
@@ -51,18 +52,16 @@ class OwnPages:
             return Page(root + prefix, path)
         return None
 
-    def probe(self, page: Page) -> "Response | None":
+    def probe(self, page: Page) -> Response | None:
         """Answer a health probe from memory; None for any other page."""
         if page.path not in PROBES:
             return None
         with _GUARD:
-            from watchkeeper.dashboard.probes import probe
-
             watchkeeper = self._watchkeeper
             return probe(watchkeeper.health, page.path, now=watchkeeper.clock(), detailed=False)
         return failure(500)
 
-    def answer(self, request: "Request") -> "Response":
+    def answer(self, request: Request) -> Response:
         """Answer a page; takes its time, so not for an event loop."""
         with _GUARD:
             if self._dashboard is None:
@@ -72,7 +71,7 @@ class OwnPages:
             return self._dashboard.handle(request)
         return failure(500)
 
-    async def answer_beside(self, request: "Request") -> "Response":
+    async def answer_beside(self, request: Request) -> Response:
         """Answer a page in a thread, two at a time."""
         import asyncio
 
@@ -90,8 +89,6 @@ class OwnPages:
         return self._pool[1]
 
 
-def failure(status: int) -> "Response":
+def failure(status: int) -> Response:
     """Return the plainest response of ours."""
-    from watchkeeper.dashboard.http import Response
-
     return Response(status=status, headers=(("content-type", "text/plain"),), body=b"")

@@ -1,8 +1,10 @@
 """Watchkeeper's own pages under ASGI: from scope and messages to a request of ours and back."""
 
+import concurrent.futures.thread  # noqa: F401  # loaded here, not from the event loop
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
+from watchkeeper.dashboard.http import MAX_BODY_BYTES, Request
 from watchkeeper.integrations.own import OwnPages, Page, failure
 
 Scope = MutableMapping[str, Any]
@@ -25,8 +27,6 @@ async def serve_page(
     """Answer a page: probes at once, everything else in a thread."""
     response = own.probe(page)
     if response is None:
-        from watchkeeper.dashboard.http import MAX_BODY_BYTES, Request
-
         body = await _body(receive, most=MAX_BODY_BYTES)
         if body is None:
             response = failure(413)
