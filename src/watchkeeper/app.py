@@ -19,7 +19,7 @@ from watchkeeper.runtime import instruments, lifetime, marks
 from watchkeeper.runtime import observer as observers
 from watchkeeper.runtime.before_store import BeforeStore
 from watchkeeper.runtime.configured import compile_rules, open_channels
-from watchkeeper.runtime.flusher import Flusher, Parts
+from watchkeeper.runtime.flusher import STOP_WITHIN_S, Flusher, Parts
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.held import Held
@@ -68,6 +68,7 @@ class Watchkeeper:
         self.enabled = loaded.enabled
         self.clock = clock
         self.started = False
+        self.stop_within_s = STOP_WITHIN_S
         self._ended = False
         self._pid = os.getpid()
         self._births: dict[int, threading.Lock] = {}
@@ -142,11 +143,13 @@ class Watchkeeper:
         self.health.draining = True
 
     def stop(self) -> None:
-        """Write what is left and end every thread; at most about two seconds."""
+        """Write what is left and end every thread, within about `stop_within_s`."""
         self.drain()
         with self._lock:
             was_started, self.started = self.started, False
-        self._flusher.stop()  # also when another thread is at it: the process may end then
+        self._flusher.stop(
+            deadline_s=self.stop_within_s
+        )  # also when another thread is at it: the process may end then
         if was_started:
             self.health.stopped = True
 
@@ -360,6 +363,8 @@ def forget_current() -> None:
     if made is not None:
         instruments.unbind()
         observers.unbind()
+        if made.instruments is not None:
+            made.instruments.uninstall()
         lifetime.leave()
         made.stop()
 

@@ -33,6 +33,7 @@ def call(app: Flask, path: str, method: str = "GET") -> int:
     return app.test_client().open(path, method=method, buffered=True).status_code
 
 
+@pytest.mark.trap("404, slash redirect, unknown method", "flask")
 @pytest.mark.parametrize(
     ("method", "path", "outcome"),
     [
@@ -43,7 +44,7 @@ def call(app: Flask, path: str, method: str = "GET") -> int:
         ("GET", "/folder", "answered GET (unmatched) 308"),
         ("DELETE", "/items/7", "answered DELETE (unmatched) 405"),
         ("BREW", "/items/7", "answered _OTHER (unmatched) 405"),
-        ("GET", "/static/no.css", "answered GET /static/<path:filename> 404"),
+        ("GET", "/static/no.css", "answered GET (quiet) 404"),
     ],
 )
 def test_rules_are_routes(recorded, method: str, path: str, outcome: str):
@@ -57,6 +58,7 @@ def test_rules_are_routes(recorded, method: str, path: str, outcome: str):
     assert 0 == recorded.active
 
 
+@pytest.mark.trap("mounted and included", "flask")
 def test_blueprints_have_their_prefixes(recorded):
     """A blueprint's routes begin with where it is registered."""
     blueprint = Blueprint("api", __name__, url_prefix="/api")
@@ -70,6 +72,7 @@ def test_blueprints_have_their_prefixes(recorded):
     assert {"answered GET /v1/<name> 200": 1} == recorded.outcomes()
 
 
+@pytest.mark.trap("mounted and included", "flask")
 def test_the_mount_point_of_an_application_is_no_part_of_its_routes(recorded):
     """Where the deployment puts an application does not change its series."""
     app = flask()
@@ -99,6 +102,7 @@ def test_an_unhandled_exception_is_a_500_and_one_issue(recorded, testing: bool):
     assert 0 == recorded.active
 
 
+@pytest.mark.trap("swallowed exception", "flask")
 @pytest.mark.parametrize(("status", "issues"), [(500, 1), (503, 1), (409, 0)])
 def test_an_exception_that_a_handler_swallows(recorded, status: int, issues: int):
     """An exception that a handler answers is an issue if the answer is a failure."""
@@ -124,6 +128,7 @@ def test_a_handler_of_500_sees_an_issue_whatever_it_answers(recorded):
     assert {"ValueError": 1} == recorded.issues()
 
 
+@pytest.mark.trap("swallowed exception", "flask")
 def test_an_abort_of_500_is_an_issue(recorded):
     """abort(503) is a failure that somebody wants to see; abort(404) is not."""
     app = flask()
@@ -171,6 +176,7 @@ def test_a_response_that_nobody_reads_counts(recorded):
     assert 0 == recorded.active
 
 
+@pytest.mark.trap("installed twice or after start", "flask")
 def test_watching_after_the_start_is_an_error(recorded):
     """Too late is told at once, with what to do."""
     app = flask()
@@ -180,6 +186,7 @@ def test_watching_after_the_start_is_an_error(recorded):
         integrations.watch(app)
 
 
+@pytest.mark.trap("installed twice or after start", "flask")
 def test_watching_twice_is_ignored_with_a_line(recorded, caplog: pytest.LogCaptureFixture):
     """A second watch() counts nothing twice and names the place of the first."""
     app = flask()

@@ -267,3 +267,17 @@ def test_what_the_callback_could_not_see_to_is_not_stored(shop, faulty):
 
     assert [] == asked.events(one.watchkeeper.issues.take()[1])
     assert 1 == asked.dropped
+
+
+def test_what_nobody_waits_for_is_counted_as_one(shop):
+    """A quiet route is folded into one series with all others, and never sampled."""
+    one = shop(quiet_routes=["/slow", "/busy"])
+
+    for path in ("/slow", "/busy", "/items/1"):
+        one.get(path)
+
+    assert {
+        ("request_duration_seconds", "(quiet)"): 2,
+        ("request_duration_seconds", one.item): 1,
+    } == one.counts()
+    assert [one.item] == [sample.route for sample in one.watchkeeper.sampler.take()]

@@ -82,3 +82,4 @@ class Scope:
 
 OTHER: Final = "(other)"  # where label values beyond a cap are counted
 UNMATCHED: Final = "(unmatched)"  # the route of requests that no route template matched
+QUIET: Final = "(quiet)"  # the route of static files and probes: nobody waits for them

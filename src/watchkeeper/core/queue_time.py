@@ -21,10 +21,7 @@ def queue_seconds(header: str, *, now: float) -> float | None:
         moment = float(text) if len(text) <= 32 else -1.0
     except ValueError:
         return None
-    for latest, unit in ((_LATEST_S, 1.0), (_LATEST_MS, 1e3), (_LATEST_US, 1e6)):
-        if moment < latest:
-            break
-    else:
-        unit = 1e9
+    units = ((_LATEST_S, 1.0), (_LATEST_MS, 1e3), (_LATEST_US, 1e6))
+    unit = next((unit for latest, unit in units if moment < latest), 1e9)
     waited = now - moment / unit
     return max(0.0, waited) if -1.0 <= waited <= MAX_QUEUE_S else None

@@ -128,7 +128,9 @@ def _places(
             below = (*mounts, pattern) if pattern is not None else mounts
             yield from _places(inner, template.removesuffix("/{path}"), below)
         elif hasattr(route, "app"):
-            place = _Candidate(route=Route(template), mounts=mounts, pattern=pattern)
+            is_static = type(route.app).__name__ == "StaticFiles"
+            mounted = Route(template, is_quiet=is_static)
+            place = _Candidate(route=mounted, mounts=mounts, pattern=pattern)
             yield route.app, place
 
 

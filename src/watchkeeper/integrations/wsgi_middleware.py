@@ -199,7 +199,8 @@ class Exchange(outcomes.Exchange):
         self.complete = True
         self._middleware.active.pop(id(self), None)
         if current.get() is self:  # it may end elsewhere, when it is dropped
-            current.set(self._outer)
+            outer, self._outer = self._outer, None
+            current.set(None if isinstance(outer, Exchange) and outer.complete else outer)
 
     def _note_queue(self, seconds: float) -> None:
         environ = self.environ

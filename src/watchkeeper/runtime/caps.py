@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final
 
 from watchkeeper.core.catalogue import CATALOGUE
-from watchkeeper.core.metrics import OTHER, UNMATCHED, Metric
+from watchkeeper.core.metrics import OTHER, QUIET, UNMATCHED, Metric
 
 MAX_LABEL_CHARS: Final = 200
 MAX_LABEL_VALUES: Final = 50  # per label of a metric that the user declared
@@ -79,7 +79,7 @@ class Caps:
         ]
 
     def _admitted(self, cap: Cap, known: set[str], value: str) -> str:
-        if value in (OTHER, UNMATCHED):
+        if value in (OTHER, QUIET, UNMATCHED):
             return value
         if len(known) >= self.most[cap]:
             return OTHER

@@ -13,6 +13,15 @@ from watchkeeper.exceptions import ConfigurationError
 
 DEFAULT_DATABASE: Final = "watchkeeper.db"
 DATABASES: Final = ("sqlite", "postgresql", "memory")
+QUIET_ROUTES: Final = (
+    "/favicon.ico",
+    "/robots.txt",
+    "/health",
+    "/healthz",
+    "/livez",
+    "/readyz",
+    "/ping",
+)
 _SLOTS_S: Final = (1, 2, 5, 10, 15, 20, 30, 60)  # whole slots make a whole minute
 _DURATIONS: Final = (
     "slot",
@@ -102,6 +111,8 @@ class Settings:
     """A duration from which on an answered request counts as bad; unset: none."""
     routes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Route template → its own `bad_statuses`, `expected_exceptions`, `bad_above`."""
+    quiet_routes: Sequence[str] = QUIET_ROUTES
+    """Routes counted as one, `(quiet)`, and not sampled, as static files are."""
     route_name: Callable[[Any], str | None] | None = None
     """Names requests: gets method, path and route; None: as it is, "": not recorded."""
     before_store: Callable[[Any], Any] | None = None
@@ -142,6 +153,8 @@ class Settings:
                 raise ConfigurationError(f"{name}: {value!r} is not a whole number above 0")
         parse_share(_text(self.own_cpu_budget, "own_cpu_budget"), where="own_cpu_budget")
         self.badness()
+        if isinstance(self.quiet_routes, str):
+            raise ConfigurationError(f'quiet_routes: write a list: ["{self.quiet_routes}"]')
         self._check_addresses()
         self._check_alerts()
         self._check_routing()
