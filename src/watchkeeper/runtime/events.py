@@ -14,9 +14,9 @@
      "group": [{"type", "message", "frames", "omitted"}, …]}
 
 Frames come outermost first, at most the outermost 30 and the innermost 70 with "omitted" ones
-between them; "source" holds up to five lines before and after. "context", "request", "tags" and "user" (a
-hash) may be empty; a job's error has its name as route, "job:import", and no method. "group" is
-there for exception groups only: up to eight of what they hold.
+between them; "source" holds up to five lines before and after. "context", "request", "tags" and
+"user" (a hash) may be empty; a job's error has its name as route, "job:import", and no method.
+"group" is there for exception groups only: up to eight of what they hold.
 """
 
 from __future__ import annotations
