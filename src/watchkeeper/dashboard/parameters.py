@@ -9,7 +9,7 @@ from watchkeeper.exceptions import ConfigurationError
 
 LIMIT: Final = 100  # rows unless asked otherwise
 MAX_LIMIT: Final = 500
-MAX_OFFSET: Final = 5_000
+MAX_OFFSET: Final = 1_000  # of samples, all before it are read as well
 APDEX: Final = "500ms"
 MIN_APDEX_S: Final = 0.001
 MAX_APDEX_S: Final = 3_600.0
@@ -36,7 +36,7 @@ class Page:
 
 
 def parse_page(query: Mapping[str, str]) -> Page:
-    """Read `limit` (1 to 500, else 100) and `offset` (0 to 5,000); raises ParameterError."""
+    """Read `limit` (1 to 500, else 100) and `offset` (0 to 1,000); raises ParameterError."""
     return Page(
         limit=_number(query, "limit", LIMIT, low=1, high=MAX_LIMIT),
         offset=_number(query, "offset", 0, low=0, high=MAX_OFFSET),
