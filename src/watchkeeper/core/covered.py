@@ -9,8 +9,13 @@ class Cover(Enum):
     """Who answers for the database work of a context."""
 
     OWN = 1  # Watchkeeper, which does not watch itself
-    ABOVE = 2  # an instrument further up: SQLAlchemy's, Django's
+    ABOVE = 2  # an instrument further up: Django's
 
 
-covered: Final[ContextVar[Cover | None]] = ContextVar("watchkeeper_covered", default=None)
-"""Instruments of drivers record where this is None; those of SQLAlchemy and Django unless OWN."""
+covered: Final[ContextVar[Cover | tuple[object, float] | None]] = ContextVar(
+    "watchkeeper_covered", default=None
+)
+"""Instruments of drivers record where this is None; those of SQLAlchemy and Django unless OWN.
+
+SQLAlchemy's puts here which execution it times, and since when.
+"""

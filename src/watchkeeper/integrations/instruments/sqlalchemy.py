@@ -23,26 +23,22 @@ from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.observer import Observer, PoolState
 
 _GUARD: Final = guard("sqlalchemy")
-_START: Final = "_watchkeeper_start"  # on the context of an execution while it runs
 
 
 def install(observer: Observer) -> Callable[[], None]:
     """Record the statements and pools of every engine; return what undoes that."""
     statements = _Statements(observer)
-    hooks: tuple[tuple[str, Callable[..., None]], ...] = (
-        ("before_cursor_execute", statements.begin),
-        ("after_cursor_execute", statements.end),
-        ("handle_error", statements.fail),
-    )
-    for name, hook in hooks:
-        event.listen(Engine, name, hook)
+    event.listen(Engine, "before_cursor_execute", statements.begin, retval=True)
+    event.listen(Engine, "after_cursor_execute", statements.end)
+    event.listen(Engine, "handle_error", statements.fail)
     patches = Patches()
     patches.wrap(Engine, "raw_connection", _Pools(observer, patches).watch)
 
     def uninstall() -> None:
         patches.undo()
-        for name, hook in hooks:
-            event.remove(Engine, name, hook)
+        event.remove(Engine, "before_cursor_execute", statements.begin)
+        event.remove(Engine, "after_cursor_execute", statements.end)
+        event.remove(Engine, "handle_error", statements.fail)
 
     return uninstall
 
@@ -51,7 +47,8 @@ class _Statements:
     """Times what cursors execute."""
 
     def __init__(self, observer: Observer) -> None:
-        self._observer = observer
+        self._ended = observer.ended
+        self._find = observer.statement
 
     def begin(
         self,
@@ -61,12 +58,14 @@ class _Statements:
         parameters: object,
         context: Any,
         many: bool,  # the event's signature
-    ) -> None:
-        """Start the clock, unless the statement is our own."""
-        with _GUARD:
-            if context is not None and covered.get() is not Cover.OWN:
-                covered.set(Cover.ABOVE)
-                setattr(context, _START, perf_counter())
+    ) -> tuple[str, object]:
+        """Start the clock, unless the statement is our own; return statement and parameters.
+
+        There is no guard, for its cost: nothing here can raise.
+        """
+        if covered.get() is not Cover.OWN:
+            covered.set((context, perf_counter()))
+        return statement, parameters
 
     def end(
         self,
@@ -78,36 +77,23 @@ class _Statements:
         many: bool,  # the event's signature
     ) -> None:
         """Record a statement that was executed."""
+        now = perf_counter()
         with _GUARD:
-            start = getattr(context, _START, None)
-            if start is not None:
-                seconds = perf_counter() - start
-                setattr(context, _START, None)
+            mark = covered.get()
+            if type(mark) is tuple and mark[0] is context:
                 covered.set(None)
-                observer = self._observer
-                observer.ended(
-                    observer.statement(_system(connection.dialect), statement),
-                    start,
-                    seconds,
-                    rows=cursor.rowcount,
-                )
+                operation = self._find(_system(connection.dialect), statement)
+                self._ended(operation, mark[1], now - mark[1], rows=cursor.rowcount)
 
     def fail(self, error: ExceptionContext) -> None:
         """Record a statement that raised, was cancelled or was interrupted."""
+        now = perf_counter()
         with _GUARD:
-            context: Any = error.execution_context
-            start = getattr(context, _START, None)
-            if start is not None:
-                seconds = perf_counter() - start
-                setattr(context, _START, None)
+            mark = covered.get()
+            if type(mark) is tuple and mark[0] is error.execution_context:
                 covered.set(None)
-                observer = self._observer
-                observer.ended(
-                    observer.statement(_system(error.dialect), error.statement or ""),
-                    start,
-                    seconds,
-                    failed=True,
-                )
+                operation = self._find(_system(error.dialect), error.statement or "")
+                self._ended(operation, mark[1], now - mark[1], failed=True)
 
 
 class _Pools:
@@ -167,7 +153,6 @@ def _name(engine: Engine, pool: Pool) -> str:
 
 def _system(dialect: Dialect) -> str:
     """Name the kind of database as OpenTelemetry does."""
-    name = dialect.name
-    if name == "mysql" and getattr(dialect, "is_mariadb", False):
+    if dialect.name == "mysql" and getattr(dialect, "is_mariadb", False):
         return "mariadb"
-    return name
+    return dialect.name
