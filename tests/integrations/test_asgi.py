@@ -59,6 +59,7 @@ def test_a_stream_counts_once(recorded):
     assert {"answered GET (unmatched) 200": 1} == recorded.outcomes()
 
 
+@pytest.mark.trap("trailers, pathsend, zero-copy", "asgi")
 def test_trailers_do_not_count_again(recorded):
     """HTTP trailers follow a body that has ended."""
     trailers = {"type": "http.response.trailers", "headers": [], "more_trailers": False}
@@ -67,6 +68,7 @@ def test_trailers_do_not_count_again(recorded):
     assert {"answered GET (unmatched) 200": 1} == recorded.outcomes()
 
 
+@pytest.mark.trap("trailers, pathsend, zero-copy", "asgi")
 @pytest.mark.parametrize(
     "end",
     [
@@ -95,6 +97,7 @@ def test_work_after_the_response_is_not_its_duration(recorded):
     assert {} == recorded.outcomes()
 
 
+@pytest.mark.trap("404, slash redirect, unknown method", "asgi")
 def test_a_method_outside_of_the_standard_is_other(recorded):
     """Invented methods cannot make series without end."""
     app = integrations.asgi(sends(START, BODY))
@@ -235,6 +238,7 @@ def test_an_error_after_the_client_left_is_still_an_error(recorded):
     assert {"KeyError": 1} == recorded.issues()
 
 
+@pytest.mark.trap("no response started", "asgi")
 @pytest.mark.parametrize(
     ("messages", "outcomes"),
     [
@@ -314,6 +318,7 @@ def test_the_scope_is_not_changed(recorded):
     assert scope() == before
 
 
+@pytest.mark.trap("websockets and lifespan", "asgi")
 def test_lifespan_starts_drains_and_stops(recorded, monkeypatch: pytest.MonkeyPatch):
     """Watching begins with the application and ends after its own shutdown."""
     steps: list[str] = []
@@ -352,6 +357,7 @@ def test_an_application_without_lifespan_says_so_itself(recorded):
         run(integrations.asgi(app), {"type": "lifespan"})
 
 
+@pytest.mark.trap("installed twice or after start", "asgi")
 def test_wrapping_twice_counts_once(recorded, caplog: pytest.LogCaptureFixture):
     """A second wrapping is ignored with a line, a hidden one does not count."""
     once = integrations.asgi(sends(START, BODY))

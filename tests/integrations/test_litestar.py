@@ -202,6 +202,18 @@ def test_an_application_on_two_paths_is_told_by_the_path(recorded):
     } == recorded.outcomes()
 
 
+async def silent(scope: Scope, receive: Receive, send: Send) -> None:
+    """Say nothing."""
+
+
+@pytest.mark.trap("no response started", "litestar")
+def test_a_mounted_application_that_never_answers_is_an_error(recorded):
+    """An application that returns without a response has failed, though quietly."""
+    call(litestar(mount("/silent", silent)), "/silent/x")
+
+    assert {"answered GET /silent 500": 1} == recorded.outcomes()
+
+
 @pytest.mark.trap("background tasks", "litestar")
 def test_background_tasks_are_not_part_of_the_duration(recorded):
     """A request of a millisecond with a background task of 0.3 s took a millisecond."""
@@ -260,6 +272,7 @@ def failing(place: str) -> Litestar:
 
 
 @pytest.mark.trap("unhandled exception", "litestar")
+@pytest.mark.trap("exception in middleware", "litestar")
 @pytest.mark.parametrize(
     "place",
     ["handler", "thread", "middleware", "dependency", "clean-up", "guard", "before", "after"],

@@ -200,8 +200,9 @@ def broken_view(name: str) -> str:
     return name
 
 
+@pytest.mark.trap("exception in middleware", "quart")
 def test_an_exception_of_middleware_is_seen(recorded):
-    """ASGI middleware that is put around later fails outside of our sight, inside it is seen."""
+    """ASGI middleware that was there before fails the request."""
     app = quart()
     inner = app.asgi_app
 

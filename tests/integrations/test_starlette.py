@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from asgi_client import TestClient
@@ -16,7 +17,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Host, Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
@@ -54,6 +55,7 @@ def fastapi() -> FastAPI:
     return app
 
 
+@pytest.mark.trap("404, slash redirect, unknown method", "fastapi")
 @pytest.mark.parametrize(
     ("method", "path", "outcome"),
     [
@@ -74,6 +76,24 @@ def test_fastapi_routes_are_templates(recorded, method: str, path: str, outcome:
     assert {outcome: 1} == recorded.outcomes()
 
 
+@pytest.mark.trap("404, slash redirect, unknown method", "starlette")
+@pytest.mark.parametrize(
+    ("method", "path", "outcome"),
+    [
+        ("GET", "/items/7", "answered GET /items/{item} 200"),
+        ("GET", "/items/7/", "answered GET (unmatched) 307"),
+        ("GET", "/nothing", "answered GET (unmatched) 404"),
+        ("DELETE", "/items/7", "answered DELETE (unmatched) 405"),
+        ("BREW", "/items/7", "answered _OTHER (unmatched) 405"),
+    ],
+)
+def test_starlettes_routes_are_templates(recorded, method: str, path: str, outcome: str):
+    """Requests count under their route's template, all others together; never a raw path."""
+    client(Starlette(routes=[Route("/items/{item}", ok)])).request(method, path)
+
+    assert {outcome: 1} == recorded.outcomes()
+
+
 def test_head_is_a_method_of_its_own(recorded):
     """HEAD requests count as such under the same route."""
     client(Starlette(routes=[Route("/", ok)])).head("/")
@@ -81,6 +101,7 @@ def test_head_is_a_method_of_its_own(recorded):
     assert {"answered HEAD / 200": 1} == recorded.outcomes()
 
 
+@pytest.mark.trap("mounted and included", "fastapi")
 def test_included_routers_have_their_prefixes(recorded):
     """A router that is included twice, or within another one, has its full templates."""
     inner = APIRouter(prefix="/users")
@@ -108,6 +129,7 @@ def test_included_routers_have_their_prefixes(recorded):
     } == recorded.outcomes()
 
 
+@pytest.mark.trap("mounted and included", "fastapi", "starlette")
 def test_mounted_applications_have_their_prefixes(recorded, tmp_path):
     """A sub-application's routes begin with where it is mounted, as a template."""
     (tmp_path / "a.txt").write_text("a")
@@ -157,6 +179,7 @@ def test_mounted_applications_have_their_prefixes(recorded, tmp_path):
     } == recorded.outcomes()
 
 
+@pytest.mark.trap("mounted and included", "starlette")
 def test_the_same_application_mounted_twice_has_both_templates(recorded):
     """Which of two mounts a request came through is told by its path, also under a root path."""
     sub = Starlette(routes=[Route("/x/{name}", ok), Route("/y", ok)])
@@ -174,6 +197,7 @@ def test_the_same_application_mounted_twice_has_both_templates(recorded):
     } == recorded.outcomes()
 
 
+@pytest.mark.trap("404, slash redirect, unknown method", "starlette")
 def test_one_endpoint_on_several_paths_and_methods(recorded):
     """Routes that share a function are told apart."""
     app = Starlette(
@@ -272,6 +296,7 @@ def test_a_failing_background_task_is_an_unhandled_exception(recorded):
     assert {"ValueError": 1} == recorded.issues()
 
 
+@pytest.mark.trap("unhandled exception", "fastapi")
 @pytest.mark.parametrize("handler", [None, "sync", "async"])
 def test_an_unhandled_exception_is_a_500_and_one_issue(recorded, handler: str | None):
     """With or without a handler for all exceptions: one error, one issue, with its route."""
@@ -296,6 +321,7 @@ def test_an_unhandled_exception_is_a_500_and_one_issue(recorded, handler: str | 
     assert "/fail/{name}" == recorded.events[0].route
 
 
+@pytest.mark.trap("swallowed exception", "fastapi")
 @pytest.mark.parametrize("asynchronous", [True, False])
 @pytest.mark.parametrize(("status", "issues"), [(500, 1), (503, 1), (409, 0)])
 def test_an_exception_that_a_handler_swallows(
@@ -322,6 +348,7 @@ def test_an_exception_that_a_handler_swallows(
     assert issues == sum(recorded.issues().values())
 
 
+@pytest.mark.trap("swallowed exception", "starlette")
 def test_an_http_exception_of_500_is_an_issue(recorded):
     """raise HTTPException(503) is a failure that somebody wants to see; a 404 is not."""
 
@@ -340,6 +367,7 @@ def test_an_http_exception_of_500_is_an_issue(recorded):
     assert {"HTTPException": 1} == recorded.issues()
 
 
+@pytest.mark.trap("swallowed exception", "fastapi")
 def test_handlers_of_mounted_applications_are_seen(recorded):
     """What a sub-application's handler swallows is seen too, wherever it is mounted."""
     api, started = FastAPI(), FastAPI()
@@ -408,6 +436,83 @@ def test_base_http_middleware_changes_nothing(recorded):
     assert {"answered GET /items/{item} 200": 1} == recorded.outcomes()
 
 
+@pytest.mark.trap("exception in middleware", "fastapi", "starlette")
+@pytest.mark.parametrize("kind", [FastAPI, Starlette])
+@pytest.mark.parametrize("place", ["before", "after", "pure"])
+def test_an_exception_in_middleware_is_one_error_and_one_issue(recorded, kind: type, place: str):
+    """Middleware that fails, before or after what it is around, fails the request."""
+
+    async def dispatch(request: Request, call_next: Callable) -> object:
+        if place == "after":
+            await call_next(request)
+        raise KeyError("no")
+
+    class Pure:
+        def __init__(self, app: Callable) -> None:
+            self.app = app
+
+        async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
+            raise KeyError("no")
+
+    app = kind(routes=[Route("/items/{item}", ok)])
+    if place == "pure":
+        app.add_middleware(Pure)
+    else:
+        app.add_middleware(BaseHTTPMiddleware, dispatch=dispatch)
+    client(app).get("/items/1")
+
+    route = "/items/{item}" if place == "after" else "(unmatched)"  # it was not looked for yet
+    assert {f"answered GET {route} 500": 1} == recorded.outcomes()
+    assert {"KeyError": 1} == recorded.issues()
+
+
+@pytest.mark.trap("trailers, pathsend, zero-copy", "fastapi", "starlette")
+@pytest.mark.parametrize("kind", [FastAPI, Starlette])
+def test_a_file_that_the_server_sends_by_itself_counts_once(recorded, kind: type, tmp_path: Path):
+    """Where the server offers to send files, the framework lets it: that ends the response."""
+    (tmp_path / "a.txt").write_text("a")
+    sent: list[str] = []
+
+    async def file(request: Request) -> FileResponse:
+        return FileResponse(tmp_path / "a.txt")
+
+    app = kind(routes=[Route("/file/{name}", file)])
+    integrations.watch(app)
+
+    async def receive() -> dict:
+        return {"type": "http.request"}
+
+    async def send(message: dict) -> None:
+        sent.append(message["type"])
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/file/a",
+        "headers": [],
+        "extensions": {"http.response.pathsend": {}},
+    }
+    asyncio.run(app(scope, receive, send))
+
+    assert ["http.response.start", "http.response.pathsend"] == sent
+    assert {"answered GET /file/{name} 200": 1} == recorded.outcomes()
+    assert 0 == recorded.active
+
+
+@pytest.mark.trap("no response started", "fastapi", "starlette")
+@pytest.mark.parametrize("kind", [FastAPI, Starlette])
+def test_an_endpoint_that_never_answers_is_an_error(recorded, kind: type):
+    """An ASGI endpoint that returns without a response has failed, though quietly."""
+
+    async def silent(scope: dict, receive: Callable, send: Callable) -> None:
+        """Say nothing."""
+
+    app = kind(routes=[Mount("/silent", app=silent)])
+    client(app).get("/silent/x")
+
+    assert {"answered GET /silent/{path} 500": 1} == recorded.outcomes()
+
+
 def test_a_dependency_that_fails_after_the_response(recorded):
     """What a dependency raises in its clean-up is an unhandled exception."""
 
@@ -439,6 +544,7 @@ def test_websockets_are_counted_apart(recorded):
     assert {"websockets": 1} == recorded.outcomes()
 
 
+@pytest.mark.trap("websockets and lifespan", "fastapi")
 def test_the_lifespan_of_the_application_is_kept(recorded, monkeypatch: pytest.MonkeyPatch):
     """The application's own start and end happen as before, ours around them."""
     steps: list[str] = []
@@ -476,9 +582,13 @@ def test_watch_returns_the_watchkeeper_of_the_process(watchkeeper: Watchkeeper):
     assert watchkeeper is integrations.watch(FastAPI())
 
 
-def test_watching_twice_is_ignored_with_a_line(recorded, caplog: pytest.LogCaptureFixture):
+@pytest.mark.trap("installed twice or after start", "fastapi", "starlette")
+@pytest.mark.parametrize("kind", [FastAPI, Starlette])
+def test_watching_twice_is_ignored_with_a_line(
+    recorded, caplog: pytest.LogCaptureFixture, kind: type
+):
     """A second watch() counts nothing twice and names the place of the first."""
-    app = fastapi()
+    app = kind(routes=[Route("/items/{item}", ok)])
     integrations.watch(app)
     with caplog.at_level(logging.WARNING, "watchkeeper"):
         client(app).get("/items/1")
@@ -499,9 +609,11 @@ def test_a_watched_application_within_a_watched_one_counts_once(recorded):
     assert {"answered GET /sub/items/{item} 200": 1} == recorded.outcomes()
 
 
-def test_watching_after_the_start_is_an_error(recorded):
+@pytest.mark.trap("installed twice or after start", "fastapi", "starlette")
+@pytest.mark.parametrize("kind", [FastAPI, Starlette])
+def test_watching_after_the_start_is_an_error(recorded, kind: type):
     """Too late is told at once, with what to do."""
-    app = fastapi()
+    app = kind()
     TestClient(app).get("/items/1")
 
     with pytest.raises(ConfigurationError, match="before its first request"):

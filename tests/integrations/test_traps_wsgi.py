@@ -275,3 +275,31 @@ def test_a_method_outside_of_the_standard_is_other(recorded):
         serve(app, "ok", REQUEST_METHOD=f"X{number}", PATH_INFO=f"/ok/{number}")
 
     assert {"answered _OTHER (unmatched) 200": 20} == recorded.outcomes()
+
+
+@pytest.mark.trap("exception in middleware", "flask")
+@pytest.mark.parametrize("place", ["before", "after", "wsgi"])
+def test_an_exception_in_middleware_is_one_error_and_one_issue(recorded, place: str):
+    """Functions and WSGI middleware around the views fail the request as a view does."""
+    app = Flask(__name__)
+    app.add_url_rule("/ok/<name>", view_func=lambda name: name)
+
+    def fail(*args: object) -> None:
+        raise KeyError("no")
+
+    if place == "before":
+        app.before_request(fail)
+    elif place == "after":
+        app.after_request(fail)
+    else:
+        app.wsgi_app = fail
+    integrations.watch(app)
+    if place == "wsgi":
+        with pytest.raises(KeyError):
+            serve(app, "ok")
+    else:
+        serve(app, "ok")
+
+    route = "(unmatched)" if place == "wsgi" else "/ok/<name>"
+    assert {f"answered GET {route} 500": 1} == recorded.outcomes()
+    assert {"KeyError": 1} == recorded.issues()

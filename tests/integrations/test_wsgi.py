@@ -93,6 +93,7 @@ def test_a_request_is_counted_and_passed_through(recorded, body: Iterable[bytes]
     assert getattr(body, "closed", 1) == 1
 
 
+@pytest.mark.trap("errors in WSGI iteration and close", "wsgi")
 def test_the_validator_is_content_around_and_inside(recorded):
     """The wrapper keeps every rule of WSGI towards both sides."""
     app = validator(integrations.wsgi(validator(answers([b"ok"]))))
@@ -122,6 +123,7 @@ def test_an_exception_before_the_response_is_a_500(recorded):
     assert 0 == recorded.active
 
 
+@pytest.mark.trap("errors in WSGI iteration and close", "wsgi")
 @pytest.mark.parametrize(
     ("fail_at", "outcomes"),
     [
@@ -173,6 +175,7 @@ def test_a_response_changed_by_exc_info_counts_with_its_last_status(recorded):
     assert {"answered GET (unmatched) 502": 1} == recorded.outcomes()
 
 
+@pytest.mark.trap("neither exhausted nor closed", "wsgi")
 def test_a_body_that_is_only_closed_is_finished(recorded):
     """A server may close without reading on: the request is over."""
     body = integrations.wsgi(answers(Body()))(environ(), Server().start_response)
@@ -218,6 +221,7 @@ def test_a_body_of_known_size_keeps_it(recorded):
     assert [b"abc"] == list(body)
 
 
+@pytest.mark.trap("installed twice or after start", "wsgi")
 def test_wrapping_twice_counts_once(recorded):
     """A second wrapping is ignored, a hidden one does not count."""
     once = integrations.wsgi(answers([b"ok"]))
