@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from litestar import Controller, Litestar, Request, Response, Router, asgi, get, post, websocket
@@ -13,6 +14,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.exceptions import NotFoundException, ServiceUnavailableException
 from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
+from litestar.static_files import create_static_files_router
 from litestar.testing import TestClient
 from litestar.types import ASGIApp, Receive, Scope, Send
 from starlette.applications import Starlette
@@ -212,6 +214,16 @@ def test_a_mounted_application_that_never_answers_is_an_error(recorded):
     call(litestar(mount("/silent", silent)), "/silent/x")
 
     assert {"answered GET /silent 500": 1} == recorded.outcomes()
+
+
+def test_static_files_are_quiet(recorded, tmp_path: Path):
+    """Files of a static router are counted as one, and an application mounted keeps that."""
+    (tmp_path / "a.css").write_text("a")
+    files = create_static_files_router(path="/static", directories=[tmp_path])
+    call(litestar(order, files, mount("/inner", litestar(files))), "/static/a.css", "/static/no")
+    call(litestar(mount("/inner", litestar(files))), "/inner/static/a.css")
+
+    assert {"answered GET (quiet) 200": 2, "answered GET (quiet) 404": 1} == recorded.outcomes()
 
 
 @pytest.mark.trap("background tasks", "litestar")

@@ -172,8 +172,8 @@ def test_mounted_applications_have_their_prefixes(recorded, tmp_path):
         "answered GET /api/{tenant}/openapi.json 200": 1,
         "answered GET (unmatched) 404": 2,
         "answered GET /wrapped/{name} 200": 1,
-        "answered GET /files/{path} 200": 1,
-        "answered GET /files/{path} 404": 1,
+        "answered GET (quiet) 200": 1,
+        "answered GET (quiet) 404": 1,
         "answered GET /plain/x 200": 1,
         "answered GET /hosted 200": 1,
     } == recorded.outcomes()

@@ -62,7 +62,12 @@ class Routes:
             if len(self._joined) >= MAX_ENDPOINTS:
                 self._joined.clear()
             template = prefix + route.template
-            joined = Route(template, endpoint=route.endpoint, methods=route.methods)
+            joined = Route(
+                template,
+                endpoint=route.endpoint,
+                methods=route.methods,
+                is_quiet=route.is_quiet,
+            )
             self._joined[prefix, route] = joined
         return joined
 
@@ -95,7 +100,8 @@ class _Level:
         self._learned = len(self._app.routes)
         self._known = {}
         for path, handler in _handlers(self._app):
-            route = Route(path.path, endpoint=_function(handler))
+            endpoint = _function(handler)
+            route = Route(path.path, endpoint=endpoint, is_quiet=_is_static(handler, endpoint))
             places = self._known.setdefault(handler, [])
             places.append((path.path_format, route))
             if getattr(handler, "is_mount", False):
@@ -167,6 +173,12 @@ def _among(places: _Places, scope: Scope) -> Route:
         if path.startswith(path_format):
             return route
     return places[0][1]
+
+
+def _is_static(handler: Any, endpoint: object) -> bool:
+    """Tell whether a handler serves static files, as a mount or as one of Litestar's router."""
+    module = getattr(endpoint, "__module__", None) or ""
+    return getattr(handler, "is_static", False) or module.startswith("litestar.static_files")
 
 
 def _function(handler: Any) -> Callable[..., object]:

@@ -72,7 +72,9 @@ class _Routes:
         route = self._routes.get(rule.rule)
         if route is None:
             endpoint = self._app.view_functions.get(rule.endpoint)
-            route = self._routes[rule.rule] = Route(rule.rule, endpoint=endpoint)
+            is_static = rule.endpoint.rpartition(".")[2] == "static"
+            route = Route(rule.rule, endpoint=endpoint, is_quiet=is_static)
+            self._routes[rule.rule] = route
         return route
 
 
