@@ -46,6 +46,12 @@ def test_every_contract_is_kept():
         ("runtime/outbox.py", "import watchkeeper.notify.webhook", "Concrete channels"),
         ("integrations/flask.py", "import watchkeeper.integrations.starlette", "Framework skins"),
         ("app.py", "import jinja2", "Optional packages"),
+        ("integrations/flask.py", "import httpx", "Libraries that are instrumented"),
+        (
+            "integrations/instruments/rq.py",
+            "import watchkeeper.integrations.instruments.redis",
+            "Instruments are independent",
+        ),
         ("surprise.py", "", "Imports point strictly down"),
     ],
 )

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from watchkeeper.app import Watchkeeper, obtain
-from watchkeeper.exceptions import ConfigurationError
-from watchkeeper.settings import Origin, Settings
+from watchkeeper.settings import Settings
 
 if TYPE_CHECKING:
     from watchkeeper.integrations.asgi_middleware import Application as AsgiApplication
     from watchkeeper.integrations.wsgi_middleware import Application as WsgiApplication
+
+SCRIPT_STOP_WITHIN_S: Final = 5.0  # a script may end before the database's packages are loaded
 
 _WATCHED: Final = "_watchkeeper_watched_at"  # where watch() was called first, on the application
 _PACKAGE: Final = __name__.split(".", maxsplit=1)[0]
@@ -42,7 +43,7 @@ def watch(app: object = None, settings: Settings | None = None) -> Watchkeeper:
             _caller(),
         )
         return watchkeeper
-    instrument(watchkeeper)
+    _instrument(watchkeeper)
     install(app, watchkeeper)
     # An application without room for attributes was given a class of its own by its skin.
     setattr(app if hasattr(app, "__dict__") else type(app), _WATCHED, _caller())
@@ -61,7 +62,7 @@ def asgi(app: "AsgiApplication", settings: Settings | None = None) -> "AsgiAppli
 
     if _is_watched(app, AsgiMiddleware):
         return app
-    instrument(watchkeeper)
+    _instrument(watchkeeper)
     return AsgiMiddleware(app, watchkeeper)
 
 
@@ -77,37 +78,24 @@ def wsgi(app: "WsgiApplication", settings: Settings | None = None) -> "WsgiAppli
 
     if _is_watched(app, WsgiMiddleware):
         return app
-    instrument(watchkeeper)
+    _instrument(watchkeeper)
     return WsgiMiddleware(app, watchkeeper)
-
-
-def instrument(watchkeeper: Watchkeeper) -> None:
-    """Switch on the instruments of the libraries in use, once per Watchkeeper.
-
-    Raises ConfigurationError if code names one that cannot be; elsewhere that is a problem shown.
-    """
-    if watchkeeper.instruments is not None:
-        return
-    from watchkeeper.integrations.instruments import Instruments
-
-    wanted = watchkeeper.settings.instruments
-    try:
-        made = Instruments(watchkeeper.observer, wanted)
-    except ConfigurationError as error:
-        if watchkeeper.loaded.origins["instruments"] is Origin.CODE:
-            raise
-        watchkeeper.problems.append(f"{error}; the default is in force")
-        made = Instruments(watchkeeper.observer, {})
-    watchkeeper.instruments = made
-    made.install()
 
 
 def _watch_script(settings: Settings | None) -> Watchkeeper:
     watchkeeper = obtain(settings)
     if watchkeeper.enabled:
-        instrument(watchkeeper)
+        _instrument(watchkeeper)
+        watchkeeper.stop_within_s = SCRIPT_STOP_WITHIN_S
         watchkeeper.start(quiet=True)
     return watchkeeper
+
+
+def _instrument(watchkeeper: Watchkeeper) -> None:
+    """Switch on the instruments of the libraries in use."""
+    from watchkeeper.integrations.instruments import instrument
+
+    instrument(watchkeeper)
 
 
 def _installer(app: object) -> Callable[[Any, Watchkeeper], None]:

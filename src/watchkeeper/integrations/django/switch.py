@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper.app import current, obtain
 from watchkeeper.core.rules import Alert, alert_from_mapping
 from watchkeeper.exceptions import ConfigurationError
-from watchkeeper.integrations import instrument
+from watchkeeper.integrations.instruments import instrument
 from watchkeeper.settings import Settings
 from watchkeeper.settings.commands import management_command
 

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Final, Protocol
 
+from watchkeeper.app import Watchkeeper
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.observer import Observer
+from watchkeeper.settings import Origin
 
 LIBRARIES: Final[Mapping[str, str]] = {
     "sqlalchemy": "sqlalchemy",
@@ -86,3 +88,22 @@ class Instruments:
             _, undo = self._undo.popitem()
             with _INSTALL:
                 undo()
+
+
+def instrument(watchkeeper: Watchkeeper) -> None:
+    """Switch on the instruments of the libraries in use, once per Watchkeeper.
+
+    Raises ConfigurationError if code names one that cannot be; elsewhere that is a problem shown.
+    """
+    if watchkeeper.instruments is not None:
+        return
+    wanted = watchkeeper.settings.instruments
+    try:
+        made = Instruments(watchkeeper.observer, wanted)
+    except ConfigurationError as error:
+        if watchkeeper.loaded.origins["instruments"] is Origin.CODE:
+            raise
+        watchkeeper.problems.append(f"{error}; the default is in force")
+        made = Instruments(watchkeeper.observer, {})
+    watchkeeper.instruments = made
+    made.install()
