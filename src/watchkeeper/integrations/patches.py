@@ -21,8 +21,11 @@ class Patches:
     def wrap(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         """Replace an attribute that `owner` itself defines by what `make` makes of it.
 
-        Raises KeyError if the owner, a class or module, does not define it.
+        Raises KeyError if the owner, a class or module, does not define it; everything that was
+        wrapped before is put back then.
         """
+        if name not in vars(owner):
+            self.undo()
         original = vars(owner)[name]
         ours = make(original)
         setattr(owner, name, ours)
