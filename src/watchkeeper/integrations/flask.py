@@ -5,8 +5,9 @@ from typing import Any, Final
 from watchkeeper.app import Watchkeeper
 from watchkeeper.integrations.late import too_late
 from watchkeeper.integrations.outcomes import Route
-from watchkeeper.integrations.wsgi_middleware import EXCHANGE, Environ, Exchange, WsgiMiddleware
+from watchkeeper.integrations.wsgi_middleware import Environ, Exchange, WsgiMiddleware
 from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.record import current
 
 _GUARD: Final = guard("request")
 
@@ -72,5 +73,7 @@ def _exchange() -> Exchange | None:
     """Return the exchange of the current request."""
     from flask import has_request_context, request
 
-    exchange = request.environ.get(EXCHANGE) if has_request_context() else None
-    return exchange if isinstance(exchange, Exchange) else None
+    exchange = current.get()
+    if not isinstance(exchange, Exchange) or not has_request_context():
+        return None
+    return exchange if exchange.environ is request.environ else None

@@ -22,9 +22,10 @@ StartResponse = Callable[..., Write]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 FindRoute = Callable[[Environ], Route | None]
 
-EXCHANGE: Final = "watchkeeper.exchange"  # the key under which `environ` holds the exchange
+WATCHED: Final = "watchkeeper.watched"  # the key of `environ` that marks a request as counted
 
 _GUARD: Final = guard("request")
+_QUEUE_HEADERS: Final = ("HTTP_X_REQUEST_START", "HTTP_X_QUEUE_START")
 
 
 class WsgiMiddleware:
@@ -39,6 +40,7 @@ class WsgiMiddleware:
         self.find_route = find_route or _no_route
         self.active = watchkeeper.recorder.active
         self.own_cost = watchkeeper.own_cost
+        self.queue_header = ""  # the one that the proxy sends, once it was seen
         naming = watchkeeper.settings.route_name
         self._naming = Naming(naming) if naming is not None else None
         self._watchkeeper = watchkeeper
@@ -56,13 +58,15 @@ class WsgiMiddleware:
             page = self._own.find(path, root=environ.get("SCRIPT_NAME", "").rstrip("/"))
             if page is not None:
                 return serve_page(self._own, page, environ, start_response)
-        if EXCHANGE in environ:  # a wrapper further out counts this request already
+        if WATCHED in environ:  # a wrapper further out counts this request already
             return self.app(environ, start_response)
         start = perf_counter()
         kind = Exchange
-        if start >= self.own_cost.measure_from and self.own_cost.is_due(start):
-            kind = _MeasuredExchange
-        exchange = environ[EXCHANGE] = kind(self, environ, start_response, start)
+        if start >= self.own_cost.measure_from:
+            kind = self._kind(environ, start)
+        # A mark, not the exchange: that holds `environ`, and a cycle would wait for the collector.
+        environ[WATCHED] = True
+        exchange = kind(self, environ, start_response, start)
         try:
             result = self.app(environ, exchange.start_response)
         except BaseException as exc:
@@ -70,6 +74,15 @@ class WsgiMiddleware:
                 exchange.failed(exc)
             raise
         return _watched(result, exchange, environ.get("wsgi.file_wrapper"))
+
+    def _kind(self, environ: Environ, start: float) -> "type[Exchange]":
+        """Measure this request's cost if it is time to; see whether a proxy sends its time."""
+        with _GUARD:
+            if not self.queue_header:
+                self.queue_header = next((name for name in _QUEUE_HEADERS if name in environ), "")
+            if self.own_cost.is_due(start):
+                return _MeasuredExchange
+        return Exchange
 
     def route(self, exchange: "Exchange") -> Route:
         """Return the route of a request, under the user's name if there is one."""
@@ -146,7 +159,8 @@ class Exchange(outcomes.Exchange):
         seconds = perf_counter() - self.start
         self._end()
         middleware = self._middleware
-        self._note_queue(seconds)
+        if middleware.queue_header:
+            self._note_queue(middleware.queue_header, seconds)
         route = middleware.route(self)
         middleware.outcomes.finished(self, route, self._method(), seconds)
         if self.inside is not None:
@@ -202,9 +216,8 @@ class Exchange(outcomes.Exchange):
             outer, self._outer = self._outer, None
             current.set(None if isinstance(outer, Exchange) and outer.complete else outer)
 
-    def _note_queue(self, seconds: float) -> None:
-        environ = self.environ
-        header = environ.get("HTTP_X_REQUEST_START") or environ.get("HTTP_X_QUEUE_START")
+    def _note_queue(self, name: str, seconds: float) -> None:
+        header = self.environ.get(name)
         waited = queue_seconds(header, now=time() - seconds) if header else None
         if waited is not None:
             self.opened().queue_s = waited
