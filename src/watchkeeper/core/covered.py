@@ -2,7 +2,7 @@
 
 from contextvars import ContextVar
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 
 class Cover(Enum):
@@ -12,7 +12,7 @@ class Cover(Enum):
     ABOVE = 2  # an instrument further up: Django's
 
 
-covered: Final[ContextVar[Cover | tuple[object, float] | None]] = ContextVar(
+covered: Final[ContextVar[Cover | tuple[Any, float] | None]] = ContextVar(
     "watchkeeper_covered", default=None
 )
 """Instruments of drivers record where this is None; those of SQLAlchemy and Django unless OWN.

@@ -370,6 +370,25 @@ def test_an_engine_with_other_options_is_seen_once(observed: Observed, engine: E
     assert 1 == observed.statements()[SELECT_ONE]
 
 
+def test_comments_that_listeners_add_are_passed_on_and_not_kept(
+    observed: Observed, engine: Engine
+):
+    """Each request's own comment reaches the database; the statement is the same one."""
+    sent: list[str] = []
+
+    def comment(connection, cursor, statement, parameters, *_):
+        return f"{statement} /* request {len(sent)} */", parameters
+
+    event.listen(engine, "before_cursor_execute", comment, retval=True)
+    with engine.connect() as connection:
+        connection.connection.dbapi_connection.set_trace_callback(sent.append)
+        for _ in range(3):
+            connection.execute(text("SELECT 2, 2"))
+
+    assert ["SELECT 2, 2 /* request 0 */", "SELECT 2, 2 /* request 1 */"] == sent[:2]
+    assert 3 == observed.statements()["SELECT ?, ?"]
+
+
 def test_a_listener_of_the_application_that_raises_changes_nothing(
     observed: Observed, engine: Engine
 ):

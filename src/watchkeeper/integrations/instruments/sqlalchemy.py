@@ -76,13 +76,17 @@ class _Statements:
         context: Any,
         many: bool,  # the event's signature
     ) -> None:
-        """Record a statement that was executed."""
+        """Record a statement that was executed, as it was compiled.
+
+        `statement` is what others made of it, such as a comment with the request's id: never the
+        same text twice.
+        """
         now = perf_counter()
         with _GUARD:
             mark = covered.get()
             if type(mark) is tuple and mark[0] is context:
                 covered.set(None)
-                operation = self._find(_system(connection.dialect), statement)
+                operation = self._find(_system(connection.dialect), context.statement)
                 self._ended(operation, mark[1], now - mark[1], rows=cursor.rowcount)
 
     def fail(self, error: ExceptionContext) -> None:
@@ -90,9 +94,10 @@ class _Statements:
         now = perf_counter()
         with _GUARD:
             mark = covered.get()
-            if type(mark) is tuple and mark[0] is error.execution_context:
+            context: Any = error.execution_context
+            if type(mark) is tuple and mark[0] is context:
                 covered.set(None)
-                operation = self._find(_system(error.dialect), error.statement or "")
+                operation = self._find(_system(error.dialect), context.statement)
                 self._ended(operation, mark[1], now - mark[1], failed=True)
 
 
