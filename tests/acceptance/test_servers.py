@@ -6,8 +6,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,8 @@ from watchkeeper.core.rollup import merge_frames
 from watchkeeper.exceptions import StorageError
 from watchkeeper.storage import open_store
 from watchkeeper.storage.records import Worker
+
+pytestmark = pytest.mark.timeout(300)  # the first test waits for stories of others
 
 SETTINGS = """
 import os
@@ -114,6 +116,17 @@ if not BARE:
     watchkeeper.watch(app, SETTINGS)
 """
 )
+PYWSGI = """
+from gevent import monkey
+
+monkey.patch_all()
+import sys
+
+from gevent.pywsgi import WSGIServer
+from shop_wsgi import app
+
+WSGIServer(("127.0.0.1", int(sys.argv[1])), app).serve_forever()
+"""
 PROBES = [
     ("GET", "/hello/anna", b""),
     ("HEAD", "/hello/anna", b""),
@@ -124,6 +137,7 @@ PROBES = [
     ("DELETE", "/hello/anna", b""),
 ]
 VARYING = {"date"}  # headers that differ from one answer to the next
+AT_ONCE = 3  # servers
 CLIENTS = 4
 ROUNDS = 3
 WITHIN_S = 20.0
@@ -195,6 +209,7 @@ KINDS = [
     *gunicorn("asgi", "--worker-class=asgi", "shop_asgi:app"),
     Kind("waitress", [PYTHON, "-m", "waitress", "--listen=127.0.0.1:{port}", "shop_wsgi:app"]),
     Kind("cheroot", [PYTHON, "-m", "cheroot", "--bind=127.0.0.1:{port}", "shop_wsgi:app"]),
+    Kind("gevent-pywsgi", [PYTHON, "serve_pywsgi.py", "{port}"]),
     Kind("daphne", [PYTHON, "-m", "daphne", "-b127.0.0.1", "-p{port}", "shop_asgi:app"]),
     Kind("uwsgi", [*UWSGI, "--processes=2", "--enable-threads"], workers=2),
     Kind("uwsgi-threads", [*UWSGI, "--processes=2", "--threads=4"], workers=2, like="uwsgi"),
@@ -224,6 +239,7 @@ def start(kind: Kind, folder: Path, *, bare: bool = False) -> Server:
     """Prepare a server of a kind in a folder with the two applications."""
     (folder / "shop_asgi.py").write_text(ASGI)
     (folder / "shop_wsgi.py").write_text(WSGI)
+    (folder / "serve_pywsgi.py").write_text(PYWSGI)
     environ = {
         "PYTHONHASHSEED": "0",  # Flask's Allow header comes in the order of a set
         **kind.environ,
@@ -342,30 +358,60 @@ def tell(kind: Kind, folder: Path) -> Story:
     )
 
 
+def answers_without(kind: Kind, folder: Path) -> list[Answer]:
+    """Ask a server whose application nobody watches."""
+    with start(kind, folder, bare=True) as server:
+        try:
+            return [comparable(ask(server.port, *probe)) for probe in PROBES]
+        finally:
+            server.kill()  # how it stops is told by the other one
+
+
 class Stories:
-    """The story of each kind, told once."""
+    """The story of each kind, told once, some at a time."""
 
-    def __init__(self, factory: pytest.TempPathFactory) -> None:
-        self._factory = factory
-        self.of = cache(self._of)
-        self.bare = cache(self._bare)
+    def __init__(self, names: list[str], factory: pytest.TempPathFactory) -> None:
+        self._telling = ThreadPoolExecutor(AT_ONCE)
+        self._of: dict[str, Future[Story]] = {}
+        self._bare: dict[str, Future[list[Answer]]] = {}
+        for name in names:
+            kind = BY_NAME[name]
+            alike = kind.like or name
+            self._of[name] = self._telling.submit(tell, kind, factory.mktemp(name))
+            if alike not in self._bare:
+                self._bare[alike] = self._telling.submit(
+                    answers_without, BY_NAME[alike], factory.mktemp(f"bare-{alike}")
+                )
 
-    def _of(self, name: str) -> Story:
-        return tell(BY_NAME[name], self._factory.mktemp(name))
+    def of(self, name: str) -> Story:
+        """Return what happened to a server with a watched application."""
+        return self._of[name].result()
 
-    def _bare(self, name: str) -> list[Answer]:
-        kind = BY_NAME[name]
-        with start(kind, self._factory.mktemp(f"bare-{name}"), bare=True) as server:
-            try:
-                return [comparable(ask(server.port, *probe)) for probe in PROBES]
-            finally:
-                server.kill()  # how it stops is told by the other one
+    def bare(self, name: str) -> list[Answer]:
+        """Return the answers of a server of this kind with an application that is not watched."""
+        return self._bare[BY_NAME[name].like or name].result()
+
+    def close(self) -> None:
+        """Tell no more."""
+        self._telling.shutdown(cancel_futures=True)
 
 
 @pytest.fixture(scope="module")
-def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stories]:
-    """Tell each story once for all tests."""
-    return Stories(tmp_path_factory)
+def stories(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stories]:
+    """Tell each story that a test asks for, once."""
+    asked = [
+        item.callspec.params["name"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function)
+        and item.module is request.module
+        and hasattr(item, "callspec")
+        and "name" in item.callspec.params
+    ]
+    stories = Stories(list(dict.fromkeys(asked)), tmp_path_factory)
+    yield stories
+    stories.close()
 
 
 EVERY = pytest.mark.parametrize("name", list(BY_NAME))
@@ -400,6 +446,25 @@ def test_each_worker_is_known_and_stops_cleanly(stories: Stories, name: str):
 @EVERY
 def test_answers_are_the_same_byte_for_byte(stories: Stories, name: str):
     """Status, headers and body are those of the application without Watchkeeper."""
-    kind = BY_NAME[name]
+    assert stories.bare(name) == stories.of(name).answers
 
-    assert stories.bare(kind.like or name) == stories.of(name).answers
+
+@pytest.mark.parametrize("worker", ["sync", "gevent"])
+def test_workers_that_are_replaced_lose_nothing(worker: str, tmp_path: Path):
+    """Workers of gunicorn that end after some requests write their last slot and say goodbye."""
+    options = [f"--worker-class={worker}", "--max-requests=12", "shop_wsgi:app"]
+    kind = Kind("recycled", [*GUNICORN, "--preload", *options])
+
+    with start(kind, tmp_path) as server:
+        load = Load(server.port)
+        for _ in range(4):
+            for _ in range(5):
+                load.ask("GET", "/hello/anna")
+            # A worker that is replaced within its first second has hardly opened the database.
+            until(lambda: stored(tmp_path)[0] == load.sent)
+        server.stop()
+    counts, workers = stored(tmp_path)
+
+    assert {200: 20} == counts
+    assert len(workers) > 1, server.log.read_text()
+    assert [] == [worker for worker in workers if worker.stopped_at is None]

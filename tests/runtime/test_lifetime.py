@@ -452,6 +452,58 @@ say(bool(kept.health.ready()))
     assert [True, True] == [worker.stopped_at is not None for worker in told.workers]
 
 
+GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import gevent
+from gevent.monkey import get_original
+true_thread = get_original("_thread", "get_ident")
+"""
+
+
+def test_under_gevent_everything_is_written(tell):
+    """With threads replaced by gevent's, it records, flushes, and writes the rest at SIGTERM."""
+    told = tell(
+        GEVENT
+        + """
+kept = watch()
+work(1)
+wait(lambda: kept._flusher.worker)
+say(len(kept.failure))
+done.inc(20)
+say("ready")
+gevent.sleep(60)
+""",
+        send=signal.SIGTERM,
+    )
+
+    assert (-signal.SIGTERM, ["0", "ready"]) == (told.code, told.said), told.errors
+    assert 21 == told.done
+    assert [True] == [worker.stopped_at is not None for worker in told.workers]
+
+
+def test_under_gevent_the_loop_does_not_wait_for_an_import(tell):
+    """SQLAlchemy is imported in a true thread: in gevent's loop every request would wait."""
+    told = tell(
+        GEVENT
+        + """
+class Seen:
+    def find_spec(self, name, *_):
+        if name == "sqlalchemy":
+            say(true_thread() == main)
+
+main = true_thread()
+sys.meta_path.insert(0, Seen())
+kept = watch()
+work(1)
+wait(lambda: kept._flusher.worker)
+"""
+    )
+
+    assert ["False"] == told.said, told.errors
+    assert 1 == told.done
+
+
 OLD_UWSGI = """
 import types
 uwsgi = types.ModuleType("uwsgi")

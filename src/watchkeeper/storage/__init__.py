@@ -1,5 +1,7 @@
 """Where metrics, issues and alerts are kept: `open_store` and the protocols behind it."""
 
+import sys
+from importlib import import_module
 from typing import Final
 
 from watchkeeper.storage.store import (
@@ -40,6 +42,14 @@ def open_store(url: str, *, statement_timeout_s: float = STATEMENT_TIMEOUT_S) ->
     from watchkeeper.storage.fork_gate import IMPORT_PATIENCE_S, fork_gate
 
     with fork_gate.passing(patience_s=IMPORT_PATIENCE_S):
+        _import_beside_gevent("watchkeeper.storage.sql")
         from watchkeeper.storage.sql import open_sql
 
         return open_sql(url, statement_timeout_s=statement_timeout_s)
+
+
+def _import_beside_gevent(module: str) -> None:
+    """Import in a true thread where gevent has replaced threads: it would block its loop."""
+    monkey = sys.modules.get("gevent.monkey")
+    if module not in sys.modules and monkey and monkey.is_module_patched("threading"):
+        sys.modules["gevent"].get_hub().threadpool.apply(import_module, (module,))
