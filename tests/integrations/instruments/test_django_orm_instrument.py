@@ -1,11 +1,13 @@
 """Django's instrument: the statements of its connections, by the ORM and by hand."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import IntegrityError, connections, models, transaction
 from django.test.utils import CaptureQueriesContext
 
@@ -165,6 +167,23 @@ def test_other_threads_are_seen(observed: Observed, vendor: str):
         thread.join()
 
     assert 80 == observed.statements()["SELECT ?, ?"]
+
+
+def test_async_views_are_seen(observed: Observed, vendor: str):
+    """Django runs an awaited query in a thread; it belongs to the request that awaits it."""
+
+    async def view() -> list[str]:
+        with within_request() as record:
+            assert 0 == await Author.objects.using(DATABASE).acount()
+        await sync_to_async(forget)()
+        return inside(record)
+
+    def forget() -> None:  # in the thread of the query, which outlives the test
+        connections[DATABASE].close()
+        del connections[DATABASE]
+
+    *_, last = asyncio.run(view())  # PostgreSQL is told the time zone first
+    assert 'db SELECT count(*) AS "__count" FROM "orm_instrument_author"' == last
 
 
 def test_wrappers_of_the_application_stay_in_order(observed: Observed, vendor: str):
