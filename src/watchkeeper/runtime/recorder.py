@@ -9,7 +9,7 @@ from typing import Final
 
 from watchkeeper.core.catalogue import HTTP_DISCONNECTS, HTTP_DURATION
 from watchkeeper.core.metrics import Kind, Metric, Scope, Series
-from watchkeeper.core.pace import MIN_BAD, is_trouble
+from watchkeeper.core.pace import GIVE_WAY_S, MIN_BAD, is_trouble
 from watchkeeper.core.slot import Value
 from watchkeeper.runtime.caps import Cap, Caps, FoldedLabel, clean
 from watchkeeper.runtime.folded import Folded, FoldedValue
@@ -18,7 +18,6 @@ from watchkeeper.runtime.live import LiveSeries as LiveSeries
 
 MAX_DETOURS: Final = 256  # label sets remembered as folded; beyond them they are found anew
 WORK_S: Final = 0.001  # take() gives way to the request threads after so long
-GIVE_WAY_S: Final = 0.0001  # long enough for a waiting thread to wake up, which sleep(0) is not
 
 
 class Recorder:

@@ -6,6 +6,7 @@ of neighbouring numbers are alike and compress to almost nothing.
 """
 
 import sys
+import time
 import zlib
 from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,12 +15,14 @@ from operator import sub
 from typing import Any, Final
 
 from watchkeeper.core.histogram import Histogram
+from watchkeeper.core.pace import GIVE_WAY_S
 from watchkeeper.core.slot import Gauge, Value
 
 VERSION: Final = 1
 MAX_PART_BYTES: Final = 8_000  # larger values leave the page on InnoDB and waste the rest of it
 MAX_PLAIN_BYTES: Final = 64_000_000  # no payload of ours comes near; a damaged one must not
 COMPRESSION: Final = 6
+MANY: Final = 1_000  # values of a column after which a thread gives way to requests
 
 _WIDTHS: Final = {"B": 1, "H": 2, "I": 4, "Q": 8, "d": 8}
 _CODES: Final = tuple(_WIDTHS)
@@ -92,6 +95,7 @@ class _Writer:
         data, width = column.tobytes(), _WIDTHS[code]
         self.pieces.append(bytes([_CODES.index(code)]) + len(column).to_bytes(4, "little"))
         self.pieces.extend(data[plane::width] for plane in range(width))
+        _give_way_after(len(column))
 
     def integers(self, values: Sequence[int]) -> None:
         largest = max(values, default=0)
@@ -129,6 +133,7 @@ class _Reader:
         if sys.byteorder == "big":
             column.byteswap()
         self.at = end
+        _give_way_after(found)
         return column.tolist()  # a list is sliced and walked faster
 
     def integers(self, length: int | None = None) -> list[int]:
@@ -143,6 +148,12 @@ class _Reader:
 
     def ids(self) -> list[int]:
         return list(accumulate(self.integers()))
+
+
+def _give_way_after(values: int) -> None:
+    """Let request threads run after a long column: walking it is Python-busy work."""
+    if values >= MANY:
+        time.sleep(GIVE_WAY_S)
 
 
 def _put_ids(columns: _Writer, ids: Sequence[int]) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from watchkeeper.core.covered import Cover, covered
+from watchkeeper.core.pace import GIVE_WAY_S
 from watchkeeper.storage.fork_gate import fork_gate
 from watchkeeper.storage.sql.dialects import Dialect
 from watchkeeper.storage.sql.faults import translated
@@ -25,7 +26,6 @@ WAL_BYTES: Final = 4 << 20  # SQLite's 1,000 pages would be 16 MB beside a datab
 OPCODES_BETWEEN_LOOKS: Final = 50_000  # of SQLite's engine, between two looks at the clock
 WAL_TRIES: Final = 100  # processes that start together switch a new file one after the other
 WAL_PAUSE_S: Final = 0.05
-GIVE_WAY_S: Final = 0.0001  # long enough for a waiting thread to wake up, which sleep(0) is not
 
 
 class Database:
