@@ -27,7 +27,7 @@ import exchanges
 import watchkeeper
 
 RATE = 20_000
-PLANS = 40  # label values of an own metric: some series for the own thread to take
+SERIES = 300  # of an own histogram, as many as there may be routes: work for the own thread
 SETTLE_S = 5.0  # until the database's packages are loaded
 
 
@@ -44,16 +44,16 @@ def raw_app() -> Any:
 
 
 def watched_app() -> Any:
-    """Make the same application, watched, with a counter of its own."""
-    orders = watchkeeper.counter("orders_total", "Orders placed.", labels=["plan"])
-    plans = [f"plan-{number}" for number in range(PLANS)]
+    """Make the same application, watched, with a histogram of its own."""
+    work = watchkeeper.histogram("work_duration_seconds", "Some work.", labels=["kind", "place"])
+    labels = [{"kind": str(at % 20), "place": str(at // 20)} for at in range(SERIES)]
     app = watchkeeper.asgi(raw_app())
     count = 0
 
     async def counted(scope: Any, receive: Any, send: Any) -> None:
         nonlocal count
         count += 1
-        orders.inc(plan=plans[count % PLANS])
+        work.observe(count % 97 / 1_000, **labels[count % SERIES])
         await app(scope, receive, send)
 
     return counted

@@ -9,6 +9,7 @@ QUICK_S: Final = 1.0  # between flushes in the first minute of trouble
 EASED_S: Final = 2.0  # between flushes in the four minutes after it
 QUICK_FOR_S: Final = 60.0
 EASED_FOR_S: Final = 240.0
+WORK_S: Final = 0.001  # that a thread of ours works at a time before it gives way to requests
 GIVE_WAY_S: Final = 0.0001  # long enough for a waiting thread to wake up, which sleep(0) is not
 CALM_AFTER_S: Final = 60.0  # trouble is over when none was seen for so long
 

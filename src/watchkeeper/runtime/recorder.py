@@ -9,7 +9,7 @@ from typing import Final
 
 from watchkeeper.core.catalogue import HTTP_DISCONNECTS, HTTP_DURATION
 from watchkeeper.core.metrics import Kind, Metric, Scope, Series
-from watchkeeper.core.pace import GIVE_WAY_S, MIN_BAD, is_trouble
+from watchkeeper.core.pace import GIVE_WAY_S, MIN_BAD, WORK_S, is_trouble
 from watchkeeper.core.slot import Value
 from watchkeeper.runtime.caps import Cap, Caps, FoldedLabel, clean
 from watchkeeper.runtime.folded import Folded, FoldedValue
@@ -17,7 +17,6 @@ from watchkeeper.runtime.live import Detour, Nowhere, live_series
 from watchkeeper.runtime.live import LiveSeries as LiveSeries
 
 MAX_DETOURS: Final = 256  # label sets remembered as folded; beyond them they are found anew
-WORK_S: Final = 0.001  # take() gives way to the request threads after so long
 
 
 class Recorder:

@@ -6,23 +6,22 @@ of neighbouring numbers are alike and compress to almost nothing.
 """
 
 import sys
-import time
 import zlib
 from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import accumulate
 from operator import sub
+from time import perf_counter, sleep
 from typing import Any, Final
 
 from watchkeeper.core.histogram import Histogram
-from watchkeeper.core.pace import GIVE_WAY_S
+from watchkeeper.core.pace import GIVE_WAY_S, WORK_S
 from watchkeeper.core.slot import Gauge, Value
 
 VERSION: Final = 1
 MAX_PART_BYTES: Final = 8_000  # larger values leave the page on InnoDB and waste the rest of it
 MAX_PLAIN_BYTES: Final = 64_000_000  # no payload of ours comes near; a damaged one must not
 COMPRESSION: Final = 6
-MANY: Final = 1_000  # values of a column after which a thread gives way to requests
 
 _WIDTHS: Final = {"B": 1, "H": 2, "I": 4, "Q": 8, "d": 8}
 _CODES: Final = tuple(_WIDTHS)
@@ -82,10 +81,24 @@ def split(payload: bytes) -> list[bytes]:
     ]
 
 
-class _Writer:
+class _Columns:
+    """Columns being written or read: Python-busy work, in which request threads get turns."""
+
+    def __init__(self) -> None:
+        self._until = perf_counter() + WORK_S
+
+    def give_way(self) -> None:
+        """Let request threads run if this one has been busy for a while."""
+        if perf_counter() > self._until:
+            sleep(GIVE_WAY_S)
+            self._until = perf_counter() + WORK_S
+
+
+class _Writer(_Columns):
     """Columns on their way out: type, length and byte planes of each."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.pieces: list[bytes] = []
 
     def put(self, values: Sequence[int] | Sequence[float], code: str) -> None:
@@ -95,7 +108,7 @@ class _Writer:
         data, width = column.tobytes(), _WIDTHS[code]
         self.pieces.append(bytes([_CODES.index(code)]) + len(column).to_bytes(4, "little"))
         self.pieces.extend(data[plane::width] for plane in range(width))
-        _give_way_after(len(column))
+        self.give_way()
 
     def integers(self, values: Sequence[int]) -> None:
         largest = max(values, default=0)
@@ -112,10 +125,11 @@ class _Writer:
             self.put(values, "d")
 
 
-class _Reader:
+class _Reader(_Columns):
     """Columns on their way in, in the order in which they were written."""
 
     def __init__(self, data: bytes) -> None:
+        super().__init__()
         self.data = data
         self.at = 0
 
@@ -133,7 +147,7 @@ class _Reader:
         if sys.byteorder == "big":
             column.byteswap()
         self.at = end
-        _give_way_after(found)
+        self.give_way()
         return column.tolist()  # a list is sliced and walked faster
 
     def integers(self, length: int | None = None) -> list[int]:
@@ -148,12 +162,6 @@ class _Reader:
 
     def ids(self) -> list[int]:
         return list(accumulate(self.integers()))
-
-
-def _give_way_after(values: int) -> None:
-    """Let request threads run after a long column: walking it is Python-busy work."""
-    if values >= MANY:
-        time.sleep(GIVE_WAY_S)
 
 
 def _put_ids(columns: _Writer, ids: Sequence[int]) -> None:
@@ -218,6 +226,7 @@ def _put_buckets(columns: _Writer, tables: Sequence[dict[int, int]]) -> None:
     steps: list[int] = []
     counts: list[int] = []
     for table in tables:
+        columns.give_way()
         if table:
             indexes = sorted(table)
             firsts.append(indexes[0])
@@ -269,6 +278,7 @@ def _take_buckets(columns: _Reader, keep: Sequence[bool]) -> list[dict[int, int]
     tables: list[dict[int, int]] = []
     at = step_at = 0
     for size, kept in zip(sizes, keep, strict=True):
+        columns.give_way()
         if not size:
             tables.append({})
             continue
