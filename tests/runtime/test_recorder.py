@@ -9,6 +9,7 @@ import pytest
 from watchkeeper.core.catalogue import HTTP_DISCONNECTS, HTTP_DURATION, PROCESS_FDS
 from watchkeeper.core.metrics import OTHER, UNMATCHED, Across, Kind, Metric, Scope, Series
 from watchkeeper.core.slot import Gauge
+from watchkeeper.runtime import recorder as recorder_module
 from watchkeeper.runtime.caps import MAX_OVERFLOW
 from watchkeeper.runtime.live import FOLD_AT
 from watchkeeper.runtime.recorder import Recorder
@@ -107,6 +108,21 @@ def test_a_series_holds_a_bounded_number_of_values():
 
     assert len(live.pending) < FOLD_AT
     assert 10 * FOLD_AT + 5 == live.recorded()
+
+
+def test_taking_gives_way_to_other_threads(monkeypatch: pytest.MonkeyPatch):
+    """Taking a slot of many series lets requests run in between."""
+    turns: list[float] = []
+    monkeypatch.setattr(recorder_module, "WORK_S", -1.0)  # as if each series had taken long
+    monkeypatch.setattr(recorder_module, "sleep", turns.append)
+    rec = recorder()
+    for number in range(50):
+        rec.series(ORDERS, {"plan": str(number)}).record(1)
+
+    rec.take()
+
+    assert 50 == len(turns)
+    assert min(turns) > 0
 
 
 def test_routes_beyond_the_cap_are_counted_together():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.slot import Gauge, Value
+from watchkeeper.storage import frame as frame_module
 from watchkeeper.storage.frame import (
     MAX_PART_BYTES,
     DamagedFrameError,
@@ -90,3 +91,18 @@ def test_parts_make_up_the_payload(size: int):
 
     assert payload[:size] == b"".join(parts)
     assert all(len(part) <= MAX_PART_BYTES for part in parts)
+
+
+def test_packing_and_reading_give_way_to_other_threads(monkeypatch: pytest.MonkeyPatch):
+    """A thread that works on a large frame lets requests run again and again."""
+    turns: list[float] = []
+    monkeypatch.setattr(frame_module, "WORK_S", -1.0)  # as if each step had taken long
+    monkeypatch.setattr(frame_module, "sleep", turns.append)
+
+    payload = encode({number: Histogram([0.1, 0.2]) for number in range(500)})
+    packing = len(turns)
+    decode(payload)
+
+    assert packing > 500
+    assert len(turns) - packing > 500
+    assert min(turns) > 0
