@@ -40,6 +40,8 @@ def project(*middleware: str, **overrides: Any) -> Iterator[Callable]:
         yield WSGIHandler()
 
 
+@pytest.mark.trap("404, slash redirect, unknown method", "django")
+@pytest.mark.trap("mounted and included", "django")
 @pytest.mark.parametrize(
     ("method", "path", "outcome"),
     [
@@ -105,6 +107,7 @@ def test_patterns_become_readable(pattern: str, expected: str):
     assert expected == template(pattern)
 
 
+@pytest.mark.trap("unhandled exception", "django")
 @pytest.mark.parametrize("path", ["/fail/x/", "/async-fail/x/", "/page/x/"])
 def test_an_unhandled_exception_is_a_500_and_one_issue(recorded, path: str):
     """Wherever a view or its template fails: one error, one issue, with route and id."""
@@ -120,6 +123,7 @@ def test_an_unhandled_exception_is_a_500_and_one_issue(recorded, path: str):
     assert 0 == recorded.active
 
 
+@pytest.mark.trap("exception in middleware", "django")
 def test_an_exception_in_a_middleware_is_an_issue(recorded):
     """What fails around the views counts under the route of the request."""
     with project("django_site.failing") as app:
@@ -138,6 +142,7 @@ def test_two_errors_of_one_request_are_two_issues(recorded):
     assert {"ValueError": 1, "LookupError": 1} == recorded.issues()
 
 
+@pytest.mark.trap("swallowed exception", "django")
 @pytest.mark.parametrize(
     ("middleware", "status", "issues"), [("Answering", 500, 1), ("Apologizing", 409, 0)]
 )
@@ -194,6 +199,8 @@ def test_an_exception_that_is_to_go_on_counts_once(recorded):
     assert {"ValueError": 1} == recorded.issues()
 
 
+@pytest.mark.trap("exception after the start of a stream", "django")
+@pytest.mark.trap("errors in WSGI iteration and close", "django")
 def test_an_exception_in_a_stream_is_broken(recorded):
     """A stream that breaks off keeps its status, and is an error."""
     with project() as app, pytest.raises(ValueError):  # noqa: PT011  # the application's own
@@ -206,6 +213,7 @@ def test_an_exception_in_a_stream_is_broken(recorded):
     assert {"ValueError": 1} == recorded.issues()
 
 
+@pytest.mark.trap("errors in WSGI iteration and close", "django")
 def test_an_exception_while_closing_counts(recorded):
     """What fails after the last byte is an error of the application all the same."""
 
@@ -226,6 +234,7 @@ def test_an_exception_while_closing_counts(recorded):
     assert {"ValueError": 1} == recorded.issues()
 
 
+@pytest.mark.trap("file_wrapper", "django")
 def test_a_file_goes_out_as_the_servers_own_object(recorded):
     """Sendfile stays possible: the server gets the very object of its file wrapper."""
     given = site.environ("/file/", **{"wsgi.file_wrapper": FileWrapper})
@@ -238,6 +247,7 @@ def test_a_file_goes_out_as_the_servers_own_object(recorded):
     assert {"answered GET /file/ 200": 1} == recorded.outcomes()
 
 
+@pytest.mark.trap("neither exhausted nor closed", "django")
 def test_a_response_that_nobody_reads_counts(recorded):
     """A server may drop a response without reading or closing it."""
     with project() as app:
@@ -282,6 +292,7 @@ def test_pages_and_probes_answer_before_django(recorded):
     assert {} == recorded.outcomes()
 
 
+@pytest.mark.trap("installed twice or after start", "django")
 def test_hooking_twice_and_wrapping_besides_count_once(recorded):
     """Both lines, a second setup and a wrapper of the user's own make one request of one."""
     with project() as app:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import get_ident
@@ -42,6 +43,8 @@ def project(*middleware: str, **overrides: Any) -> Iterator[Callable]:
         yield ASGIHandler()
 
 
+@pytest.mark.trap("404, slash redirect, unknown method", "django")
+@pytest.mark.trap("mounted and included", "django")
 @pytest.mark.parametrize(
     ("method", "path", "outcome"),
     [
@@ -90,6 +93,7 @@ def test_synchronous_streams_and_files_count_once(recorded, path: str, parts: by
     assert {f"answered GET {path.replace('plain', '<kind>')} 200": 1} == recorded.outcomes()
 
 
+@pytest.mark.trap("unhandled exception", "django")
 @pytest.mark.parametrize("path", ["/fail/x/", "/async-fail/x/", "/page/x/"])
 @pytest.mark.parametrize("middleware", [site.OVERRIDES["MIDDLEWARE"], ASYNC_ONLY])
 def test_an_unhandled_exception_is_a_500_and_one_issue(recorded, middleware: list, path: str):
@@ -106,6 +110,7 @@ def test_an_unhandled_exception_is_a_500_and_one_issue(recorded, middleware: lis
     assert 0 == recorded.active
 
 
+@pytest.mark.trap("exception in middleware", "django")
 def test_an_exception_in_a_middleware_is_an_issue(recorded):
     """What fails around the views counts under the route of the request."""
     with project("django_site.failing") as app:
@@ -115,6 +120,7 @@ def test_an_exception_in_a_middleware_is_an_issue(recorded):
     assert {"LookupError": 1} == recorded.issues()
 
 
+@pytest.mark.trap("swallowed exception", "django")
 @pytest.mark.parametrize(
     ("middleware", "status", "issues"), [("Answering", 500, 1), ("Apologizing", 409, 0)]
 )
@@ -142,6 +148,7 @@ def test_a_page_of_errors_that_fails_itself(recorded, monkeypatch: pytest.Monkey
     assert 0 == recorded.active
 
 
+@pytest.mark.trap("exception after the start of a stream", "django")
 def test_an_exception_in_a_stream_is_broken(recorded):
     """A stream that breaks off keeps its status, and is an error."""
     with project() as app, pytest.raises(ValueError):  # noqa: PT011  # the application's own
@@ -174,6 +181,69 @@ def test_an_exception_while_closing_counts(recorded):
     assert {"ValueError": 1} == recorded.issues()
 
 
+@pytest.mark.trap("background tasks", "django")
+def test_work_after_the_response_is_not_its_duration(recorded):
+    """What listens to the end of a request works on nobody's time."""
+    seen: list[dict[str, int]] = []
+
+    def works(**more: object) -> None:
+        seen.append(recorded.outcomes())
+
+    request_finished.connect(works)
+    try:
+        with project() as app:
+            site.call_asgi(app, "/async/1/")
+    finally:
+        request_finished.disconnect(works)
+
+    assert [{"answered GET /async/<int:key>/ 200": 1}] == seen
+    assert {} == recorded.outcomes()
+
+
+@pytest.mark.trap("cancelled before a response", "django")
+def test_a_cancelled_request_is_no_longer_active(recorded, monkeypatch: pytest.MonkeyPatch):
+    """When the server gives a request up, the gauge of active requests goes back."""
+
+    async def main(app: Callable) -> None:
+        begun = asyncio.Event()
+
+        async def waiting(request: HttpRequest, key: int) -> HttpResponse:
+            begun.set()
+            return await site.slow(request)
+
+        monkeypatch.setattr(site.urlpatterns[2], "callback", waiting)
+        task = asyncio.ensure_future(site.asgi(app, "/async/1/"))
+        await begun.wait()
+        assert 1 == recorded.active
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert 0 == recorded.active
+
+    with project(MIDDLEWARE=ASYNC_ONLY) as app:
+        asyncio.run(main(app))
+
+    assert {"left GET /async/<int:key>/": 1} == recorded.outcomes()
+    assert {} == recorded.issues()
+
+
+@pytest.mark.trap("streaming", "django")
+@pytest.mark.trap("queue time", "django")
+def test_streams_and_queues_have_their_times(recorded):
+    """Of a stream the time to its first byte is recorded, and how long a proxy held it back."""
+    began = f"t={time.time() - 30:.3f}".encode()
+    with project() as app:
+        for _ in range(2):  # that a proxy sends its time is seen once in a while
+            recorded.watchkeeper.own_cost.measure_from = 0.0
+            site.call_asgi(app, "/stream/async/", headers=[(b"x-request-start", began)])
+
+    recorded.outcomes()
+    assert {"first byte /stream/<kind>/": 2, "queued /stream/<kind>/": 2} == recorded.also
+    assert 58 < recorded.seconds["queued /stream/<kind>/"] < 300
+
+
+@pytest.mark.trap("client leaves in mid-stream", "django")
+@pytest.mark.trap("no response started", "django")
 @pytest.mark.parametrize(
     ("path", "leave", "route"),
     [
@@ -252,6 +322,7 @@ def test_pages_and_probes_answer_before_django(recorded):
     assert {} == recorded.outcomes()
 
 
+@pytest.mark.trap("websockets and lifespan", "django")
 @pytest.mark.parametrize("kind", ["lifespan", "websocket"])
 def test_other_connections_are_answered_by_django_itself(recorded, kind: str):
     """What Django does not know it refuses as ever: servers then do without a lifespan."""
@@ -282,6 +353,7 @@ async def go_through(app: Callable) -> None:
     await client.wait()
 
 
+@pytest.mark.trap("websockets and lifespan", "django")
 def test_websockets_are_watched_beside_django(recorded):
     """Wrapping what serves the websockets counts them; Django's requests keep their routes."""
     with project() as app:
@@ -295,6 +367,7 @@ def test_websockets_are_watched_beside_django(recorded):
     assert {"ValueError": 1} == recorded.issues()
 
 
+@pytest.mark.trap("installed twice or after start", "django")
 def test_a_wrapper_around_all_counts_once(recorded):
     """A wrapper around websockets and Django counts each request, once."""
     with project() as app:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import sys
 import threading
 from collections.abc import Iterator
@@ -10,9 +11,13 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import pytest
+from django.core.handlers.asgi import ASGIHandler
+from django.test import override_settings
 
+import django_site
 import frameworks
 from watchkeeper.app import forget_current, obtain
+from watchkeeper.integrations.django.switch import switch_off
 from watchkeeper.settings import Settings
 
 BLOCKING_EVENTS = ("open", "os.", "socket.", "sqlite3.", "subprocess.", "shutil.", "tempfile.")
@@ -151,6 +156,28 @@ def test_nothing_of_ours_blocks_the_loop(
 
     with asyncio.Runner(debug=True) as runner, audited:
         runner.run(lifetime(app))
+
+    assert [] == audited.found
+
+
+@pytest.mark.trap("no blocking call", "django")
+@pytest.mark.filterwarnings("ignore:Unclosed file:ResourceWarning")  # Django's, of a request
+def test_nothing_of_ours_blocks_the_loop_under_django(audited: Watch, settings: Settings):
+    """The same for Django, whose first request is the start: it knows no lifespan."""
+    paths = ("/async/1/", "/async-fail/x/", "/stream/async/", "/stream/async-broken/", "/nothing")
+    obtain(settings)
+
+    async def serve(app: frameworks.Application) -> None:
+        for path in (*paths * 3, "/watchkeeper/livez", "/watchkeeper/"):
+            await request(app, path)
+
+    with override_settings(**django_site.OVERRIDES):
+        app = ASGIHandler()
+        audited.found.clear()
+        with asyncio.Runner(debug=True) as runner, audited:
+            runner.run(serve(app))
+    switch_off()
+    gc.collect()
 
     assert [] == audited.found
 
