@@ -1,7 +1,7 @@
 """What watching costs: CPU per request, memory, and the longest pause, each against the bare app.
 
-make bench                        everything, as JSON; five minutes on a quiet machine
-make bench ARGS=--quick           the same in half a minute, for a first impression
+make bench                        everything, as JSON; about ten minutes
+make bench ARGS=--quick           the same in a minute, for a first impression
 make bench ARGS="--only cpu"      one part: cpu, memory or stall
 make bench ARGS=--markdown        everything, and the table of docs/what-it-costs.md written anew
 """

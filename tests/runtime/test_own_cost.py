@@ -113,6 +113,25 @@ def test_a_flush_within_a_slot_decides_nothing(process: Process):
     assert 0 < process.close().background
 
 
+def test_quick_flushes_in_trouble_do_not_cost_samples():
+    """While something is wrong flushes come each second; samples are worth most just then."""
+    process = Process(budget=1e-9)
+
+    for _ in range(5):
+        spin(process.cost)
+        process.clock.move(1.0)
+        process.close()
+        process.clock.move(SLOT_S - 1.0)
+        process.close()
+    in_trouble = list(process.levels)
+    for _ in range(2):
+        spin(process.cost)
+        process.slot()
+
+    assert [] == in_trouble
+    assert [Level.FEWER] == process.levels
+
+
 def test_the_start_does_not_count():
     """What loading costs in the first slot says nothing about the next ones."""
     process = Process(budget=1e-9)

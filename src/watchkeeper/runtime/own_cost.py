@@ -75,6 +75,7 @@ class OwnCost:
         self._lock = Lock()
         self._spent_s = 0.0
         self._requests = 0
+        self._hurried = False  # within this slot
         self._since: float | None = None
 
     def is_due(self, start: float) -> bool:
@@ -105,20 +106,24 @@ class OwnCost:
         """Work out what the slot cost that ends now, and decide what the next one samples.
 
         `requests` came since the last call; the last write took `flush_s` seconds; `failing`
-        tells that the database is away. A flush in the midst of a slot decides nothing yet.
+        tells that the database is away. A flush in the midst of a slot decides nothing yet, and
+        the CPU of such a slot is not held against the budget: flushes come quickly when there is
+        trouble, when samples are worth most, and slowly again after minutes.
         """
         self._requests += requests
         since = self._since
         if since is None or since > now:  # the start, with its imports, or a clock set back
             self._work_out(self._slot_s)
             self._since = since = now
-        if now - since >= self._slot_s * SHORTEST_SLOT:
+        if now - since < self._slot_s * SHORTEST_SLOT:
+            self._hurried = self._hurried or now > since
+        else:
             self.figures = self._work_out(now - since)
             self._since = now
             self._follow(
                 decide(
                     self._state,
-                    cpu_share=self.figures.background,
+                    cpu_share=0.0 if self._hurried else self.figures.background,
                     budget=self._budget,
                     flush_s=flush_s,
                     slot_s=self._slot_s,
@@ -126,6 +131,7 @@ class OwnCost:
                 ),
                 flush_s=flush_s,
             )
+            self._hurried = False
             self._recorder.series(SELF_CPU_SHARE).record(self.figures.total)
         self._recorder.series(SELF_SAMPLING).record(self.level)
         return self.figures
