@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from processes import Server, until
-from servers import free_port
+from servers import free_port, missing
 
 from watchkeeper.core.catalogue import HTTP_DURATION
 from watchkeeper.core.rollup import merge_frames
@@ -309,6 +309,7 @@ class Story:
     answers: list[Answer]
     sent: Counter[int]
     pids: set[bytes]
+    before: Counter[int]  # what was sent by then
     while_running: Counter[int]
     stored: Counter[int]
     workers: list[Worker]
@@ -341,7 +342,7 @@ def tell(kind: Kind, folder: Path) -> Story:
         answers = [comparable(load.ask(*probe)) for probe in PROBES]
         load.run(workers=kind.workers)
         before = Counter(load.sent)
-        until(lambda: stored(folder)[0] == before, within_s=8)
+        until(lambda: stored(folder)[0] == before)
         while_running, _ = stored(folder)
         load.run(workers=0)
         server.stop()
@@ -350,7 +351,8 @@ def tell(kind: Kind, folder: Path) -> Story:
         answers=answers,
         sent=load.sent,
         pids=load.pids,
-        while_running=while_running - (while_running - before),
+        before=before,
+        while_running=while_running,
         stored=counts,
         workers=workers,
         exit_code=server.process.returncode if server.process else None,
@@ -385,6 +387,8 @@ class Stories:
 
     def of(self, name: str) -> Story:
         """Return what happened to a server with a watched application."""
+        if name.startswith("uwsgi") and not Path(UWSGI[0]).exists():
+            missing("uWSGI is not installed: it is built from source, with a C compiler")
         return self._of[name].result()
 
     def bare(self, name: str) -> list[Answer]:
@@ -430,7 +434,7 @@ def test_frames_are_written_while_it_runs(stories: Stories, name: str):
     """The flusher lives in each worker, also where the application was loaded before a fork."""
     story = stories.of(name)
 
-    assert sum(story.while_running.values()) >= 100 - 16, story.log
+    assert story.before == story.while_running, story.log
 
 
 @EVERY
@@ -446,7 +450,9 @@ def test_each_worker_is_known_and_stops_cleanly(stories: Stories, name: str):
 @EVERY
 def test_answers_are_the_same_byte_for_byte(stories: Stories, name: str):
     """Status, headers and body are those of the application without Watchkeeper."""
-    assert stories.bare(name) == stories.of(name).answers
+    watched = stories.of(name).answers
+
+    assert stories.bare(name) == watched
 
 
 @pytest.mark.parametrize("worker", ["sync", "gevent"])

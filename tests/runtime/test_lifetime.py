@@ -296,6 +296,40 @@ say(kept.started, names())
     assert ["at the fork: ['MainThread']", "False ['MainThread']"] == told.said, told.errors
 
 
+def test_a_worker_of_gunicorn_starts_by_itself(tell):
+    """A worker whose application was loaded before the fork is watched though nobody asks it."""
+    told = tell(
+        """
+import gunicorn.arbiter
+kept = watch()
+lifetime.follow(kept, start_after_s=0.2)
+if os.fork() == 0:
+    wait(lambda: kept.started and kept._flusher.worker)
+    sys.exit(0)
+os.wait()
+say(kept.started, names())
+"""
+    )
+
+    assert ["False ['MainThread']"] == told.said, told.errors
+    assert [True] == [worker.stopped_at is not None for worker in told.workers]
+
+
+def test_the_parent_of_a_reloader_is_not_watched(tell):
+    """The process that only restarts Flask's development server is no worker."""
+    told = tell(
+        """
+import werkzeug._reloader
+kept = watch()
+lifetime.follow(kept, start_after_s=0.1)
+time.sleep(0.5)
+say(kept.started, names())
+"""
+    )
+
+    assert ["False ['MainThread']"] == told.said, told.errors
+
+
 def test_a_child_of_a_fork_is_a_worker_of_its_own(tell):
     """What parent and child record is stored once each, by two workers that stop cleanly."""
     told = tell(
@@ -540,6 +574,7 @@ kept = watch()
 say(names(), signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
 child = ctypes.PyDLL(None).fork()
 if child == 0:
+    uwsgi.worker_id = lambda: 1
     uwsgi.post_fork_hook()
     say("watchkeeper-start" in names())
     os._exit(0)

@@ -99,7 +99,10 @@ class Lifetime:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self.watched.forget()
-        self._wait()
+        if (
+            _uwsgi().worker_id() > 0
+        ):  # not for mules and spoolers: these start with their first deed
+            self._wait()
 
     def began(self) -> None:
         """Note that watching started here: see to it that the end of this process is seen."""
@@ -136,8 +139,10 @@ class _Timer:
             self._thread.join(PARKED_WITHIN_S)
 
     def _run(self) -> None:
+        if self._cancelled.wait(self._after_s) or _is_reloader():
+            return
         # Where gevent has replaced threads meanwhile, what starts here would never run.
-        if not self._cancelled.wait(self._after_s) and self._starter is _thread.start_new_thread:
+        if self._starter is _thread.start_new_thread:
             with guard("start"):
                 self._start()
 
@@ -151,7 +156,8 @@ def follow(watched: Watched, *, start_after_s: float = START_AFTER_S) -> None:
     leave()
     if not _hooked:
         _hooked.append(True)
-        os.register_at_fork(before=_before_fork, after_in_child=_in_child)
+        if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+            os.register_at_fork(before=_before_fork, after_in_child=_in_child)
         atexit.register(_end)
         _join_uwsgi()
     _followed.append(Lifetime(watched, start_after_s=start_after_s))
@@ -258,6 +264,11 @@ def _end_and_die() -> None:
     time.sleep(OUTLIVED_AFTER_S)
     for lifetime in _followed:
         lifetime.watched.outlive()
+
+
+def _is_reloader() -> bool:
+    """Tell whether this is the parent of Flask's development server, which serves nothing."""
+    return "werkzeug._reloader" in sys.modules and "WERKZEUG_RUN_MAIN" not in os.environ
 
 
 def _uwsgi() -> Any:

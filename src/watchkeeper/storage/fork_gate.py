@@ -71,6 +71,7 @@ class ForkGate:
 
 
 fork_gate = ForkGate()
-os.register_at_fork(
-    before=fork_gate.close, after_in_parent=fork_gate.open, after_in_child=fork_gate.reset
-)
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(
+        before=fork_gate.close, after_in_parent=fork_gate.open, after_in_child=fork_gate.reset
+    )
