@@ -24,6 +24,7 @@ from django.template.response import TemplateResponse
 from django.urls import include, path, re_path
 from django.utils.decorators import sync_only_middleware
 from django.views import View
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 if not settings.configured:
@@ -119,6 +120,11 @@ def file(request: HttpRequest) -> FileResponse:
     return FileResponse(Path(__file__).open("rb"))  # the response closes it
 
 
+@csrf_exempt
+def form(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(", ".join(request.POST))
+
+
 class Classy(View):
     def get(self, request: HttpRequest) -> HttpResponse:
         return HttpResponse("class")
@@ -150,6 +156,7 @@ urlpatterns = [
     path("endless/", endless_stream),
     path("slow/", slow),
     path("file/", file),
+    path("form/", form),
     path("only-post/", require_POST(item)),
     path("class/", Classy.as_view()),
     path("shop/", include((orders, "orders"), namespace="shop")),

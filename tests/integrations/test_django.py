@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import Any
 from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
@@ -290,6 +291,21 @@ def test_pages_and_probes_answer_before_django(recorded):
         assert 403 != site.wsgi(app, "/watchkeeper/login", "POST")[0]
 
     assert {} == recorded.outcomes()
+
+
+def test_an_upload_that_breaks_off_is_no_issue(recorded):
+    """A client that leaves in mid-upload is no fault of the application's."""
+
+    class Gone(BytesIO):
+        def read(self, *size: int) -> bytes:
+            raise OSError("gone")
+
+    form = {"CONTENT_TYPE": "application/x-www-form-urlencoded", "CONTENT_LENGTH": "9"}
+    with project() as app:
+        assert 500 == site.wsgi(app, "/form/", "POST", **form, **{"wsgi.input": Gone()})[0]
+
+    assert {"answered POST /form/ 500": 1} == recorded.outcomes()
+    assert {} == recorded.issues()
 
 
 @pytest.mark.trap("installed twice or after start", "django")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -280,10 +281,13 @@ def test_the_admin_answers_the_same_and_every_request_counts(template: Path, tmp
                 until(lambda: sum(counted(folder).values()) >= len(answers))
         return answers, folder
 
-    bare, bare_folder = served("bare", watched=False)
-    answers, folder = served("watched", watched=True)
+    with ThreadPoolExecutor(2) as both:
+        bare, watched = (
+            both.submit(served, name, watched=name == "watched") for name in ("bare", "watched")
+        )
+    (bare_answers, bare_folder), (answers, folder) = bare.result(), watched.result()
 
-    for expected, got in zip(bare, answers, strict=True):
+    for expected, got in zip(bare_answers, answers, strict=True):
         assert expected == got
     assert {200, 301, 302, 403, 404, 500} == {status for status, _, _ in answers}
     assert len(answers) == sum(counted(folder).values())

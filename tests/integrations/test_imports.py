@@ -29,6 +29,24 @@ STARLETTE = """
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
     asyncio.run(app(scope, receive, send))
 """
+DJANGO = """
+    from django.conf import settings as project
+    from django.http import HttpResponse
+    from django.urls import path
+    urlpatterns = [path("", lambda request: HttpResponse("ok"))]
+    project.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], LOGGING_CONFIG=None)
+    project.WATCHKEEPER = settings
+    project.INSTALLED_APPS += ["watchkeeper.integrations.django"]
+    project.MIDDLEWARE = ["watchkeeper.integrations.django.Middleware", *project.MIDDLEWARE]
+    import django.core.handlers.asgi, django.core.wsgi, wsgiref.util
+    brought = set(sys.modules)
+    app = django.core.wsgi.get_wsgi_application()
+    from watchkeeper.app import current
+    current().started = True
+    environ = {}
+    wsgiref.util.setup_testing_defaults(environ)
+    assert b"ok" == b"".join(app(environ, lambda status, headers: None))
+"""
 
 
 @pytest.mark.parametrize(
@@ -39,8 +57,9 @@ STARLETTE = """
             NEVER - {"jinja2", "click", "urllib.request"} | {"starlette", "fastapi", "asyncio"},
         ),
         (STARLETTE, NEVER | {"flask", "fastapi"}),
+        (DJANGO, NEVER | {"flask", "starlette", "fastapi"}),
     ],
-    ids=["flask", "starlette"],
+    ids=["flask", "starlette", "django"],
 )
 def test_serving_requests_imports_only_what_it_needs(host: str, never: set[str], tmp_path: Path):
     """After watch() and a request, nothing for pages, mail or other frameworks is loaded."""

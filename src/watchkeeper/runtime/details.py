@@ -19,13 +19,17 @@ _NEVER_ERRORS: Final = frozenset(
         "concurrent.futures._base.CancelledError",
         # the client left
         "daphne.server.ClientDisconnected",
+        "django.core.exceptions.RequestAborted",
+        "django.http.request.UnreadablePostError",
         "hypercorn.utils.ClientDisconnected",
         "starlette.requests.ClientDisconnect",
         "starlette.websockets.WebSocketDisconnect",
         "uvicorn.protocols.utils.ClientDisconnected",
         # answers below 500 that carry no status
+        "django.core.exceptions.BadRequest",
         "django.core.exceptions.PermissionDenied",
         "django.core.exceptions.SuspiciousOperation",
+        "django.http.multipartparser.MultiPartParserError",
         "django.http.response.Http404",
         "fastapi.exceptions.RequestValidationError",
         "fastapi.exceptions.WebSocketRequestValidationError",
