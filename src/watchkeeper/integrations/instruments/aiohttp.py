@@ -1,25 +1,18 @@
-"""aiohttp's client: traces, its own hook, in every session that begins while this is on."""
+"""aiohttp's client: a middleware, its own hook, innermost in each request that a session makes.
+
+A middleware sees each request on the network: those of redirects, and of middlewares that try
+again. (Traces cost several times as much: with one, aiohttp builds the address anew for each.)
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from time import perf_counter
-from types import SimpleNamespace
 from typing import Any, Final
 
-from aiohttp import (
-    ClientResponseError,
-    ClientSession,
-    InvalidURL,
-    TooManyRedirects,
-    TraceConfig,
-    TraceRequestEndParams,
-    TraceRequestExceptionParams,
-    TraceRequestRedirectParams,
-    TraceRequestStartParams,
-)
-from yarl import URL
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientSession
 
 from watchkeeper.integrations.outgoing import host_label, note
 from watchkeeper.integrations.patches import Patches
@@ -27,61 +20,50 @@ from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.observer import Observer
 
 _GUARD: Final = guard("aiohttp")
-_NOT_SENT: Final = (InvalidURL, TooManyRedirects)  # raised instead of sending one more request
+_MIDDLEWARES: Final = "middlewares"
 
 
 def install(observer: Observer) -> Callable[[], None]:
-    """Record what sessions send that are made from now on; return what undoes that."""
-    patches = Patches()
-    trace = _trace(observer, patches)
+    """Record what every session sends; return what undoes that.
 
-    def make(init: Callable[..., None]) -> Callable[..., None]:
-        @wraps(init)
-        def watched(self: Any, *args: Any, **more: Any) -> None:
-            init(self, *args, **more)
+    Raises RuntimeError if aiohttp is older than 3.12, which has no middlewares.
+    """
+    if _MIDDLEWARES not in signature(ClientSession._request).parameters:
+        raise RuntimeError("aiohttp has no middlewares before 3.12; its calls are not seen")
+    patches = Patches()
+
+    def ended(request: ClientRequest, response: ClientResponse | None, start: float) -> None:
+        with _GUARD:
+            url = request.url
+            note(
+                observer,
+                method=request.method,
+                host=host_label(url.scheme, url.raw_host or "", url.port),
+                status=None if response is None else response.status,
+                start=start,
+            )
+
+    async def middleware(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
+        response = None
+        start = perf_counter()
+        try:
+            response = await send(request)
+            return response
+        finally:
+            ended(request, response, start)
+
+    def make(request: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(request)
+        def watched(session: Any, *args: Any, **more: Any) -> Any:
             with _GUARD:
                 if patches.on:
-                    # a list of the caller's stays as it is
-                    self._trace_configs = [*self.trace_configs, trace]
+                    own = more.get(_MIDDLEWARES)
+                    if own is None:  # those of one request replace the session's
+                        own = session._middlewares
+                    more = {**more, _MIDDLEWARES: (*own, middleware)}
+            return request(session, *args, **more)
 
         return watched
 
-    patches.wrap(ClientSession, "__init__", make)
+    patches.wrap(ClientSession, "_request", make)
     return patches.undo
-
-
-def _trace(observer: Observer, patches: Patches) -> TraceConfig:
-    """Make the trace that records while `patches` are on."""
-
-    def ended(context: Any, method: str, url: URL, status: int | None) -> None:
-        if patches.on:
-            host = host_label(url.scheme, url.raw_host or "", url.port)
-            note(observer, method=method, host=host, status=status, start=context.start)
-
-    async def begin(_: ClientSession, context: Any, __: TraceRequestStartParams) -> None:
-        context.start = perf_counter()
-
-    async def redirected(_: ClientSession, context: Any, hop: TraceRequestRedirectParams) -> None:
-        with _GUARD:
-            ended(context, hop.method, hop.url, hop.response.status)
-            context.start = perf_counter()
-
-    async def end(_: ClientSession, context: Any, answered: TraceRequestEndParams) -> None:
-        with _GUARD:
-            ended(context, answered.method, answered.url, answered.response.status)
-
-    async def failed(_: ClientSession, context: Any, failure: TraceRequestExceptionParams) -> None:
-        with _GUARD:
-            error = failure.exception
-            if not isinstance(error, _NOT_SENT):
-                # raise_for_status raises before the end is told
-                status = (error.status or None) if isinstance(error, ClientResponseError) else None
-                ended(context, failure.method, failure.url, status)
-
-    trace = TraceConfig(trace_config_ctx_factory=SimpleNamespace)
-    trace.on_request_start.append(begin)
-    trace.on_request_redirect.append(redirected)
-    trace.on_request_end.append(end)
-    trace.on_request_exception.append(failed)
-    trace.freeze()
-    return trace
