@@ -1,6 +1,7 @@
 """What the JSON API tells of the inside of requests."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from dashboards import NOW, SCOPE, Browser, minute, requests, series, slot, watched
@@ -657,6 +658,15 @@ class TestSamples:
         assert [2] == self.numbers(store, "?limit=1&offset=1")
         assert ask(store, "samples.json?limit=2")["more"]
         assert not ask(store, "samples.json?limit=2&offset=1")["more"]
+
+    def test_an_issue_is_found_by_each_of_its_names(self):
+        """Samples of before and after a change of the fingerprint's algorithm are one issue's."""
+        store = self.shop()
+        newer = replace(self.ISSUE, fingerprint="2:cc", aliases=("1:aa",))
+        late = sample(4, at=NOW - 20, reason="failed", fingerprint="2:cc")
+        write(store, at=NOW - 15, issues=[newer], samples=[late])
+
+        assert [4, 2] == self.numbers(store, "?issue=1")
 
     @pytest.mark.parametrize(("query", "status"), [("issue=9", 404), ("issue=x", 400)])
     def test_an_issue_that_is_none_is_refused(self, query, status):

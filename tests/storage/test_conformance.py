@@ -390,6 +390,8 @@ class TestIssues:
         wanted = ["2:new", "1:old", "1:never"]
         assert {"2:new": issue.id, "1:old": issue.id} == store.issue_ids(wanted, **HERE)
         assert {} == store.issue_ids(wanted, **THERE)
+        assert ["1:old", "2:new"] == store.issue_fingerprints(issue.id)
+        assert [] == store.issue_fingerprints(issue.id + 1)
 
     def test_counts_are_kept_by_slot(self, store: Store, worker: Worker):
         """A sparkline adds up the counts of all workers by span."""

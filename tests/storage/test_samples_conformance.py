@@ -70,7 +70,8 @@ class TestSamples:
         [
             ({"route": "/cart"}, ["03", "02"]),
             ({"reason": "failed"}, ["02"]),
-            ({"fingerprint": "1:aa"}, ["02"]),
+            ({"fingerprints": ["1:aa", "1:bb"]}, ["02"]),
+            ({"fingerprints": []}, []),
             ({"request_id": "req-3"}, ["03"]),
             ({"route": "/cart", "reason": "slow"}, ["03"]),
             ({"route": "/"}, []),

@@ -30,7 +30,7 @@ def samples(
     issue: int | None = None,
 ) -> SamplesView | None:
     """List the samples of a window, newest first; None if there is no such issue."""
-    fingerprint = None
+    fingerprints = None
     if issue is not None:
         found = query.store.issue(issue)
         if found is None or (found.scope.service, found.scope.environment) != (
@@ -38,7 +38,7 @@ def samples(
             query.environment,
         ):
             return None
-        fingerprint = found.fingerprint
+        fingerprints = query.store.issue_fingerprints(issue)
     rows = query.store.samples(
         service=query.service,
         environment=query.environment,
@@ -47,7 +47,7 @@ def samples(
         limit=page.offset + page.limit + 1,
         route=route,
         reason=reason,
-        fingerprint=fingerprint,
+        fingerprints=fingerprints,
         request_id=request_id,
     )
     shown = page.of(rows)

@@ -145,6 +145,9 @@ class IssueStore(Protocol):
     ) -> dict[str, int]:
         """Find the issues of a scope that fingerprints lead to; unknown ones are left out."""
 
+    def issue_fingerprints(self, issue_id: int) -> list[str]:
+        """List every fingerprint that leads to an issue, sorted."""
+
     def issue_counts(
         self, issue_ids: Collection[int], *, since: float, until: float, resolution: int
     ) -> dict[int, dict[int, int]]:
@@ -176,7 +179,7 @@ class SampleStore(Protocol):
         limit: int,
         route: str | None = None,
         reason: str | None = None,
-        fingerprint: str | None = None,
+        fingerprints: Collection[str] | None = None,
         request_id: str | None = None,
     ) -> list[Sample]:
         """List samples that ended in [since, until), newest first; None: of any."""

@@ -52,6 +52,11 @@ class MemoryIssues(Tables):
             owners = {one: self._aliases.get((service, environment, one)) for one in fingerprints}
         return {one: owner for one, owner in owners.items() if owner is not None}
 
+    def issue_fingerprints(self, issue_id: int) -> list[str]:
+        """List every fingerprint that leads to an issue, sorted."""
+        with self._lock:
+            return sorted(key[2] for key, owner in self._aliases.items() if owner == issue_id)
+
     def issue_counts(
         self, issue_ids: Collection[int], *, since: float, until: float, resolution: int
     ) -> dict[int, dict[int, int]]:

@@ -30,7 +30,7 @@ class MemorySamples(Tables):
         limit: int,
         route: str | None = None,
         reason: str | None = None,
-        fingerprint: str | None = None,
+        fingerprints: Collection[str] | None = None,
         request_id: str | None = None,
     ) -> list[Sample]:
         """List samples that ended in [since, until), newest first; None: of any."""
@@ -42,7 +42,7 @@ class MemorySamples(Tables):
                 and since <= sample.at < until
                 and route in (None, sample.route)
                 and reason in (None, sample.reason)
-                and fingerprint in (None, sample.fingerprint)
+                and (fingerprints is None or sample.fingerprint in fingerprints)
                 and request_id in (None, sample.request_id)
             ]
         return sorted(found, key=_age, reverse=True)[:limit]

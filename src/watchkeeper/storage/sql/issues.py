@@ -60,6 +60,13 @@ class SqlIssues(Part):
         with self._database.read() as connection:
             return self._owners(connection, scope, fingerprints)
 
+    def issue_fingerprints(self, issue_id: int) -> list[str]:
+        """List every fingerprint that leads to an issue, sorted."""
+        # Read the names of an issue.
+        statement = select(issue_alias.c.fingerprint).where(issue_alias.c.issue == issue_id)
+        with self._database.read() as connection:
+            return sorted(connection.execute(statement).scalars())
+
     def issue_counts(
         self, issue_ids: Collection[int], *, since: float, until: float, resolution: int
     ) -> dict[int, dict[int, int]]:

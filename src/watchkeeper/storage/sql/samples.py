@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, tup
 from watchkeeper.core.metrics import Scope
 from watchkeeper.storage import rows
 from watchkeeper.storage.sql import partitions
-from watchkeeper.storage.sql.base import Part, chunks
+from watchkeeper.storage.sql.base import CHUNK, Part, chunks
 from watchkeeper.storage.sql.details import pack, unpack
 from watchkeeper.storage.sql.schema import sample, statement
 from watchkeeper.storage.store import Sample, Statement
@@ -40,14 +40,13 @@ class SqlSamples(Part):
         limit: int,
         route: str | None = None,
         reason: str | None = None,
-        fingerprint: str | None = None,
+        fingerprints: Collection[str] | None = None,
         request_id: str | None = None,
     ) -> list[Sample]:
         """List samples that ended in [since, until), newest first; None: of any."""
         wanted = {
             sample.c.route: route,
             sample.c.reason: reason,
-            sample.c.fingerprint: fingerprint,
             sample.c.request_id: request_id,
         }
         # Read a scope's samples of some time, newest first.
@@ -63,6 +62,8 @@ class SqlSamples(Part):
             .order_by(sample.c.at.desc(), sample.c.id.desc())
             .limit(limit)
         )
+        if fingerprints is not None:
+            query = query.where(sample.c.fingerprint.in_(sorted(fingerprints)[:CHUNK]))
         with self._database.read() as connection:
             return [_sample(row) for row in connection.execute(query)]
 
