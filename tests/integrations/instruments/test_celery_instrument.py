@@ -1,0 +1,159 @@
+"""Celery: a real worker that forks two children, a real broker; what they wrote is read back."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from processes import until
+
+from observed import Observed
+from watchkeeper.core.histogram import Histogram
+from watchkeeper.integrations.instruments import celery as instrument
+from watchkeeper.storage import open_store
+
+WORKER = """
+import os, time
+from celery import Celery
+from watchkeeper import Settings, watch
+
+app = Celery("shop", broker=os.environ["BROKER"], backend=os.environ["BROKER"])
+app.conf.broker_connection_retry_on_startup = True
+watch(settings=Settings(
+    enabled=True, database_url=os.environ["DATABASE"], service="shop", environment="test",
+    instruments={"celery": True, "redis": False},
+))
+
+@app.task(name="good")
+def good(): return os.getpid()
+
+@app.task(name="bad")
+def bad(): raise ValueError("no such order")
+
+@app.task(name="again", bind=True, max_retries=2)
+def again(self):
+    raise self.retry(countdown=0, exc=KeyError("still not there"))
+
+@app.task(name="killed")
+def killed(): os.kill(os.getpid(), 9)
+"""
+
+PUBLISH = """
+from shop import good, bad, again, killed
+killed.delay().get(timeout=60, propagate=False)  # first: what a child has not written dies with it
+results = [good.delay() for _ in range(40)] + [bad.delay() for _ in range(5)] + [again.delay()]
+for result in results:
+    result.get(timeout=60, propagate=False)
+print(len({result.result for result in results[:40]}))
+"""
+
+
+@pytest.fixture
+def environ(redis_url: str, sqlite_url: str, tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "shop.py").write_text(WORKER)
+    kept = {name: text for name, text in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    return kept | {"BROKER": redis_url, "DATABASE": sqlite_url, "PYTHONPATH": str(tmp_path)}
+
+
+@pytest.fixture
+def worker(environ: dict[str, str], tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "celery", "-A", "shop", "worker", "--pool", "prefork",
+               "--concurrency", "2", "--without-gossip", "--without-mingle",
+               "--loglevel", "INFO"]  # fmt: skip
+    log = tmp_path / "worker.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environ, stdout=output, stderr=output
+        )
+    try:
+        assert until(lambda: b" ready." in log.read_bytes()), log.read_text()
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def counted(url: str, metric: str, *labels: str) -> dict[str, int]:
+    """Count what all processes together have written."""
+    store = open_store(url)
+    found: dict[str, int] = {}
+    try:
+        for frame in store.frames(10, since=0, until=2**40, service="shop", environment="test"):
+            for series, value in frame.values.items():
+                if series.metric == metric:
+                    key = " ".join(series.label(label) for label in labels)
+                    number = value.count if isinstance(value, Histogram) else int(value)
+                    found[key] = found.get(key, 0) + number
+    finally:
+        store.close()
+    return found
+
+
+def test_runs_of_all_children_are_written(worker, environ, sqlite_url, tmp_path):
+    """Runs, failures, tries and waits are exact over the pool's children, after they ended."""
+    published = subprocess.run(
+        [sys.executable, "-c", PUBLISH],
+        cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert 0 == published.returncode, published.stderr + (tmp_path / "worker.log").read_text()
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(30)
+
+    runs = counted(sqlite_url, "job_duration_seconds", "job", "outcome")
+    assert {
+        "good ok": 40,
+        "bad failed": 5,
+        "again retried": 2,
+        "again failed": 1,
+        "killed failed": 1,
+    } == runs, (tmp_path / "worker.log").read_text()
+    assert {"good": 40, "bad": 5, "again": 3} == counted(sqlite_url, "job_wait_seconds", "job")
+
+
+def test_uninstalling_disconnects_every_signal(observed: Observed):
+    """Taken out, no receiver of ours is left."""
+    from celery import signals
+
+    watched = (signals.before_task_publish, signals.task_prerun, signals.task_failure,
+               signals.task_postrun, signals.worker_ready, signals.worker_process_init,
+               signals.worker_process_shutdown)  # fmt: skip
+    before = [len(one.receivers) for one in watched]
+
+    uninstall = instrument.install(observed.observer)
+    during = [len(one.receivers) for one in watched]
+    uninstall()
+
+    assert [count + 1 for count in before] == during
+    assert before == [len(one.receivers) for one in watched]
+
+
+def test_an_eager_task_is_a_run(observed: Observed):
+    """A task that runs where it is called counts, too; its error is recorded with the job."""
+    from celery import Celery
+
+    app = Celery("eager", broker="memory://", set_as_current=False)
+    error = ValueError("no such order")
+
+    @app.task(name="good")
+    def good() -> int:
+        return 17
+
+    @app.task(name="bad")
+    def bad() -> None:
+        raise error
+
+    uninstall = instrument.install(observed.observer)
+    try:
+        assert 17 == good.apply().get()
+        assert "FAILURE" == bad.apply().state
+    finally:
+        uninstall()
+
+    assert {"good ok": 1, "bad failed": 1} == observed.runs()
+    assert [error] == observed.errors
+    assert [{"job": "bad"}] == observed.contexts
+    assert {} == observed.waits()
