@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MISSED: Final = "missed"  # the outcome of a run that did not begin in time, and so not at all
 RETRIED: Final = "retried"  # of one that failed and is to be tried again
+LEAVE_WITHIN_S: Final = 15.0  # a job's own process may have to load the database's packages first
 
 _GUARD: Final = guard("job")
 
@@ -66,4 +67,5 @@ def leave_process() -> None:
     with _GUARD:
         made = watchkeeper()
         if made is not None:
+            made.stop_within_s = max(made.stop_within_s, LEAVE_WITHIN_S)
             made.stop()
