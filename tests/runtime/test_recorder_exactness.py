@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from together import in_threads
-from watchkeeper.core.catalogue import HTTP_DURATION
+from watchkeeper.core.catalogue import DB_CALLS, HTTP_DURATION
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import OTHER, UNMATCHED, Kind, Metric, Scope
 from watchkeeper.runtime.folded import MAX_LISTS, FoldedValue
@@ -181,3 +181,20 @@ def test_what_is_remembered_of_folded_values_is_bounded():
     assert MAX_LISTS == len(rec.folded())
     assert 2 * (MAX_LISTS + 50) - 2 == rec.dropped["series"]
     assert MAX_DETOURS > MAX_LISTS
+
+
+def test_statements_leave_room_for_requests():
+    """Series by statement take a quarter of all at most, so that a new route is still counted."""
+    recording = recorder(max_series=400)
+    for number in range(1_000):
+        labels = {"route": f"/{number % 20}", "statement": f"{number:016x}"}
+        recording.series(DB_CALLS, labels).record(1)
+
+    new = {"method": "GET", "route": "/new", "status": "200"}
+    recording.series(HTTP_DURATION, new).record(0.1)
+
+    taken = recording.take()
+    calls = {series: value for series, value in taken.items() if series.metric == DB_CALLS.name}
+    assert 1_000 == sum(calls.values())
+    assert 100 == sum(series.label("statement") != "(other)" for series in calls)
+    assert ["/new"] == [s.label("route") for s in taken if s.metric == HTTP_DURATION.name]

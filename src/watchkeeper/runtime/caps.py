@@ -9,6 +9,7 @@ from watchkeeper.core.metrics import OTHER, QUIET, UNMATCHED, Metric
 
 MAX_LABEL_CHARS: Final = 200
 MAX_LABEL_VALUES: Final = 50  # per label of a metric that the user declared
+DETAIL_SHARE: Final = 4  # series by statement get a quarter of all, so that requests find room
 MAX_OVERFLOW: Final = 200  # series beyond the cap that hold "(other)"; past them one per metric
 
 _CATALOGUE_NAMES: Final = frozenset(metric.name for metric in CATALOGUE)
@@ -34,6 +35,7 @@ class Caps:
     def __init__(self, *, series: int, routes: int) -> None:
         """Admit so many series and routes."""
         self.most = {Cap.ROUTES: routes, Cap.LABEL_VALUES: MAX_LABEL_VALUES, Cap.SERIES: series}
+        self._details = 0
         self._routes: set[str] = set()
         self._rules: dict[str, list[tuple[Cap, set[str]]]] = {}
 
@@ -52,7 +54,8 @@ class Caps:
     ) -> Iterator[tuple[int, tuple[str, ...]]]:
         """Yield ever coarser label values, each with the number of series it needs to be below."""
         most = self.most[Cap.SERIES]
-        yield most, values
+        if not _is_detail(metric) or self._details < most // DETAIL_SHARE:
+            yield most, values
         kept = _KEPT if metric.name in _CATALOGUE_NAMES else frozenset()
         yield (
             most + MAX_OVERFLOW,
@@ -62,6 +65,10 @@ class Caps:
             ),
         )
         yield most + 2 * MAX_OVERFLOW, (OTHER,) * len(values)
+
+    def added(self, metric: Metric) -> None:
+        """Note a series that was made."""
+        self._details += _is_detail(metric)
 
     def folded(
         self,
@@ -98,6 +105,11 @@ class Caps:
             for label in metric.labels
         ]
         return rules
+
+
+def _is_detail(metric: Metric) -> bool:
+    """Tell whether a metric's series are as many as statements times routes."""
+    return "statement" in metric.labels and metric.name in _CATALOGUE_NAMES
 
 
 def clean(value: str) -> str:

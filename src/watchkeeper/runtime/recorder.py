@@ -175,6 +175,7 @@ class Recorder:
         labels = tuple(sorted((*own, *self._scope.labels)))
         live = live_series(Series(metric.name, metric.kind, labels, metric.across))
         self._live[metric.name, *values] = live
+        self._caps.added(metric)
         if metric.name in (HTTP_DURATION.name, HTTP_DISCONNECTS.name):
             self._requests.append(live)
         return live
