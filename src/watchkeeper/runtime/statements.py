@@ -6,7 +6,6 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from watchkeeper.core import statements
 from watchkeeper.core.catalogue import DB_FAILED, DB_OPERATION, DB_ROWS, DB_STATEMENT
 from watchkeeper.core.metrics import OTHER
 from watchkeeper.runtime.callers import Callers
@@ -60,9 +59,13 @@ class Statements:
         operation = self._texts.get((db, sql))
         if operation is not None:
             return operation
+        from watchkeeper.core import statements  # at the first one: not every host has any
+
         text = statements.normalise(sql, db=db)
         with self._lock:
-            operation = self._found(db, text)
+            operation = self._found(
+                db, text, name=statements.fingerprint(text), verb=statements.operation(text, db=db)
+            )
             if len(sql) <= MAX_TEXT_CHARS:
                 if len(self._texts) >= MAX_TEXTS:
                     self._texts.clear()
@@ -116,13 +119,11 @@ class Statements:
             return False
         return self._operations[one.db, name].count > one.told_count
 
-    def _found(self, db: str, text: str) -> Operation:
+    def _found(self, db: str, text: str, *, name: str, verb: str) -> Operation:
         """Find or make the operation of a normalised text; the lock is held."""
-        name = statements.fingerprint(text)
         operation = self._operations.get((db, name))
         if operation is not None:
             return operation
-        verb = statements.operation(text, db=db)
         if len(self._operations) >= MAX_STATEMENTS:
             self._recorder.drop("statements")
             name, text = OTHER, OTHER
