@@ -4,13 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from watchkeeper.core.catalogue import DB_STATEMENT
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Scope, Series
 from watchkeeper.core.rollup import merge_time
 from watchkeeper.core.scrub import scrub
 from watchkeeper.core.slot import Gauge, Value
+from watchkeeper.integrations.instruments import Instruments
 from watchkeeper.runtime import instruments
+from watchkeeper.runtime import observer as observers
 from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.observer import Observer
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.storage.memory import MemoryStore
 
@@ -35,12 +39,14 @@ class ManualClock:
 
 
 class Recording:
-    """What counters, gauges and histograms were given within `recording()`."""
+    """What metrics, spans, jobs and instrumented libraries recorded within `recording()`."""
 
-    def __init__(self, recorder: Recorder) -> None:
-        """Read from a recorder."""
-        self._recorder = recorder
+    def __init__(self, observer: Observer) -> None:
+        """Read what an observer and its recorder were told."""
+        self._observer = observer
+        self._recorder = observer.recorder
         self._values: dict[Series, Value] = {}
+        self._texts: dict[str, str] = {}  # of statements, by fingerprint
 
     def value(self, metric: str, **labels: str) -> float:
         """Return a counter's sum, a gauge's last value or a histogram's count.
@@ -63,6 +69,19 @@ class Recording:
                 merged.merge(value)
         return merged
 
+    def statements(self) -> dict[str, int]:
+        """Return how often each statement was executed, by its text without values.
+
+        Of the libraries that were imported when the recording began.
+        """
+        for statement in self._observer.statements.take():
+            self._texts[statement.fingerprint] = statement.text
+        counts = {
+            text: int(self.value(DB_STATEMENT.name, statement=fingerprint))
+            for fingerprint, text in self._texts.items()
+        }
+        return {text: count for text, count in counts.items() if count}
+
     def _matching(self, metric: str, labels: dict[str, str]) -> Iterator[Value]:
         self._values = merge_time([self._values, self._recorder.take()])
         for series, value in self._values.items():
@@ -72,18 +91,25 @@ class Recording:
 
 @contextmanager
 def recording() -> Iterator[Recording]:
-    """Record what instruments are given within the block, in memory, without a Watchkeeper.
+    """Record metrics, spans, jobs and statements within the block, in memory.
+
+    It needs no Watchkeeper, and no database of its own.
 
     >>> with recording() as recorded:
     ...     orders.inc(plan="pro")
     >>> recorded.value("orders_total", plan="pro")
     1.0
     """
-    recorder = Recorder(_SCOPE)
-    instruments.bind(recorder)
+    observer = Observer(Recorder(_SCOPE))
+    libraries = Instruments(observer, {})
+    instruments.bind(observer.recorder)
+    observers.bind(observer)
+    libraries.install()
     try:
-        yield Recording(recorder)
+        yield Recording(observer)
     finally:
+        libraries.uninstall()
+        observers.unbind()
         instruments.unbind()
 
 
