@@ -101,6 +101,7 @@ class Flusher:
         """Flush a last time, deliver what can be delivered, and end the thread."""
         thread = self._thread
         if thread is None:
+            self._count_lost()
             return
         self._stopping.set()
         self._wake.set()
@@ -239,6 +240,13 @@ class Flusher:
         if failure != self.failure:
             self.failure = failure
             _log.error("watchkeeper: %s", failure)
+
+    def _count_lost(self) -> None:
+        """Say how many requests were counted in vain, where no thread could store them."""
+        _, total = self._parts.recorder.local_rate()
+        if self.failure and self.store is None and total:
+            _log.warning("watchkeeper: %d requests were not stored: %s", total, self.failure)
+            self._parts.recorder.take()  # said once
 
     def _evaluate(self, store: Store, *, quick: bool) -> None:
         """Evaluate if the lease is ours, or at once in trouble unless somebody just did."""
