@@ -69,6 +69,7 @@ class Watchkeeper:
         self.clock = clock
         self.started = False
         self.stop_within_s = STOP_WITHIN_S
+        self.quiet = False
         self._ended = False
         self._pid = os.getpid()
         self._births: dict[int, threading.Lock] = {}
@@ -118,10 +119,10 @@ class Watchkeeper:
         """Why nothing is stored, for good, in a sentence; empty while all is well."""
         return self._flusher.failure
 
-    def start(self, *, quiet: bool = False) -> None:
+    def start(self) -> None:
         """Start watching; further calls do nothing, except in the child of a fork without hooks.
 
-        Prints one line unless `quiet`, as for a script, whose words may be somebody's mail.
+        Prints one line, unless it is `quiet`: a script's words may be somebody's mail.
         Call it where something new is met, too: it costs half a microsecond.
         """
         if self._pid != os.getpid():
@@ -136,7 +137,7 @@ class Watchkeeper:
             self.health.stopped = self.health.draining = False
             self._flusher.start(obstacle=lifetime.obstacle())
         lifetime.began(self)
-        self._announce(quiet=quiet)
+        self._announce()
 
     def drain(self) -> None:
         """Answer "not ready" from now on: the process is about to end."""
@@ -305,11 +306,11 @@ class Watchkeeper:
         worker = self._flusher.worker
         return str(worker.number) if worker else ""
 
-    def _announce(self, *, quiet: bool) -> None:
+    def _announce(self) -> None:
         """Log each problem, and print the one line at start."""
         for problem in self.problems:
             _log.warning("watchkeeper: %s", problem)
-        if quiet:
+        if self.quiet:
             return
         settings = self.settings
         parts = [

@@ -86,8 +86,13 @@ def _watch_script(settings: Settings | None) -> Watchkeeper:
     watchkeeper = obtain(settings)
     if watchkeeper.enabled:
         _instrument(watchkeeper)
+        # Loaded here, not by the thread: a worker may fork at once, and a fork in the midst of an
+        # import leaves half a module to the child. What comes later passes this gate.
+        from watchkeeper.storage import fork_gate as fork_gate
+
         watchkeeper.stop_within_s = SCRIPT_STOP_WITHIN_S
-        watchkeeper.start(quiet=True)
+        watchkeeper.quiet = True
+        watchkeeper.start()
     return watchkeeper
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 from watchkeeper.core.catalogue import (
@@ -53,8 +54,7 @@ class Resources:
 
     def sample(self, now: float) -> None:
         """Set every gauge that this platform has a figure for."""
-        import psutil
-
+        psutil = _loaded()
         if self._process is None or self._process.pid != os.getpid():  # a fork made us another
             self._process = psutil.Process()
             self._process_cpu = None
@@ -115,3 +115,13 @@ class Resources:
         memory = psutil.virtual_memory()
         limited = memory_share(self._root, total_bytes=memory.total)
         return limited if limited is not None else 1 - memory.available / memory.total
+
+
+def _loaded() -> ModuleType:
+    """Return psutil; a fork waits for its import, lest the child be left with half of it."""
+    from watchkeeper.storage.fork_gate import IMPORT_PATIENCE_S, fork_gate
+
+    with fork_gate.passing(patience_s=IMPORT_PATIENCE_S):
+        import psutil
+
+        return psutil
