@@ -1,5 +1,8 @@
 """Flask: rules as routes, and the exceptions that never reach WSGI."""
 
+import gc
+import weakref
+
 import pytest
 from flask import Blueprint, Flask, Response, abort, stream_with_context
 from werkzeug.exceptions import ServiceUnavailable
@@ -207,3 +210,17 @@ def test_two_applications_keep_their_exceptions_apart(recorded):
         call(app, "/fail/x")
 
     assert {"ValueError": 2} == recorded.issues()
+
+
+def test_an_application_is_freed_as_before(recorded):
+    """An application that nobody holds is gone at once, without the garbage collector."""
+    app = flask()
+    integrations.watch(app)
+    gone = weakref.ref(app)
+
+    gc.disable()
+    try:
+        del app
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -1,6 +1,8 @@
 """The skin for Flask: where the route is, and where exceptions vanish before WSGI sees them."""
 
+from collections.abc import Callable
 from typing import Any, Final
+from weakref import ref
 
 from watchkeeper.app import Watchkeeper
 from watchkeeper.integrations.late import too_late
@@ -21,8 +23,8 @@ def install(app: Any, watchkeeper: Watchkeeper) -> None:
 
     if getattr(app, "_got_first_request", False):
         raise too_late()
-    app.wsgi_app = WsgiMiddleware(app.wsgi_app, watchkeeper, find_route=_Routes(app).of)
-    handle = app.handle_user_exception
+    app.wsgi_app = WsgiMiddleware(_weakly(app.wsgi_app), watchkeeper, find_route=_Routes(app).of)
+    handle = _weakly(app.handle_user_exception)
 
     def handle_seen(*args: Any) -> Any:
         """Remember an exception that a handler may turn into a response."""
@@ -37,12 +39,29 @@ def install(app: Any, watchkeeper: Watchkeeper) -> None:
     got_request_exception.connect(_unhandled, sender=app, weak=False)
 
 
+def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what calls an application's method, without keeping the application alive.
+
+    What an application holds may not hold it: Flask sees to it that one without references is
+    freed at once, and so do we.
+    """
+    app = getattr(method, "__self__", None)
+    if app is None:
+        return method
+    function, find = method.__func__, ref(app)  # type: ignore[attr-defined]
+
+    def call(*args: Any) -> Any:
+        return function(find(), *args)
+
+    return call
+
+
 class _Routes:
     """The routes of one application, by rule."""
 
     def __init__(self, app: Any) -> None:
         """Start with none; the application's rules bound how many there will be."""
-        self._app = app
+        self._find_app: Callable[[], Any] = ref(app)
         self._routes: dict[str, Route] = {}
 
     def of(self, environ: Environ) -> Route | None:
@@ -52,7 +71,7 @@ class _Routes:
             return None
         route = self._routes.get(rule.rule)
         if route is None:
-            endpoint = self._app.view_functions.get(rule.endpoint)
+            endpoint = self._find_app().view_functions.get(rule.endpoint)
             is_static = rule.endpoint.rpartition(".")[2] == "static"
             route = Route(rule.rule, endpoint=endpoint, is_quiet=is_static)
             self._routes[rule.rule] = route
