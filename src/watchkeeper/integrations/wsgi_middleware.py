@@ -25,6 +25,9 @@ FindRoute = Callable[[Environ], Route | None]
 WATCHED: Final = "watchkeeper.watched"  # the key of `environ` that marks a request as counted
 
 _GUARD: Final = guard("request")
+MAX_UNSIZED: Final = 100
+
+_UNSIZED: Final[set[type]] = set()  # types of bodies known to have no length: asking takes time
 _QUEUE_HEADERS: Final = ("HTTP_X_REQUEST_START", "HTTP_X_QUEUE_START")
 
 
@@ -73,7 +76,7 @@ class WsgiMiddleware:
             with _GUARD:
                 exchange.failed(exc)
             raise
-        return _watched(result, exchange, environ.get("wsgi.file_wrapper"))
+        return _watched(result, exchange, environ)
 
     def _kind(self, environ: Environ, start: float) -> "type[Exchange]":
         """Measure this request's cost if it is time to; see whether a proxy sends its time."""
@@ -139,7 +142,7 @@ class Exchange(outcomes.Exchange):
         """Note status and route, then pass on; may come twice if the first was not sent yet."""
         with _GUARD:
             self.status = int(status[:3])
-            self.find_route()
+            self.route = self._middleware.find_route(self.environ) or self.route
             if self.suspect is not None:
                 suspect, self.suspect = self.suspect, None
                 if self.status >= FAILED:
@@ -162,8 +165,13 @@ class Exchange(outcomes.Exchange):
         if middleware.queue_header:
             self._note_queue(middleware.queue_header, seconds)
         route = middleware.route(self)
-        middleware.outcomes.finished(self, route, self._method(), seconds)
-        if self.inside is not None:
+        method = self.environ.get("REQUEST_METHOD", "")
+        answer = route.answers.get((method, self.status)) or middleware.outcomes.answer(
+            route, method, self.status or FAILED
+        )
+        answer.record(seconds)
+        if seconds > answer.choice.above or self.inside is not None:
+            middleware.outcomes.look(self, answer, seconds)
             middleware.outcomes.ended(self, route)
 
     def failed(self, exc: BaseException) -> None:
@@ -213,8 +221,11 @@ class Exchange(outcomes.Exchange):
         self.complete = True
         self._middleware.active.pop(id(self), None)
         if current.get() is self:  # it may end elsewhere, when it is dropped
-            outer, self._outer = self._outer, None
-            current.set(None if isinstance(outer, Exchange) and outer.complete else outer)
+            outer = self._outer
+            if outer is not None:
+                self._outer = None
+                outer = None if isinstance(outer, Exchange) and outer.complete else outer
+            current.set(outer)
 
     def _note_queue(self, name: str, seconds: float) -> None:
         header = self.environ.get(name)
@@ -331,16 +342,20 @@ class _SizedBody(_Body):
         return self._size()
 
 
-def _watched(result: Iterable[bytes], exchange: Exchange, file_wrapper: object) -> Iterable[bytes]:
+def _watched(result: Iterable[bytes], exchange: Exchange, environ: Environ) -> Iterable[bytes]:
     """Return the body so that its end is seen; what is complete already goes on as it is."""
     kind = type(result)
-    if kind is list or kind is tuple or kind is file_wrapper:
+    if kind in _UNSIZED:
+        return _Body(result, exchange)
+    if kind is list or kind is tuple or kind is environ.get("wsgi.file_wrapper"):
         # The response is made; sending it, with sendfile for a file, is the server's business.
         with _GUARD:
             exchange.finished()
         return result
     if hasattr(result, "__len__"):
         return _SizedBody(result, exchange)
+    if len(_UNSIZED) < MAX_UNSIZED:
+        _UNSIZED.add(kind)
     return _Body(result, exchange)
 
 
