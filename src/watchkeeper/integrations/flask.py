@@ -7,7 +7,13 @@ from weakref import ref
 from watchkeeper.app import Watchkeeper
 from watchkeeper.integrations.late import too_late
 from watchkeeper.integrations.outcomes import Route
-from watchkeeper.integrations.wsgi_middleware import Environ, Exchange, WsgiMiddleware
+from watchkeeper.integrations.wsgi_middleware import (
+    Application,
+    Environ,
+    Exchange,
+    StartResponse,
+    WsgiMiddleware,
+)
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.record import current
 
@@ -23,7 +29,7 @@ def install(app: Any, watchkeeper: Watchkeeper) -> None:
 
     if getattr(app, "_got_first_request", False):
         raise too_late()
-    app.wsgi_app = WsgiMiddleware(_weakly(app.wsgi_app), watchkeeper, find_route=_Routes(app).of)
+    app.wsgi_app = WsgiMiddleware(_served_weakly(app), watchkeeper, find_route=_Routes(app).of)
     handle = _weakly(app.handle_user_exception)
 
     def handle_seen(*args: Any) -> Any:
@@ -39,12 +45,28 @@ def install(app: Any, watchkeeper: Watchkeeper) -> None:
     got_request_exception.connect(_unhandled, sender=app, weak=False)
 
 
-def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what calls an application's method, without keeping the application alive.
+def _served_weakly(app: Any) -> Application:
+    """Return what serves an application's requests, without keeping the application alive.
 
     What an application holds may not hold it: Flask sees to it that one without references is
     freed at once, and so do we.
     """
+    method: Any = app.wsgi_app
+    find = ref(app)
+    if getattr(method, "__self__", None) is not app:  # somebody wrapped it before us
+        served: Application = method
+        return served
+    function = method.__func__
+
+    # Not any arguments, as below, since this is called for every request.
+    def serve(environ: Environ, start_response: StartResponse) -> Any:
+        return function(find(), environ, start_response)
+
+    return serve
+
+
+def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what calls a method of an application, likewise."""
     app = getattr(method, "__self__", None)
     if app is None:
         return method
