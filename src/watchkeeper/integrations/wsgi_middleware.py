@@ -26,7 +26,9 @@ WATCHED: Final = "watchkeeper.watched"  # the key of `environ` that marks a requ
 
 _GUARD: Final = guard("request")
 MAX_UNSIZED: Final = 100
+MAX_STATUSES: Final = 200
 
+_STATUSES: Final[dict[str, int]] = {}  # "200 OK" → 200
 _UNSIZED: Final[set[type]] = set()  # types of bodies known to have no length: asking takes time
 _QUEUE_HEADERS: Final = ("HTTP_X_REQUEST_START", "HTTP_X_QUEUE_START")
 
@@ -76,6 +78,8 @@ class WsgiMiddleware:
             with _GUARD:
                 exchange.failed(exc)
             raise
+        if type(result) in _UNSIZED:
+            return _Body(result, exchange)
         return _watched(result, exchange, environ)
 
     def _kind(self, environ: Environ, start: float) -> "type[Exchange]":
@@ -87,12 +91,10 @@ class WsgiMiddleware:
                 return _MeasuredExchange
         return Exchange
 
-    def route(self, exchange: "Exchange") -> Route:
-        """Return the route of a request, under the user's name if there is one."""
-        route = exchange.route or self.outcomes.unmatched
+    def named(self, route: Route, environ: Environ) -> Route:
+        """Return the route of a request under the user's name, if there is one."""
         if self._naming is None:
             return route
-        environ = exchange.environ
         return self._naming.named(
             route,
             method=str(environ.get("REQUEST_METHOD", "")),
@@ -107,6 +109,7 @@ class Exchange(outcomes.Exchange):
         "_middleware",
         "_outer",
         "_start_response",
+        "_status_line",
         "complete",
         "environ",
         "route",
@@ -132,6 +135,7 @@ class Exchange(outcomes.Exchange):
         self.suspect: BaseException | None = None  # handled, hence an issue only if we see a 5xx
         self._middleware = middleware
         self._start_response = start_response
+        self._status_line = ""
         middleware.active[id(self)] = start
         self._outer = current.get()
         current.set(self)
@@ -140,12 +144,12 @@ class Exchange(outcomes.Exchange):
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
     ) -> Write:
         """Note status and route, then pass on; may come twice if the first was not sent yet."""
+        self._status_line = status
         with _GUARD:
-            self.status = int(status[:3])
             self.route = self._middleware.find_route(self.environ) or self.route
             if self.suspect is not None:
                 suspect, self.suspect = self.suspect, None
-                if self.status >= FAILED:
+                if self._settled_status() >= FAILED:
                     self.capture(suspect)
         if exc_info is None:
             return self._start_response(status, headers)
@@ -164,10 +168,10 @@ class Exchange(outcomes.Exchange):
         middleware = self._middleware
         if middleware.queue_header:
             self._note_queue(middleware.queue_header, seconds)
-        route = middleware.route(self)
-        method = self.environ.get("REQUEST_METHOD", "")
-        answer = route.answers.get((method, self.status)) or middleware.outcomes.answer(
-            route, method, self.status or FAILED
+        route, method = self._settled_route(), self.environ.get("REQUEST_METHOD", "")
+        status = self._settled_status()
+        answer = route.answers.get((method, status)) or middleware.outcomes.answer(
+            route, method, status
         )
         answer.record(seconds)
         if seconds > answer.choice.above or self.inside is not None:
@@ -176,8 +180,8 @@ class Exchange(outcomes.Exchange):
 
     def failed(self, exc: BaseException) -> None:
         """Record that the application raised: before, in the midst of or after its response."""
-        outcomes, route = self._middleware.outcomes, self._middleware.route(self)
-        method, status = self._method(), self.status or FAILED
+        outcomes, route = self._middleware.outcomes, self._settled_route()
+        method, status = self._method(), self._settled_status()
         if self.complete:
             if status < FAILED and not outcomes.is_expected(exc, route):
                 outcomes.unhandled(route, method)
@@ -200,17 +204,16 @@ class Exchange(outcomes.Exchange):
         self._middleware.outcomes.capture(
             exc,
             self,
-            self._middleware.route(self),
+            self._settled_route(),
             method=self._method(),
-            status=self.status or FAILED,
+            status=self._settled_status(),
         )
 
     def describe(self) -> RequestContext:
         """Tell which request this is, as far as is known at this moment."""
-        if self.route is None:
-            self.find_route()
+        self._settled_status()
         return self._middleware.outcomes.context(
-            self, self._middleware.route(self), method=self._method(), status=self.status
+            self, self._settled_route(), method=self._method(), status=self.status
         )
 
     def request_id(self) -> str:
@@ -226,6 +229,24 @@ class Exchange(outcomes.Exchange):
                 self._outer = None
                 outer = None if isinstance(outer, Exchange) and outer.complete else outer
             current.set(outer)
+
+    def _settled_route(self) -> Route:
+        """Return the route as far as it is known at this moment."""
+        middleware = self._middleware
+        route = self.route or middleware.find_route(self.environ) or middleware.outcomes.unmatched
+        return middleware.named(route, self.environ)
+
+    def _settled_status(self) -> int:
+        """Return the status of the response, or that of a failure if there is none."""
+        line = self._status_line
+        if line:
+            status = _STATUSES.get(line)
+            if status is None:
+                status = int(line[:3])
+                if len(_STATUSES) < MAX_STATUSES:
+                    _STATUSES[line] = status
+            self.status = status
+        return self.status or FAILED
 
     def _note_queue(self, name: str, seconds: float) -> None:
         header = self.environ.get(name)
