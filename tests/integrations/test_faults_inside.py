@@ -7,8 +7,8 @@ from flask import Flask, abort
 
 import watchkeeper.integrations as integrations
 from watchkeeper.app import Watchkeeper
-from watchkeeper.dashboard import probes
 from watchkeeper.dashboard.routes import Dashboard
+from watchkeeper.integrations import own
 from watchkeeper.integrations.outcomes import Outcomes
 from watchkeeper.integrations.templates import Templates
 from watchkeeper.runtime.issues import Issues
@@ -104,7 +104,7 @@ def test_flask_answers_with_any_fault_of_ours():
     [
         (Dashboard, "__init__", "/watchkeeper/"),
         (Dashboard, "handle", "/watchkeeper/"),
-        (probes, "probe", "/watchkeeper/livez"),
+        (own, "probe", "/watchkeeper/livez"),
     ],
 )
 def test_a_fault_of_our_pages_stays_on_them(
