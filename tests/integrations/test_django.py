@@ -7,6 +7,7 @@ from typing import Any
 from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
 
+import django_site as site
 import pytest
 from django.core.checks import run_checks
 from django.core.exceptions import MiddlewareNotUsed
@@ -16,7 +17,6 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import got_request_exception, request_finished
 from django.test import Client, override_settings
 
-import django_site as site
 import watchkeeper.integrations as integrations
 from watchkeeper.app import forget_current
 from watchkeeper.exceptions import ConfigurationError

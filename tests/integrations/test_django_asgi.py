@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from threading import get_ident
 from typing import Any
 
+import django_site as site
 import pytest
 from asgiref.sync import iscoroutinefunction
 from asgiref.testing import ApplicationCommunicator
@@ -16,7 +17,6 @@ from django.core.signals import request_finished
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, override_settings
 
-import django_site as site
 import watchkeeper.integrations as integrations
 from watchkeeper.integrations.django.switch import switch_off
 

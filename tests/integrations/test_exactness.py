@@ -7,8 +7,8 @@ from collections import Counter, deque
 
 import pytest
 from fastapi import FastAPI
-
 from together import in_threads
+
 from watchkeeper.app import Watchkeeper, forget_current, obtain
 from watchkeeper.core.catalogue import HTTP_DURATION
 from watchkeeper.core.metrics import OTHER, UNMATCHED

@@ -10,12 +10,12 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+import django_site
+import frameworks
 import pytest
 from django.core.handlers.asgi import ASGIHandler
 from django.test import override_settings
 
-import django_site
-import frameworks
 from watchkeeper.app import forget_current, obtain
 from watchkeeper.integrations.django.switch import switch_off
 from watchkeeper.settings import Settings

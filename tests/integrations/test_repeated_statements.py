@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import django_site as site
 import pytest
 from asgi_client import TestClient
 from django.core.handlers.wsgi import WSGIHandler
@@ -18,7 +19,6 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-import django_site as site
 import watchkeeper.integrations as integrations
 from watchkeeper.app import Watchkeeper, forget_current, obtain
 from watchkeeper.core.rules import Alert

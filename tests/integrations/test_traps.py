@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 import time
 
-import pytest
-
 import frameworks
+import pytest
 
 KEY_ERROR = {"KeyError": 1}
 

@@ -8,11 +8,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import frameworks
 import pytest
 import uvicorn
 from fastapi import FastAPI
 
-import frameworks
 import watchkeeper.integrations as integrations
 
 WAIT_S = 20.0

@@ -4,8 +4,8 @@ import gc
 import sys
 
 import pytest
-
 from together import in_threads
+
 from watchkeeper.core.catalogue import DB_CALLS, HTTP_DURATION
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import OTHER, UNMATCHED, Kind, Metric, Scope

@@ -216,7 +216,7 @@ SPAN_DURATION: Final = Metric(
 JOB_DURATION: Final = Metric(
     name="job_duration_seconds",
     kind=Kind.HISTOGRAM,
-    help="Time of one run of a job; outcome is ok, failed or cancelled.",
+    help="Time of one run of a job; outcome is ok, failed, cancelled, retried or missed.",
     labels=("job", "outcome"),
 )
 JOB_WAIT: Final = Metric(

@@ -163,7 +163,15 @@ class AsgiMiddleware:
 class _Exchange(Exchange):
     """One request and its response, as seen from outside of an ASGI application."""
 
-    __slots__ = ("_middleware", "_receive", "_scope", "_send", "complete", "left")
+    __slots__ = (
+        "_first_byte_s",
+        "_middleware",
+        "_receive",
+        "_scope",
+        "_send",
+        "complete",
+        "left",
+    )
 
     def __init__(
         self,
@@ -179,6 +187,7 @@ class _Exchange(Exchange):
         self.start = start
         self.status = 0
         self.complete = False
+        self._first_byte_s = 0.0
         self.left = False  # the client, before the response was complete
         self._middleware = middleware
         self._scope = scope
@@ -194,10 +203,12 @@ class _Exchange(Exchange):
         if kind == "http.response.start":
             self.status = message.get("status", 0)
         elif kind == "http.response.body" or kind == "http.response.zerocopysend":
-            if not message.get("more_body", False):
+            if message.get("more_body", False):
+                self._streams(message)
+            else:
+                if self._first_byte_s:
+                    self._streams(message)
                 self._end()
-            elif not self.complete:
-                self._streams()
         elif kind == "http.response.pathsend":
             self._end()
         return self._send(message)
@@ -250,12 +261,16 @@ class _Exchange(Exchange):
         """Return the request's id as the client sent it."""
         return _header(self._scope, b"x-request-id")
 
-    def _streams(self) -> None:
-        """Note when the first part of a body goes out that comes in several."""
+    def _streams(self, message: Message) -> None:
+        """Note when the first part of a body goes out, if something follows it.
+
+        An empty last part does not count: frameworks send one after a body that was whole.
+        """
         with _GUARD:
-            inside = self.opened()
-            if not inside.first_byte_s:
-                inside.first_byte_s = perf_counter() - self.start
+            if not self._first_byte_s:
+                self._first_byte_s = perf_counter() - self.start
+            elif message.get("body", b"") and not self.complete:
+                self.opened().first_byte_s = self._first_byte_s
 
     def _end(self) -> None:
         if self.complete or self.left:  # nobody is there: what it was shows when the app returns

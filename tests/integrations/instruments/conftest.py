@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from observed import Observed, no_internal_errors
 from receivers import Receiver
 
-from observed import Observed, no_internal_errors
 from watchkeeper.runtime.guard import take_errors
 
 

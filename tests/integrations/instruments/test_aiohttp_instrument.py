@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import aiohttp
 import pytest
+from observed import Observed, inside, within_request
 from receivers import Receiver
 
-from observed import Observed, inside, within_request
 from watchkeeper.integrations.instruments import aiohttp as instrument
 
 

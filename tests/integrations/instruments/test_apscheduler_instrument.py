@@ -10,8 +10,8 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MI
 from apscheduler.executors import base, pool
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.schedulers.background import BackgroundScheduler
-
 from observed import Observed
+
 from watchkeeper.integrations.instruments import apscheduler as instrument
 from watchkeeper.runtime.record import current
 

@@ -13,8 +13,8 @@ from asyncpg.connection import Connection
 from asyncpg.cursor import BaseCursor
 from asyncpg.pool import Pool
 from asyncpg.prepared_stmt import PreparedStatement
-
 from observed import Observed, inside, within_request
+
 from watchkeeper.integrations.instruments import asyncpg as instrument
 
 SERIES = "SELECT * FROM generate_series(1, 500)"

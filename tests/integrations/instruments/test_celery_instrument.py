@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from observed import Observed
 from processes import until
 
-from observed import Observed
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.integrations.instruments import celery as instrument
 from watchkeeper.storage import open_store

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import django_site  # noqa: F401  # sets Django up, once per process
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import IntegrityError, connections, models, transaction
 from django.test.utils import CaptureQueriesContext
-
-import django_site  # noqa: F401  # sets Django up, once per process
 from observed import Observed, inside, within_request
+
 from watchkeeper.integrations.instruments import django_orm as instrument
 from watchkeeper.integrations.instruments import psycopg as psycopg_instrument
 

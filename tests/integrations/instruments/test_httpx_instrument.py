@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from observed import HTTP_CLIENT, Observed, inside, within_request
 from receivers import Receiver
 
-from observed import HTTP_CLIENT, Observed, inside, within_request
 from watchkeeper.integrations.instruments import httpx as instrument
 
 

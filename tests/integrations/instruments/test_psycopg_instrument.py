@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from observed import Observed, inside, within_request
 from psycopg import sql
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
-from observed import Observed, inside, within_request
 from watchkeeper.integrations.instruments import psycopg as instrument
 from watchkeeper.integrations.instruments import psycopg_pool as pool_instrument
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from observed import Observed, inside, within_request
 from redis import asyncio as redis_async
 
-from observed import Observed, inside, within_request
 from watchkeeper.integrations.instruments import redis as instrument
 
 

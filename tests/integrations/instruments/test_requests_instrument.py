@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 import requests
+from observed import Observed, inside, within_request
 from receivers import Receiver
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import Retry
 
-from observed import Observed, inside, within_request
 from watchkeeper.integrations.instruments import requests as instrument
 from watchkeeper.integrations.instruments import urllib3 as urllib3_instrument
 

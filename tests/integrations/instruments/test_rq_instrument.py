@@ -1,5 +1,7 @@
-"""RQ: a real worker that does not fork, and a real Redis."""
+"""RQ: real workers, forking and simple, a real Redis; what they wrote is read back."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,16 +9,81 @@ from pathlib import Path
 import pytest
 import redis
 import rq
+from observed import Observed
 from rq.job import Job
 
-from observed import Observed
+from watchkeeper.core.histogram import Histogram
 from watchkeeper.integrations.instruments import rq as instrument
+from watchkeeper.storage import open_store
+
+JOBS = """
+import os
+
+def good(): return os.getpid()
+def bad(): raise ValueError("no such order")
+def killed(): os.kill(os.getpid(), 9)
+"""
+
+WORKER = """
+import os, sys
+import jobs, rq
+from redis import Redis
+from watchkeeper import Settings, watch
+
+watch(settings=Settings(
+    enabled=True, database_url=os.environ["DATABASE"], service="shop", environment="test",
+    instruments={"rq": True, "redis": False},
+))
+connection = Redis.from_url(os.environ["BROKER"])
+rq.Worker(["default"], connection=connection).work(burst=True)
+"""
 
 
 @pytest.fixture
 def queue(redis_url: str) -> Iterator[rq.Queue]:
     with redis.Redis.from_url(redis_url) as client:
         yield rq.Queue("default", connection=client)
+
+
+def counted(url: str, metric: str, *labels: str) -> dict[str, int]:
+    """Count what all processes together have written."""
+    store = open_store(url)
+    found: dict[str, int] = {}
+    try:
+        for frame in store.frames(10, since=0, until=2**40, service="shop", environment="test"):
+            for series, value in frame.values.items():
+                if series.metric == metric:
+                    key = " ".join(series.label(label) for label in labels)
+                    number = value.count if isinstance(value, Histogram) else int(value)
+                    found[key] = found.get(key, 0) + number
+    finally:
+        store.close()
+    return found
+
+
+def test_each_process_of_a_job_writes_what_it_counted(queue, redis_url, sqlite_url, tmp_path):
+    """A forking worker's jobs are counted exactly, though their processes end at once."""
+    (tmp_path / "jobs.py").write_text(JOBS)
+    for name in ("good", "good", "good", "bad", "killed"):
+        queue.enqueue(f"jobs.{name}")
+    environ = {name: text for name, text in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    environ |= {"BROKER": redis_url, "DATABASE": sqlite_url, "PYTHONPATH": str(tmp_path)}
+
+    worker = subprocess.run(
+        [sys.executable, "-c", WORKER],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+    assert 0 == worker.returncode, worker.stderr
+    assert {"jobs.good ok": 3, "jobs.bad failed": 1, "jobs.killed failed": 1} == counted(
+        sqlite_url, "job_duration_seconds", "job", "outcome"
+    ), worker.stderr
+    assert {"jobs.good": 3, "jobs.bad": 1} == counted(sqlite_url, "job_wait_seconds", "job")
 
 
 def fail() -> None:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from observed import Observed, inside, within_request
 from sqlalchemy import (
     Column,
     Engine,
@@ -25,7 +26,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import DeclarativeBase, Session, relationship
 from sqlalchemy.pool import NullPool, QueuePool
 
-from observed import Observed, inside, within_request
 from watchkeeper.integrations.instruments import asyncpg as asyncpg_instrument
 from watchkeeper.integrations.instruments import psycopg as psycopg_instrument
 from watchkeeper.integrations.instruments import sqlalchemy as instrument

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 import urllib3
+from observed import Observed, inside, within_request
 from receivers import Receiver
 from urllib3.connectionpool import HTTPConnectionPool
 
-from observed import Observed, inside, within_request
 from watchkeeper.integrations.instruments import urllib3 as instrument
 
 
