@@ -29,7 +29,12 @@ def install(app: Any, watchkeeper: Watchkeeper) -> None:
 
     if getattr(app, "_got_first_request", False):
         raise too_late()
-    app.wsgi_app = WsgiMiddleware(_served_weakly(app), watchkeeper, find_route=_Routes(app).of)
+    app.wsgi_app = WsgiMiddleware(
+        _served_weakly(app),
+        watchkeeper,
+        find_route=_Routes(app).of,
+        hint=("werkzeug.request", "url_rule"),
+    )
     handle = _weakly(app.handle_user_exception)
 
     def handle_seen(*args: Any) -> Any:
@@ -86,14 +91,14 @@ class _Routes:
         self._find_app: Callable[[], Any] = ref(app)
         self._routes: dict[str, Route] = {}
 
-    def of(self, environ: Environ) -> Route | None:
+    def of(self, rule: Any) -> Route | None:
         """Return the route that Flask dispatched a request to, without the mount point."""
-        rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
         if rule is None:
             return None
         route = self._routes.get(rule.rule)
         if route is None:
-            endpoint = self._find_app().view_functions.get(rule.endpoint)
+            app = self._find_app()  # None: it went before the last of its responses
+            endpoint = app and app.view_functions.get(rule.endpoint)
             is_static = rule.endpoint.rpartition(".")[2] == "static"
             route = Route(rule.rule, endpoint=endpoint, is_quiet=is_static)
             self._routes[rule.rule] = route

@@ -1,6 +1,6 @@
 """The WSGI wrapper: sees each request of an application begin and end, and changes nothing."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from time import perf_counter, time
 from types import TracebackType
 from typing import Any, Final
@@ -12,6 +12,7 @@ from watchkeeper.integrations.naming import Naming
 from watchkeeper.integrations.outcomes import FAILED, Outcomes, Route
 from watchkeeper.integrations.own import PROBES, OwnPages
 from watchkeeper.integrations.own_wsgi import serve_page
+from watchkeeper.integrations.wsgi_body import UNSIZED, Body, watched
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.record import RequestContext, current
 
@@ -20,16 +21,14 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None,
 Write = Callable[[bytes], object]
 StartResponse = Callable[..., Write]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
-FindRoute = Callable[[Environ], Route | None]
+FindRoute = Callable[[Any], Route | None]
 
 WATCHED: Final = "watchkeeper.watched"  # the key of `environ` that marks a request as counted
 
 _GUARD: Final = guard("request")
-MAX_UNSIZED: Final = 100
 MAX_STATUSES: Final = 200
 
 _STATUSES: Final[dict[str, int]] = {}  # "200 OK" → 200
-_UNSIZED: Final[set[type]] = set()  # types of bodies known to have no length: asking takes time
 _QUEUE_HEADERS: Final = ("HTTP_X_REQUEST_START", "HTTP_X_QUEUE_START")
 
 
@@ -37,9 +36,19 @@ class WsgiMiddleware:
     """Wraps a WSGI application; to be the outermost of its middleware."""
 
     def __init__(
-        self, app: Application, watchkeeper: Watchkeeper, *, find_route: FindRoute | None = None
+        self,
+        app: Application,
+        watchkeeper: Watchkeeper,
+        *,
+        find_route: FindRoute | None = None,
+        hint: tuple[str, str] = ("", ""),
     ) -> None:
-        """Wrap `app`; `find_route` tells a request's route when the response starts."""
+        """Wrap `app`; `find_route` tells, when a response ends, which route it was of.
+
+        It gets the hint of the response's start, for at its end the framework may have forgotten:
+        `hint` names a key of `environ` and the attribute of what is there.
+        """
+        self.hint = hint
         self.app = app
         self.outcomes = Outcomes(watchkeeper)
         self.find_route = find_route or _no_route
@@ -47,7 +56,7 @@ class WsgiMiddleware:
         self.own_cost = watchkeeper.own_cost
         self.queue_header = ""  # the one that the proxy sends, once it was seen
         naming = watchkeeper.settings.route_name
-        self._naming = Naming(naming) if naming is not None else None
+        self.naming = Naming(naming) if naming is not None else None
         self._watchkeeper = watchkeeper
         self._prefix = watchkeeper.settings.dashboard_prefix
         self._own = OwnPages(watchkeeper)
@@ -78,9 +87,9 @@ class WsgiMiddleware:
             with _GUARD:
                 exchange.failed(exc)
             raise
-        if type(result) in _UNSIZED:
-            return _Body(result, exchange)
-        return _watched(result, exchange, environ)
+        if type(result) in UNSIZED:
+            return Body(result, exchange)
+        return watched(result, exchange, environ)
 
     def _kind(self, environ: Environ, start: float) -> "type[Exchange]":
         """Measure this request's cost if it is time to; see whether a proxy sends its time."""
@@ -93,9 +102,9 @@ class WsgiMiddleware:
 
     def named(self, route: Route, environ: Environ) -> Route:
         """Return the route of a request under the user's name, if there is one."""
-        if self._naming is None:
+        if self.naming is None:
             return route
-        return self._naming.named(
+        return self.naming.named(
             route,
             method=str(environ.get("REQUEST_METHOD", "")),
             path=environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
@@ -106,6 +115,7 @@ class Exchange(outcomes.Exchange):
     """One request and its response, as seen from outside of a WSGI application."""
 
     __slots__ = (
+        "_hint",
         "_middleware",
         "_outer",
         "_start_response",
@@ -135,6 +145,7 @@ class Exchange(outcomes.Exchange):
         self.suspect: BaseException | None = None  # handled, hence an issue only if we see a 5xx
         self._middleware = middleware
         self._start_response = start_response
+        self._hint: object = None
         self._status_line = ""
         middleware.active[id(self)] = start
         self._outer = current.get()
@@ -143,11 +154,12 @@ class Exchange(outcomes.Exchange):
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
     ) -> Write:
-        """Note status and route, then pass on; may come twice if the first was not sent yet."""
+        """Note status and hint, then pass on; may come twice if the first was not sent yet."""
         self._status_line = status
-        with _GUARD:
-            self.route = self._middleware.find_route(self.environ) or self.route
-            if self.suspect is not None:
+        key, attribute = self._middleware.hint
+        self._hint = getattr(self.environ.get(key), attribute, None)
+        if self.suspect is not None:
+            with _GUARD:
                 suspect, self.suspect = self.suspect, None
                 if self._settled_status() >= FAILED:
                     self.capture(suspect)
@@ -157,7 +169,9 @@ class Exchange(outcomes.Exchange):
 
     def find_route(self) -> None:
         """Ask for the route while the framework still knows it."""
-        self.route = self._middleware.find_route(self.environ) or self.route
+        key, attribute = self._middleware.hint
+        hint = getattr(self.environ.get(key), attribute, None)
+        self.route = self._middleware.find_route(hint) or self.route
 
     def finished(self) -> None:
         """Record the end of the response, once."""
@@ -168,8 +182,8 @@ class Exchange(outcomes.Exchange):
         middleware = self._middleware
         if middleware.queue_header:
             self._note_queue(middleware.queue_header, seconds)
-        route, method = self._settled_route(), self.environ.get("REQUEST_METHOD", "")
-        status = self._settled_status()
+        method = self.environ.get("REQUEST_METHOD", "")
+        route, status = self._settled_route(), self._settled_status()
         answer = route.answers.get((method, status)) or middleware.outcomes.answer(
             route, method, status
         )
@@ -233,7 +247,11 @@ class Exchange(outcomes.Exchange):
     def _settled_route(self) -> Route:
         """Return the route as far as it is known at this moment."""
         middleware = self._middleware
-        route = self.route or middleware.find_route(self.environ) or middleware.outcomes.unmatched
+        route = self.route
+        if route is None:
+            route = middleware.find_route(self._hint) or middleware.outcomes.unmatched
+        if middleware.naming is None:
+            return route
         return middleware.named(route, self.environ)
 
     def _settled_status(self) -> int:
@@ -296,93 +314,9 @@ class _MeasuredExchange(Exchange):
         self._middleware.own_cost.measured(self._cost_s + perf_counter() - began)
 
 
-class _Body:
-    """A response's body on its way out: finished at its end, its close or its failure."""
-
-    __slots__ = ("_exchange", "_result")
-
-    def __init__(self, result: Iterable[bytes], exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._result = result
-
-    def __iter__(self) -> Iterator[bytes]:
-        exchange = self._exchange
-        try:
-            blocks = iter(self._result)
-            for block in blocks:
-                first_s = perf_counter() - exchange.start
-                yield block
-                break
-            for block in blocks:
-                exchange.streams(first_s)
-                yield block
-                break
-            for block in blocks:
-                yield block
-        except GeneratorExit:  # dropped half-way: its end is the close, or this object's
-            raise
-        except BaseException as exc:
-            with _GUARD:
-                exchange.failed(exc)
-            raise
-        if not exchange.complete:
-            with _GUARD:
-                exchange.finished()
-
-    def close(self) -> None:
-        """Close the application's body."""
-        close = getattr(self._result, "close", None)
-        try:
-            if close is not None:
-                close()
-        except BaseException as exc:
-            with _GUARD:
-                self._exchange.failed(exc)
-            raise
-        if not self._exchange.complete:
-            with _GUARD:
-                self._exchange.finished()
-
-    def __del__(self) -> None:
-        # Neither exhausted nor closed, as test clients like to do: it ends when it is dropped.
-        if not self._exchange.complete:
-            with _GUARD:
-                self._exchange.finished()
-
-
-class _SizedBody(_Body):
-    """A body whose number of blocks is known, from which a server may tell Content-Length."""
-
-    __slots__ = ("_size",)
-
-    def __init__(self, result: Iterable[bytes], exchange: Exchange) -> None:
-        super().__init__(result, exchange)
-        self._size: Callable[[], int] = result.__len__  # type: ignore[attr-defined]
-
-    def __len__(self) -> int:
-        return self._size()
-
-
-def _watched(result: Iterable[bytes], exchange: Exchange, environ: Environ) -> Iterable[bytes]:
-    """Return the body so that its end is seen; what is complete already goes on as it is."""
-    kind = type(result)
-    if kind in _UNSIZED:
-        return _Body(result, exchange)
-    if kind is list or kind is tuple or kind is environ.get("wsgi.file_wrapper"):
-        # The response is made; sending it, with sendfile for a file, is the server's business.
-        with _GUARD:
-            exchange.finished()
-        return result
-    if hasattr(result, "__len__"):
-        return _SizedBody(result, exchange)
-    if len(_UNSIZED) < MAX_UNSIZED:
-        _UNSIZED.add(kind)
-    return _Body(result, exchange)
-
-
 def _start_nothing(status: str, headers: list[tuple[str, str]]) -> Any:
     """Start nothing: for what is ours of starting a response alone."""
 
 
-def _no_route(environ: Environ) -> Route | None:
+def _no_route(hint: object) -> Route | None:
     return None

@@ -83,9 +83,7 @@ class Hooks:
                 with _GUARD:
                     self._tell(current.get())
 
-        middleware = WsgiMiddleware(
-            app, self.watchkeeper, find_route=lambda environ: self._route()
-        )
+        middleware = WsgiMiddleware(app, self.watchkeeper, find_route=lambda _: self._route())
 
         @functools.wraps(serve)
         def watched(handler: Any, environ: Any, start_response: Any) -> Any:
