@@ -9,7 +9,7 @@ from watchkeeper.app import Watchkeeper
 from watchkeeper.core.queue_time import queue_seconds
 from watchkeeper.integrations import outcomes
 from watchkeeper.integrations.naming import Naming
-from watchkeeper.integrations.outcomes import FAILED, Outcomes, Route
+from watchkeeper.integrations.outcomes import FAILED, METHODS, Answer, Outcomes, Route
 from watchkeeper.integrations.own import PROBES, OwnPages
 from watchkeeper.integrations.own_wsgi import serve_page
 from watchkeeper.integrations.wsgi_body import UNSIZED, Body, watched
@@ -22,11 +22,13 @@ Write = Callable[[bytes], object]
 StartResponse = Callable[..., Write]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 FindRoute = Callable[[Any], Route | None]
+AnswerKey = tuple[int, str | None, str]  # the id of the hint, method, status line
 
 WATCHED: Final = "watchkeeper.watched"  # the key of `environ` that marks a request as counted
 
 _GUARD: Final = guard("request")
 MAX_STATUSES: Final = 200
+MAX_ANSWERS: Final = 10_000
 
 _STATUSES: Final[dict[str, int]] = {}  # "200 OK" → 200
 _QUEUE_HEADERS: Final = ("HTTP_X_REQUEST_START", "HTTP_X_QUEUE_START")
@@ -53,6 +55,7 @@ class WsgiMiddleware:
         self.outcomes = Outcomes(watchkeeper)
         self.find_route = find_route or _no_route
         self.active = watchkeeper.recorder.active
+        self.answers: dict[AnswerKey, tuple[Answer, object]] = {}
         self.own_cost = watchkeeper.own_cost
         self.queue_header = ""  # the one that the proxy sends, once it was seen
         naming = watchkeeper.settings.route_name
@@ -99,6 +102,16 @@ class WsgiMiddleware:
             if self.own_cost.is_due(start):
                 return _MeasuredExchange
         return Exchange
+
+    def is_settled_by(self, hint: object) -> bool:
+        """Tell whether requests with this hint are always of the same route."""
+        return self.naming is None and (hint is not None or self.find_route is _no_route)
+
+    def remember(self, key: AnswerKey, answer: Answer, hint: object) -> None:
+        """Keep what records answers, with the hint, so that no id comes to mean another one."""
+        if len(self.answers) >= MAX_ANSWERS:
+            self.answers.clear()
+        self.answers[key] = answer, hint
 
     def named(self, route: Route, environ: Environ) -> Route:
         """Return the route of a request under the user's name, if there is one."""
@@ -182,15 +195,23 @@ class Exchange(outcomes.Exchange):
         middleware = self._middleware
         if middleware.queue_header:
             self._note_queue(middleware.queue_header, seconds)
-        method = self.environ.get("REQUEST_METHOD", "")
-        route, status = self._settled_route(), self._settled_status()
-        answer = route.answers.get((method, status)) or middleware.outcomes.answer(
-            route, method, status
+        known = middleware.answers.get(
+            (id(self._hint), self.environ.get("REQUEST_METHOD"), self._status_line)
         )
+        answer = known[0] if known is not None and self.route is None else self._learn()
         answer.record(seconds)
         if seconds > answer.choice.above or self.inside is not None:
+            self._settled_status()
             middleware.outcomes.look(self, answer, seconds)
-            middleware.outcomes.ended(self, route)
+            middleware.outcomes.ended(self, answer.route)
+
+    def _learn(self) -> Answer:
+        """Find what records the answer; where it is always the same one, it is remembered."""
+        middleware, method = self._middleware, self._method()
+        answer = middleware.outcomes.answer(self._settled_route(), method, self._settled_status())
+        if self.route is None and method in METHODS and middleware.is_settled_by(self._hint):
+            middleware.remember((id(self._hint), method, self._status_line), answer, self._hint)
+        return answer
 
     def failed(self, exc: BaseException) -> None:
         """Record that the application raised: before, in the midst of or after its response."""
