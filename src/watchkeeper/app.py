@@ -13,7 +13,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Protocol
 
 from watchkeeper.core.metrics import Scope
-from watchkeeper.core.units import parse_share, parse_size
+from watchkeeper.core.units import parse_size
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.runtime import instruments, lifetime, marks
 from watchkeeper.runtime import observer as observers
@@ -102,7 +102,7 @@ class Watchkeeper:
         self.own_cost = OwnCost(
             self.recorder,
             slot_s=settings.slot_s,
-            budget=parse_share(settings.own_cpu_budget, where="own_cpu_budget"),
+            budget=settings.own_cpu_share,
         )
         self.own_cost.on_level = self.sampler.set_level
         self.health = Health.declared(settings.health_checks, clock=clock, on_change=self._hurry)

@@ -281,3 +281,15 @@ def test_what_nobody_waits_for_is_counted_as_one(shop):
         ("request_duration_seconds", one.item): 1,
     } == one.counts()
     assert [one.item] == [sample.route for sample in one.watchkeeper.sampler.take()]
+
+
+def test_a_sample_and_its_error_have_the_same_request_id(shop):
+    """Where the client sent none, one is made, for both."""
+    one = shop()
+
+    one.get("/sold-out")
+
+    (event,) = one.watchkeeper.issues.take()[1]
+    (sample,) = one.watchkeeper.sampler.take()
+    assert 32 == len(event.request_id)
+    assert event.request_id == sample.request_id

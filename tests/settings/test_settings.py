@@ -50,3 +50,11 @@ def test_secrets_do_not_show_in_the_representation():
     assert "open-sesame" not in shown
     assert "k3y" not in shown
     assert "pa55" not in shown
+
+
+def test_shorter_slots_may_cost_more():
+    """The budget holds for slots of 10 s; ten times as many may take ten times as much."""
+    assert 0.01 == Settings().own_cpu_share
+    assert 0.1 == pytest.approx(Settings(slot="1s").own_cpu_share)
+    assert 0.01 == Settings(slot="60s").own_cpu_share
+    assert 1.0 == Settings(slot="1s", own_cpu_budget="50%").own_cpu_share

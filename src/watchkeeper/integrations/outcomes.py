@@ -226,7 +226,7 @@ class Outcomes:
             method=standard(method),
             route=route.template,
             status=status,
-            request_id=safe_id(exchange.request_id()) or uuid4().hex,
+            request_id=_id_of(exchange),
         )
 
     def _made(self, route: Route, method: str, status: int) -> Answer:
@@ -293,7 +293,7 @@ class Outcomes:
             route=answer.route.template,
             status=answer.status,
             seconds=seconds,
-            request_id=safe_id(exchange.request_id()),
+            request_id=_id_of(exchange),
             choice=choice,
         )
         if bad:
@@ -319,6 +319,14 @@ def standard(method: str) -> str:
 
 def _nothing(seconds: float) -> None:
     """Leave a request out."""
+
+
+def _id_of(exchange: Exchange) -> str:
+    """Return the id of a request: its sample and its error have the same one."""
+    inside = exchange.opened()
+    if not inside.request_id:
+        inside.request_id = safe_id(exchange.request_id()) or uuid4().hex
+    return inside.request_id
 
 
 def safe_id(text: str) -> str:

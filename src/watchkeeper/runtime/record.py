@@ -29,7 +29,17 @@ class RequestContext:
 class Inside:
     """What happened inside one request or job so far; made when the first thing happens."""
 
-    __slots__ = ("excused", "first_byte_s", "folded", "issue", "queue_s", "spans", "tags", "user")
+    __slots__ = (
+        "excused",
+        "first_byte_s",
+        "folded",
+        "issue",
+        "queue_s",
+        "request_id",
+        "spans",
+        "tags",
+        "user",
+    )
 
     def __init__(self) -> None:
         """Start empty."""
@@ -39,6 +49,7 @@ class Inside:
         self.first_byte_s = 0.0  # of a streamed response
         self.issue = ""  # fingerprint of the error that the request failed with
         self.queue_s = 0.0  # between proxy and application
+        self.request_id = ""  # as it was sent, or made when it was first wanted
         self.tags: dict[str, str] = {}
         self.user = ""  # a hash, never the id itself
 

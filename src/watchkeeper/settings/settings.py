@@ -11,6 +11,7 @@ from watchkeeper.core.rules import Alert
 from watchkeeper.core.units import parse_duration, parse_share, parse_size
 from watchkeeper.exceptions import ConfigurationError
 
+USUAL_SLOT_S: Final = 10
 DEFAULT_DATABASE: Final = "watchkeeper.db"
 DATABASES: Final = ("sqlite", "postgresql", "memory")
 QUIET_ROUTES: Final = (
@@ -100,7 +101,7 @@ class Settings:
     samples: bool = True
     """Store some requests with what happened inside: failed, slow and ordinary ones."""
     own_cpu_budget: str = "1%"
-    """How much of a core watching may take on average; beyond it less is sampled."""
+    """How much of a core the own thread may take, with slots of 10 s; beyond it less is sampled."""
     instruments: Mapping[str, bool] = field(default_factory=dict)
     """Instruments by name, on or off; unset: on where the library is imported."""
     bad_statuses: Sequence[Any] = ("5xx",)
@@ -163,6 +164,12 @@ class Settings:
     def slot_s(self) -> int:
         """The length of a slot in seconds."""
         return int(parse_duration(self.slot, where="slot"))
+
+    @property
+    def own_cpu_share(self) -> float:
+        """The budget as a share of a core: who wants shorter slots pays for more of them."""
+        share = parse_share(self.own_cpu_budget, where="own_cpu_budget")
+        return min(1.0, share * max(1.0, USUAL_SLOT_S / self.slot_s))
 
     def seconds(self, name: str) -> float:
         """Return a setting that is a duration, in seconds."""
