@@ -101,7 +101,7 @@ class Settings:
     samples: bool = True
     """Store some requests with what happened inside: failed, slow and ordinary ones."""
     own_cpu_budget: str = "1%"
-    """What share of a core the own thread may take, at slots of 10 s; beyond it less is sampled."""
+    """Share of a core for the own thread, at slots of 10 s; beyond it less is sampled."""
     instruments: Mapping[str, bool] = field(default_factory=dict)
     """Instruments by name, on or off; unset: on where the library is imported."""
     bad_statuses: Sequence[Any] = ("5xx",)
