@@ -92,6 +92,10 @@ def interleaved(
     for serve in variants.values():
         serve(WARM_UP)
     time.sleep(min(SETTLE_S, least_s))
+    # What is there by now stays: to walk over all of it before each round would empty the caches
+    # of the processor, and the first requests of the round would pay for that.
+    gc.collect()
+    gc.freeze()
     figures: dict[str, list[float]] = {name: [] for name in variants}
     own, begun = own_seconds(), time.perf_counter()
     while len(figures["bare"]) < rounds or time.perf_counter() - begun < least_s:

@@ -182,9 +182,7 @@ class Exchange(outcomes.Exchange):
 
     def find_route(self) -> None:
         """Ask for the route while the framework still knows it."""
-        key, attribute = self._middleware.hint
-        hint = getattr(self.environ.get(key), attribute, None)
-        self.route = self._middleware.find_route(hint) or self.route
+        self.route = self._middleware.find_route(self._hinted()) or self.route
 
     def finished(self) -> None:
         """Record the end of the response, once."""
@@ -265,12 +263,18 @@ class Exchange(outcomes.Exchange):
                 outer = None if isinstance(outer, Exchange) and outer.complete else outer
             current.set(outer)
 
+    def _hinted(self) -> object:
+        """Return what tells the route, as far as the framework has come; cannot raise."""
+        key, attribute = self._middleware.hint
+        return getattr(self.environ.get(key), attribute, None)
+
     def _settled_route(self) -> Route:
         """Return the route as far as it is known at this moment."""
         middleware = self._middleware
         route = self.route
         if route is None:
-            route = middleware.find_route(self._hint) or middleware.outcomes.unmatched
+            hint = self._hint or self._hinted()  # in the midst of a request it is still there
+            route = middleware.find_route(hint) or middleware.outcomes.unmatched
         if middleware.naming is None:
             return route
         return middleware.named(route, self.environ)
