@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final
 
+from watchkeeper.core.pace import GIVE_WAY_S
 from watchkeeper.dashboard.api import plain
 from watchkeeper.dashboard.calls import outgoing, statements
 from watchkeeper.dashboard.inside import routes
@@ -61,7 +62,7 @@ def _query(wk: Watched, visit: Visit) -> Query:
 
 
 def _give_way() -> None:
-    time.sleep(0)  # lets another thread run: a request of the host's may be waiting
+    time.sleep(GIVE_WAY_S)  # lets another thread run: a request of the host's may be waiting
 
 
 def _routes(wk: Watched, visit: Visit) -> Any:

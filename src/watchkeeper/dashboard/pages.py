@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from watchkeeper.core.pace import GIVE_WAY_S
 from watchkeeper.dashboard import texts
 from watchkeeper.dashboard.assets import assets
 from watchkeeper.dashboard.charts import CHARTS, Chart, summary
@@ -141,7 +142,7 @@ def _render(name: str, **context: Any) -> bytes:
     page = []
     for piece in pieces:
         page.append(piece)
-        time.sleep(0)  # gives way: drawing is Python-busy, and a request may be waiting
+        time.sleep(GIVE_WAY_S)  # gives way: drawing is Python-busy, and a request may be waiting
     # What no UTF-8 can hold (a lone surrogate in a message) is shown as a question mark.
     return "".join(page).encode("utf-8", "replace")
 

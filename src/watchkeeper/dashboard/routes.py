@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from watchkeeper.core.pace import GIVE_WAY_S
 from watchkeeper.dashboard import pages
 from watchkeeper.dashboard.access import Access, Visitor
 from watchkeeper.dashboard.api import overview_json, trouble_json
@@ -286,4 +287,4 @@ def _not_found(visit: Visit, problem: str) -> Response:
 
 
 def _give_way() -> None:
-    time.sleep(0)  # lets another thread run: a request of the host's may be waiting
+    time.sleep(GIVE_WAY_S)  # lets another thread run: a request of the host's may be waiting
