@@ -12,7 +12,8 @@ from watchkeeper.integrations import own
 from watchkeeper.integrations.outcomes import Outcomes
 from watchkeeper.integrations.templates import Templates
 from watchkeeper.runtime.issues import Issues
-from watchkeeper.runtime.recorder import LiveSeries, Recorder
+from watchkeeper.runtime.live import LiveSeries
+from watchkeeper.runtime.recorder import Recorder
 
 CALLS = [
     (Recorder, "series"),

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from time import time
 from types import CodeType, MappingProxyType
 from typing import Final, Protocol
 
 from watchkeeper.core.catalogue import (
     DB_CALLS,
-    DB_CONNECTIONS,
-    DB_CONNECTIONS_MAX,
     DB_FAILED,
     DB_OPERATION,
     DB_REPEATED,
@@ -25,66 +21,22 @@ from watchkeeper.core.catalogue import (
 from watchkeeper.core.metrics import OTHER
 from watchkeeper.runtime.callers import Callers
 from watchkeeper.runtime.caps import clean
-from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.job_states import Jobs
+from watchkeeper.runtime.live import LiveSeries
 from watchkeeper.runtime.operations import Operation, OperationKind
 from watchkeeper.runtime.places import Places
+from watchkeeper.runtime.pools import Pools
 from watchkeeper.runtime.record import Inside, current
-from watchkeeper.runtime.recorder import LiveSeries, Recorder
+from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.statements import Statements
 
 REPEATED: Final = 10  # executions of one statement in one request that make it an N+1
 MAX_OPERATIONS: Final = 500  # of calls and commands; further ones count as "(other)"
-MAX_POOLS: Final = 50
 MAX_SPAN_NAMES: Final = 200  # of the application's own spans; further ones count as "(other)"
 FAILED_STATUS: Final = "(failed)"  # of an outgoing request that got no answer
 JOB_ROUTE: Final = "job:"  # what the route label of a job's statements begins with
 
 _KINDS: Final = (OperationKind.DB, OperationKind.HTTP, OperationKind.CACHE)
-_POOL = guard("pool")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolState:
-    """The connections of a pool at one moment; `most` may be opened at once, 0: not known."""
-
-    used: int
-    idle: int
-    most: int
-
-
-class Pools:
-    """The connection pools of this process; each is forgotten with its owner."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        """Record with a recorder."""
-        self._recorder = recorder
-        self._pools: dict[int, tuple[weakref.ref[object], str, Callable[[], PoolState]]] = {}
-
-    def add(self, owner: object, name: str, read: Callable[[], PoolState]) -> None:
-        """Read a pool's state at each flush; `read` must not block nor keep `owner` alive."""
-        if len(self._pools) < MAX_POOLS or id(owner) in self._pools:
-            gone = self._pools.pop
-            key = id(owner)
-            self._pools[key] = weakref.ref(owner, lambda _: gone(key, None)), name, read
-
-    def sample(self) -> None:
-        """Record the state of every pool."""
-        sums: dict[str, list[int]] = {}
-        for owner, name, read in list(self._pools.values()):
-            if owner() is None:
-                continue
-            with _POOL:
-                state = read()
-                total = sums.setdefault(name, [0, 0, 0])
-                for place, part in enumerate((state.used, state.idle, state.most)):
-                    total[place] += part
-        series = self._recorder.series
-        for name, (used, idle, most) in sums.items():
-            series(DB_CONNECTIONS, {"pool": name, "state": "used"}).record(used)
-            series(DB_CONNECTIONS, {"pool": name, "state": "idle"}).record(idle)
-            if most:
-                series(DB_CONNECTIONS_MAX, {"pool": name}).record(most)
 
 
 class Capture(Protocol):

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from watchkeeper.runtime.recorder import LiveSeries
+    from watchkeeper.runtime.live import LiveSeries
 
 
 class OperationKind(StrEnum):

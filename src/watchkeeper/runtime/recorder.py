@@ -13,8 +13,7 @@ from watchkeeper.core.pace import GIVE_WAY_S, MIN_BAD, WORK_S, is_trouble
 from watchkeeper.core.slot import Value
 from watchkeeper.runtime.caps import Cap, Caps, FoldedLabel, clean
 from watchkeeper.runtime.folded import Folded, FoldedValue
-from watchkeeper.runtime.live import Detour, Nowhere, live_series
-from watchkeeper.runtime.live import LiveSeries as LiveSeries
+from watchkeeper.runtime.live import Detour, LiveSeries, Nowhere, live_series
 
 MAX_DETOURS: Final = 256  # label sets remembered as folded; beyond them they are found anew
 

@@ -21,7 +21,8 @@ from asyncpg.prepared_stmt import PreparedStatement  # type: ignore[import-untyp
 from watchkeeper.core.covered import covered
 from watchkeeper.integrations.patches import Patches
 from watchkeeper.runtime.guard import guard
-from watchkeeper.runtime.observer import MAX_POOLS, Observer, PoolState
+from watchkeeper.runtime.observer import Observer
+from watchkeeper.runtime.pools import MAX_POOLS, PoolState
 
 _GUARD: Final = guard("asyncpg")
 _SYSTEM: Final = "postgresql"
@@ -146,13 +147,11 @@ class _Pools:
             self._observer.pools.add(pool._queue, name, partial(self._read, id(pool)))
         self._observer.waited(name, seconds)
 
-    def _read(self, key: int) -> PoolState:
+    def _read(self, key: int, _: object) -> PoolState:
         """Tell the state of a pool, and let go of one that is closed."""
         pool = self._open.get(key)
-        if pool is None:
-            return PoolState(used=0, idle=0, most=0)
-        if pool._closed:
-            del self._open[key]
+        if pool is None or pool._closed:
+            self._open.pop(key, None)
             return PoolState(used=0, idle=0, most=0)
         idle = pool.get_idle_size()
         return PoolState(used=pool.get_size() - idle, idle=idle, most=pool.get_max_size())

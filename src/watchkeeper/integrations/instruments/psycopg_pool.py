@@ -17,7 +17,8 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from watchkeeper.core.covered import Cover, covered
 from watchkeeper.integrations.patches import Patches
 from watchkeeper.runtime.guard import guard
-from watchkeeper.runtime.observer import Observer, PoolState
+from watchkeeper.runtime.observer import Observer
+from watchkeeper.runtime.pools import PoolState
 
 _GUARD: Final = guard("psycopg_pool")
 
@@ -33,7 +34,7 @@ def install(observer: Observer) -> Callable[[], None]:
             if patches.on and covered.get() is not Cover.OWN:
                 if pool not in known:
                     known.add(pool)
-                    observer.pools.add(pool, pool.name, _reader(pool))
+                    observer.pools.add(pool, pool.name, _state)
                 observer.waited(pool.name, seconds)
 
     def sync(getconn: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,16 +64,7 @@ def install(observer: Observer) -> Callable[[], None]:
     return patches.undo
 
 
-def _reader(pool: Any) -> Callable[[], PoolState]:
-    """Return what reads a pool's state without keeping the pool alive."""
-    known = weakref.ref(pool)
-
-    def read() -> PoolState:
-        pool = known()
-        if pool is None:
-            return PoolState(used=0, idle=0, most=0)
-        stats = pool.get_stats()
-        idle = stats["pool_available"]
-        return PoolState(used=stats["pool_size"] - idle, idle=idle, most=stats["pool_max"])
-
-    return read
+def _state(pool: Any) -> PoolState:
+    stats = pool.get_stats()
+    idle = stats["pool_available"]
+    return PoolState(used=stats["pool_size"] - idle, idle=idle, most=stats["pool_max"])

@@ -20,7 +20,8 @@ from sqlalchemy.pool import Pool, QueuePool
 from watchkeeper.core.covered import Cover, covered
 from watchkeeper.integrations.patches import Patches
 from watchkeeper.runtime.guard import guard
-from watchkeeper.runtime.observer import Observer, PoolState
+from watchkeeper.runtime.observer import Observer
+from watchkeeper.runtime.pools import PoolState
 
 _GUARD: Final = guard("sqlalchemy")
 
@@ -131,22 +132,13 @@ class _Pools:
         name = self._names.get(pool)
         if name is None:
             name = self._names[pool] = _name(engine, pool)
-            self._observer.pools.add(pool, name, _reader(pool))
+            self._observer.pools.add(pool, name, _state)
         self._observer.waited(name, seconds)
 
 
-def _reader(pool: QueuePool) -> Callable[[], PoolState]:
-    """Return what reads a pool's state without keeping the pool alive."""
-    known = weakref.ref(pool)
-
-    def read() -> PoolState:
-        pool = known()
-        if pool is None:
-            return PoolState(used=0, idle=0, most=0)
-        most = pool.size() + pool._max_overflow if pool._max_overflow >= 0 else 0
-        return PoolState(used=pool.checkedout(), idle=pool.checkedin(), most=most)
-
-    return read
+def _state(pool: QueuePool) -> PoolState:
+    most = pool.size() + pool._max_overflow if pool._max_overflow >= 0 else 0
+    return PoolState(used=pool.checkedout(), idle=pool.checkedin(), most=most)
 
 
 def _name(engine: Engine, pool: Pool) -> str:
