@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import wraps
 from time import perf_counter
+from types import TracebackType
 from typing import Any, Final
 
 from psycopg import AsyncCursor, AsyncServerCursor, Cursor, ServerCursor
@@ -72,14 +73,8 @@ class _Cursors:
         def watched(cursor: Any, query: object, *args: Any, **more: Any) -> Any:
             if covered.get() is not None:
                 return execute(cursor, query, *args, **more)
-            failed = True
-            start = perf_counter()
-            try:
-                result = execute(cursor, query, *args, **more)
-                failed = False
-            finally:
-                self.ended(cursor, query, start, failed=failed)
-            return result
+            with _Execution(self, cursor, query):
+                return execute(cursor, query, *args, **more)
 
         return watched
 
@@ -90,14 +85,8 @@ class _Cursors:
         async def watched(cursor: Any, query: object, *args: Any, **more: Any) -> Any:
             if covered.get() is not None:
                 return await execute(cursor, query, *args, **more)
-            failed = True
-            start = perf_counter()
-            try:
-                result = await execute(cursor, query, *args, **more)
-                failed = False
-            finally:
-                self.ended(cursor, query, start, failed=failed)
-            return result
+            with _Execution(self, cursor, query):
+                return await execute(cursor, query, *args, **more)
 
         return watched
 
@@ -107,13 +96,8 @@ class _Cursors:
         @wraps(stream)
         def watched(cursor: Any, query: object, *args: Any, **more: Any) -> Iterator[Any]:
             rows = stream(cursor, query, *args, **more)
-            failed = True
-            start = perf_counter()
-            try:
+            with _Execution(self, cursor, query):
                 first = next(rows, _NOTHING)
-                failed = False
-            finally:
-                self.ended(cursor, query, start, failed=failed)
             if first is not _NOTHING:
                 try:
                     yield first
@@ -131,13 +115,8 @@ class _Cursors:
             cursor: Any, query: object, *args: Any, **more: Any
         ) -> AsyncIterator[Any]:
             rows = stream(cursor, query, *args, **more)
-            failed = True
-            start = perf_counter()
-            try:
+            with _Execution(self, cursor, query):
                 first = await anext(rows, _NOTHING)
-                failed = False
-            finally:
-                self.ended(cursor, query, start, failed=failed)
             if first is not _NOTHING:
                 try:
                     yield first
@@ -154,14 +133,11 @@ class _Cursors:
         @wraps(copy)
         @contextmanager
         def watched(cursor: Any, query: object, *args: Any, **more: Any) -> Iterator[Any]:
-            failed = True
-            start = perf_counter()
-            try:
-                with copy(cursor, query, *args, **more) as copying:
-                    yield copying
-                failed = False
-            finally:
-                self.ended(cursor, query, start, failed=failed)
+            with (
+                _Execution(self, cursor, query),
+                copy(cursor, query, *args, **more) as copying,
+            ):
+                yield copying
 
         return watched
 
@@ -173,16 +149,34 @@ class _Cursors:
         async def watched(
             cursor: Any, query: object, *args: Any, **more: Any
         ) -> AsyncIterator[Any]:
-            failed = True
-            start = perf_counter()
-            try:
+            with _Execution(self, cursor, query):
                 async with copy(cursor, query, *args, **more) as copying:
                     yield copying
-                failed = False
-            finally:
-                self.ended(cursor, query, start, failed=failed)
 
         return watched
+
+
+class _Execution:
+    """The `with` block in which a statement is executed; what it raises goes on as it came."""
+
+    __slots__ = ("_cursor", "_cursors", "_query", "_start")
+
+    def __init__(self, cursors: _Cursors, cursor: Any, query: object) -> None:
+        self._cursors = cursors
+        self._cursor = cursor
+        self._query = query
+        self._start = 0.0
+
+    def __enter__(self) -> None:
+        self._start = perf_counter()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._cursors.ended(self._cursor, self._query, self._start, failed=kind is not None)
 
 
 _NOTHING: Final = object()
