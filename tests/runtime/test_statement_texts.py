@@ -6,27 +6,19 @@ from watchkeeper.core.metrics import Scope
 from watchkeeper.runtime.observer import Observer
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.statements import REFRESH_S
+from watchkeeper.testing import ManualClock
 
 SQL = "SELECT * FROM orders WHERE id = 7"
 
 
-class Clock:
-    """A clock that is set by hand."""
-
-    now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
+def clock() -> ManualClock:
     """A clock that stands."""
-    return Clock()
+    return ManualClock(1_000.0)
 
 
 @pytest.fixture
-def observer(clock: Clock) -> Observer:
+def observer(clock: ManualClock) -> Observer:
     """An observer of a process of its own."""
     return Observer(Recorder(Scope(service="shop", environment="test")), clock=clock)
 
@@ -36,7 +28,7 @@ def run(observer: Observer) -> None:
     observer.ended(observer.statement("postgresql", SQL), 0.0, 0.001)
 
 
-def test_a_new_statement_is_told_once(observer: Observer, clock: Clock):
+def test_a_new_statement_is_told_once(observer: Observer, clock: ManualClock):
     """What is stored already is not written with every flush."""
     run(observer)
 
@@ -51,21 +43,21 @@ def test_a_new_statement_is_told_once(observer: Observer, clock: Clock):
     assert [] == observer.statements.take()
 
 
-def test_a_statement_in_use_is_told_once_an_hour(observer: Observer, clock: Clock):
+def test_a_statement_in_use_is_told_once_an_hour(observer: Observer, clock: ManualClock):
     """A worker that runs for weeks keeps the texts of its statements from being deleted."""
     run(observer)
     observer.statements.take()
     run(observer)
-    clock.now += REFRESH_S
+    clock.move(REFRESH_S)
 
     assert [clock.now] == [one.at for one in observer.statements.take()]
     assert [] == observer.statements.take()
 
 
-def test_a_statement_out_of_use_is_not_told_again(observer: Observer, clock: Clock):
+def test_a_statement_out_of_use_is_not_told_again(observer: Observer, clock: ManualClock):
     """What nobody executes any more may be deleted."""
     run(observer)
     observer.statements.take()
-    clock.now += 10 * REFRESH_S
+    clock.move(10 * REFRESH_S)
 
     assert [] == observer.statements.take()
