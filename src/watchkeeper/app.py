@@ -148,9 +148,8 @@ class Watchkeeper:
         self.drain()
         with self._lock:
             was_started, self.started = self.started, False
-        self._flusher.stop(
-            deadline_s=self.stop_within_s
-        )  # also when another thread is at it: the process may end then
+        # Also when another thread is at it: the process may end as soon as this returns.
+        self._flusher.stop(deadline_s=self.stop_within_s)
         if was_started:
             self.health.stopped = True
 

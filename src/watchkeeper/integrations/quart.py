@@ -13,11 +13,10 @@ from watchkeeper.runtime.record import RequestContext
 
 Handler = Callable[..., Awaitable[Any]]
 
-_GUARD: Final = guard("request")
 ANSWERED: Final = 200  # by the time a background task fails its request is over, and was fine
-_RULE: Final = (
-    "watchkeeper.rule"  # the key under which an ASGI scope holds the rule of its request
-)
+
+_GUARD: Final = guard("request")
+_RULE: Final = "watchkeeper.rule"  # the key under which an ASGI scope holds its request's rule
 
 
 def install(app: Any, watchkeeper: Watchkeeper) -> None:

@@ -48,12 +48,10 @@ MAX_MESSAGE_CHARS: Final = 2_000
 MAX_TITLE_CHARS: Final = 300
 MAX_NAME_CHARS: Final = 200
 MAX_EVENT_BYTES: Final = 256_000
+NO_REQUEST: Final = RequestContext()
 
 _SCRUBBING = guard("scrubbing")
 _UNREADABLE: Final = "(could not be scrubbed)"
-
-
-NO_REQUEST: Final = RequestContext()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,9 +99,7 @@ class Lifetime:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self.watched.forget()
-        if (
-            _uwsgi().worker_id() > 0
-        ):  # not for mules and spoolers: these start with their first deed
+        if _uwsgi().worker_id() > 0:  # mules and spoolers start with their first deed
             self._wait()
 
     def began(self) -> None:

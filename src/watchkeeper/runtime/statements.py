@@ -121,18 +121,15 @@ class Statements:
 
     def _found(self, db: str, text: str, *, name: str, verb: str) -> Operation:
         """Find or make the operation of a normalised text; the lock is held."""
-        operation = self._operations.get((db, name))
+        key = (db, name)
+        if key not in self._operations and len(self._operations) >= MAX_STATEMENTS:
+            self._recorder.drop("statements")
+            name = text = OTHER
+            key = (db, f"{OTHER} {verb}")
+        operation = self._operations.get(key)
         if operation is not None:
             return operation
-        if len(self._operations) >= MAX_STATEMENTS:
-            self._recorder.drop("statements")
-            name, text = OTHER, OTHER
-            operation = self._operations.get((db, f"{OTHER} {verb}"))
-            if operation is not None:
-                return operation
-            key = (db, f"{OTHER} {verb}")
-        else:
-            key = (db, name)
+        if name != OTHER:
             self._known[name] = _Known(db, verb, text)
         series = self._recorder.series
         labels = {"db": db, "statement": name, "operation": verb}
