@@ -5,7 +5,7 @@ import pytest
 from watchkeeper.core.metrics import Scope
 from watchkeeper.runtime.observer import Observer
 from watchkeeper.runtime.recorder import Recorder
-from watchkeeper.runtime.statements import REFRESH_S
+from watchkeeper.runtime.statements import MAX_STATEMENTS, REFRESH_S
 from watchkeeper.testing import ManualClock
 
 SQL = "SELECT * FROM orders WHERE id = 7"
@@ -61,3 +61,19 @@ def test_a_statement_out_of_use_is_not_told_again(observer: Observer, clock: Man
     clock.move(10 * REFRESH_S)
 
     assert [] == observer.statements.take()
+
+
+def test_statements_beyond_the_cap_are_one(observer: Observer):
+    """So many statements are told apart; of the others it is known what they do."""
+    for number in range(MAX_STATEMENTS):
+        observer.statement("sqlite", f"SELECT column_{number} FROM orders")
+
+    others = {observer.statement("sqlite", f"DELETE FROM orders_{n}") for n in ("a", "b", "c")}
+
+    assert ["(other)"] == [operation.statement for operation in others]
+    assert 3 == observer.recorder.dropped["statements"]
+    assert (
+        "SELECT column_7 FROM orders"
+        == observer.statement("sqlite", "select column_7 from orders").name
+    )
+    assert MAX_STATEMENTS == len(observer.statements.take())
