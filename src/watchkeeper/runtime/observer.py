@@ -22,7 +22,6 @@ from watchkeeper.core.metrics import OTHER
 from watchkeeper.runtime.callers import Callers
 from watchkeeper.runtime.caps import clean
 from watchkeeper.runtime.job_states import Jobs
-from watchkeeper.runtime.live import LiveSeries
 from watchkeeper.runtime.operations import Operation, OperationKind
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.pools import Pools
@@ -113,33 +112,18 @@ class Observer:
     ) -> None:
         """Record an outgoing request; status None: it failed before there was an answer."""
         text = FAILED_STATUS if status is None else str(status)
-        key = ("http", method, host, text)
-        operation = self._operations.get(key)
+        operation = self._operations.get(("http", method, host, text))
         if operation is None:
-            labels = {"method": method, "host": host, "status": text}
-            operation = self._made(
-                key,
-                OperationKind.HTTP,
-                f"{method} {host}",
-                self.recorder.series(HTTP_CLIENT, labels),
-            )
+            operation = self._made_call(method, self._admitted(host), text)
         self.ended(operation, start, seconds)
 
     def command(
         self, db: str, name: str, start: float, seconds: float, *, failed: bool = False
     ) -> None:
         """Record a command to a cache, such as redis' GET."""
-        key = ("cache", db, name)
-        operation = self._operations.get(key)
+        operation = self._operations.get(("cache", db, name))
         if operation is None:
-            labels = {"db": db, "operation": name}
-            operation = self._made(
-                key,
-                OperationKind.CACHE,
-                f"{db} {name}",
-                self.recorder.series(DB_OPERATION, labels),
-                failures=self.recorder.series(DB_FAILED, labels),
-            )
+            operation = self._made_command(db, self._admitted(name))
         self.ended(operation, start, seconds, failed=failed)
 
     def waited(self, pool: str, seconds: float) -> None:
@@ -184,23 +168,34 @@ class Observer:
             operation = self._own[name] = Operation(OperationKind.OWN, name, series=(series,))
         return operation
 
-    def _made(
-        self,
-        key: tuple[str, ...],
-        kind: OperationKind,
-        name: str,
-        *series: LiveSeries,
-        failures: LiveSeries | None = None,
-    ) -> Operation:
-        """Make an operation, or take the common one of its kind when there are too many."""
-        if len(self._operations) >= MAX_OPERATIONS:
-            key = (kind.value, OTHER, series[0].series.metric)
-            name = OTHER
-            known = self._operations.get(key)
-            if known is not None:
-                return known
-        operation = Operation(kind, name, series=series, failures=failures)
-        self._operations[key] = operation
+    def _admitted(self, name: str) -> str:
+        """Return the name of a new operation, "(other)" when there are too many."""
+        if len(self._operations) < MAX_OPERATIONS:
+            return name
+        self.recorder.drop("operations")
+        return OTHER
+
+    def _made_call(self, method: str, host: str, status: str) -> Operation:
+        key = ("http", method, host, status)
+        operation = self._operations.get(key)
+        if operation is None:
+            labels = {"method": method, "host": host, "status": status}
+            series = self.recorder.series(HTTP_CLIENT, labels)
+            operation = Operation(OperationKind.HTTP, f"{method} {host}", series=(series,))
+            self._operations[key] = operation
+        return operation
+
+    def _made_command(self, db: str, name: str) -> Operation:
+        key = ("cache", db, name)
+        operation = self._operations.get(key)
+        if operation is None:
+            labels = {"db": db, "operation": name}
+            operation = self._operations[key] = Operation(
+                OperationKind.CACHE,
+                f"{db} {name}",
+                series=(self.recorder.series(DB_OPERATION, labels),),
+                failures=self.recorder.series(DB_FAILED, labels),
+            )
         return operation
 
 
