@@ -1,10 +1,11 @@
-"""A small Django project in one module: its settings, its pages, and a call to each of them.
+"""A small Django project in one module: its settings, its pages, its interfaces.
 
 Django is set up once per process, with settings that each test overrides for itself.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import django
 from django.conf import settings
 from django.conf.urls.i18n import i18n_patterns
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
 from django.http import (
     FileResponse,
     Http404,
@@ -21,6 +24,7 @@ from django.http import (
     StreamingHttpResponse,
 )
 from django.template.response import TemplateResponse
+from django.test import override_settings
 from django.urls import include, path, re_path
 from django.utils.decorators import sync_only_middleware
 from django.views import View
@@ -57,6 +61,17 @@ OVERRIDES: dict[str, Any] = {
         }
     ],
 }
+
+
+HANDLERS: dict[str, Callable[[], Callable]] = {"wsgi": WSGIHandler, "asgi": ASGIHandler}
+
+
+@contextmanager
+def project(interface: str, *middleware: str, **overrides: Any) -> Iterator[Callable]:
+    """Give the project's application, with further middleware inside of ours."""
+    chain = [*OVERRIDES["MIDDLEWARE"], *middleware]
+    with override_settings(**{**OVERRIDES, "MIDDLEWARE": chain, **overrides}):
+        yield HANDLERS[interface]()
 
 
 def item(request: HttpRequest, key: int = 0, **more: str) -> HttpResponse:
@@ -287,6 +302,16 @@ async def asgi(
         [(name.decode(), value.decode()) for name, value in headers],
         b"".join(message.get("body", b"") for message in sent[1:]),
     )
+
+
+def call(
+    app: Callable, url: str, method: str = "GET", *, request_id: str = "", root: str = ""
+) -> Answer:
+    """Serve one request through whichever interface a handler of Django's has."""
+    if isinstance(app, ASGIHandler):
+        headers = [(b"host", b"shop.example"), (b"x-request-id", request_id.encode())]
+        return call_asgi(app, root + url, method, headers=headers, root_path=root)
+    return wsgi(app, url, method, HTTP_X_REQUEST_ID=request_id, SCRIPT_NAME=root)
 
 
 def call_asgi(app: Callable, url: str, method: str = "GET", **more: Any) -> Answer:

@@ -1,5 +1,6 @@
 """A Watchkeeper whose threads do not run: the tests take out themselves what was recorded."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,3 +88,13 @@ def watchkeeper(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator
 @pytest.fixture
 def recorded(watchkeeper: Watchkeeper) -> Recorded:
     return Recorded(watchkeeper)
+
+
+@pytest.fixture
+def unhooked() -> Iterator[None]:
+    """Leave Django as it was after the test."""
+    yield
+    from watchkeeper.integrations.django.switch import switch_off
+
+    switch_off()
+    gc.collect()  # what Django left open is closed here, where its warning is expected
