@@ -12,10 +12,8 @@ import pytest
 from processes import get, until, uvicorn
 from servers import missing
 
+import written
 from watchkeeper.core.catalogue import HTTP_DURATION
-from watchkeeper.core.rollup import merge_frames
-from watchkeeper.exceptions import StorageError
-from watchkeeper.storage import open_store
 
 APP = """
 import watchkeeper
@@ -44,20 +42,7 @@ def shop(folder: Path, database_url: str):
 
 def counted(database_url: str) -> int:
     """How many requests the database knows of; 0 while it cannot be read."""
-    store = open_store(database_url)
-    try:
-        frames = store.frames(
-            1, since=0, until=time.time() + 60, service="shop", environment="test"
-        )
-    except StorageError:
-        return 0
-    finally:
-        store.close()
-    return sum(
-        value.count
-        for series, value in merge_frames(frames).items()
-        if series.metric == HTTP_DURATION.name
-    )
+    return written.counted(database_url, HTTP_DURATION.name, slot_s=1).total()
 
 
 class Customer:

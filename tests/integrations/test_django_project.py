@@ -6,7 +6,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,10 +15,8 @@ import pytest
 from processes import Server, until, uvicorn
 from servers import free_port
 
+import written
 from watchkeeper.core.catalogue import HTTP_DURATION
-from watchkeeper.core.rollup import merge_frames
-from watchkeeper.exceptions import StorageError
-from watchkeeper.storage import open_store
 
 FILES = {
     "manage.py": """
@@ -238,23 +235,10 @@ def masked(answer: httpx.Response) -> Answer:
 
 def counted(folder: Path) -> Mapping[str, int]:
     """Return how many requests each route had, as stored."""
-    if not (folder / "watchkeeper.db").exists():
+    if not (folder / "watchkeeper.db").exists():  # to ask it would make it
         return {}
-    store = open_store(f"sqlite:///{folder / 'watchkeeper.db'}")
-    try:
-        frames = store.frames(
-            1, since=0, until=time.time() + 60, service="shop", environment="test"
-        )
-    except StorageError:  # the file is there, its tables are about to be made
-        return {}
-    finally:
-        store.close()
-    counts: dict[str, int] = {}
-    for series, value in merge_frames(frames).items():
-        if series.metric == HTTP_DURATION.name:
-            route = series.label("route")
-            counts[route] = counts.get(route, 0) + value.count
-    return counts
+    url = f"sqlite:///{folder / 'watchkeeper.db'}"
+    return written.counted(url, HTTP_DURATION.name, "route", slot_s=1)
 
 
 def tables(folder: Path) -> Sequence[str]:

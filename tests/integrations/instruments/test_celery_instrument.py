@@ -11,9 +11,8 @@ import pytest
 from observed import Observed
 from processes import until
 
-from watchkeeper.core.histogram import Histogram
 from watchkeeper.integrations.instruments import celery as instrument
-from watchkeeper.storage import open_store
+from written import counted
 
 WORKER = """
 import os, time
@@ -75,22 +74,6 @@ def worker(environ: dict[str, str], tmp_path: Path) -> Iterator[subprocess.Popen
         if process.poll() is None:
             process.kill()
         process.wait()
-
-
-def counted(url: str, metric: str, *labels: str) -> dict[str, int]:
-    """Count what all processes together have written."""
-    store = open_store(url)
-    found: dict[str, int] = {}
-    try:
-        for frame in store.frames(10, since=0, until=2**40, service="shop", environment="test"):
-            for series, value in frame.values.items():
-                if series.metric == metric:
-                    key = " ".join(series.label(label) for label in labels)
-                    number = value.count if isinstance(value, Histogram) else int(value)
-                    found[key] = found.get(key, 0) + number
-    finally:
-        store.close()
-    return found
 
 
 def test_runs_of_all_children_are_written(worker, environ, sqlite_url, tmp_path):

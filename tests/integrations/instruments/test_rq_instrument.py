@@ -12,9 +12,8 @@ import rq
 from observed import Observed
 from rq.job import Job
 
-from watchkeeper.core.histogram import Histogram
 from watchkeeper.integrations.instruments import rq as instrument
-from watchkeeper.storage import open_store
+from written import counted
 
 JOBS = """
 import os
@@ -43,22 +42,6 @@ rq.Worker(["default"], connection=connection).work(burst=True)
 def queue(redis_url: str) -> Iterator[rq.Queue]:
     with redis.Redis.from_url(redis_url) as client:
         yield rq.Queue("default", connection=client)
-
-
-def counted(url: str, metric: str, *labels: str) -> dict[str, int]:
-    """Count what all processes together have written."""
-    store = open_store(url)
-    found: dict[str, int] = {}
-    try:
-        for frame in store.frames(10, since=0, until=2**40, service="shop", environment="test"):
-            for series, value in frame.values.items():
-                if series.metric == metric:
-                    key = " ".join(series.label(label) for label in labels)
-                    number = value.count if isinstance(value, Histogram) else int(value)
-                    found[key] = found.get(key, 0) + number
-    finally:
-        store.close()
-    return found
 
 
 def test_each_process_of_a_job_writes_what_it_counted(queue, redis_url, sqlite_url, tmp_path):
