@@ -9,10 +9,10 @@ import pytest
 from watchkeeper.core.catalogue import HTTP_DISCONNECTS, HTTP_DURATION, PROCESS_FDS
 from watchkeeper.core.metrics import OTHER, UNMATCHED, Across, Kind, Metric, Scope, Series
 from watchkeeper.core.slot import Gauge
-from watchkeeper.runtime import recorder as recorder_module
 from watchkeeper.runtime.caps import MAX_OVERFLOW
 from watchkeeper.runtime.live import FOLD_AT
 from watchkeeper.runtime.recorder import Recorder
+from watchkeeper.storage import turns as turns_module
 
 SCOPE = Scope(service="shop", environment="test", release="7")
 ORDERS = Metric(name="orders_total", kind=Kind.COUNTER, help="", labels=("plan",))
@@ -113,8 +113,8 @@ def test_a_series_holds_a_bounded_number_of_values():
 def test_taking_gives_way_to_other_threads(monkeypatch: pytest.MonkeyPatch):
     """Taking a slot of many series lets requests run in between."""
     turns: list[float] = []
-    monkeypatch.setattr(recorder_module, "WORK_S", -1.0)  # as if each series had taken long
-    monkeypatch.setattr(recorder_module, "sleep", turns.append)
+    monkeypatch.setattr(turns_module, "WORK_S", -1.0)  # as if each series had taken long
+    monkeypatch.setattr(turns_module, "sleep", turns.append)
     rec = recorder()
     for number in range(50):
         rec.series(ORDERS, {"plan": str(number)}).record(1)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.slot import Gauge, Value
-from watchkeeper.storage import frame as frame_module
+from watchkeeper.storage import turns as turns_module
 from watchkeeper.storage.frame import (
     MAX_PART_BYTES,
     DamagedFrameError,
@@ -96,8 +96,8 @@ def test_parts_make_up_the_payload(size: int):
 def test_packing_and_reading_give_way_to_other_threads(monkeypatch: pytest.MonkeyPatch):
     """A thread that works on a large frame lets requests run again and again."""
     turns: list[float] = []
-    monkeypatch.setattr(frame_module, "WORK_S", -1.0)  # as if each step had taken long
-    monkeypatch.setattr(frame_module, "sleep", turns.append)
+    monkeypatch.setattr(turns_module, "WORK_S", -1.0)  # as if each step had taken long
+    monkeypatch.setattr(turns_module, "sleep", turns.append)
 
     payload = encode({number: Histogram([0.1, 0.2]) for number in range(500)})
     packing = len(turns)

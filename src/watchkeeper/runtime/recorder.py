@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from math import inf
 from threading import Lock
-from time import perf_counter, sleep
 from typing import Final
 
 from watchkeeper.core.catalogue import HTTP_DISCONNECTS, HTTP_DURATION
 from watchkeeper.core.metrics import Kind, Metric, Scope, Series
-from watchkeeper.core.pace import GIVE_WAY_S, MIN_BAD, WORK_S, is_trouble
+from watchkeeper.core.pace import MIN_BAD, is_trouble
 from watchkeeper.core.slot import Value
 from watchkeeper.runtime.caps import Cap, Caps, FoldedLabel, clean
 from watchkeeper.runtime.folded import Folded, FoldedValue
@@ -71,18 +70,17 @@ class Recorder:
 
         Series without new data are left out. For one thread at a time, the flusher.
         """
+        from watchkeeper.storage.turns import give_way  # here, so that the host's start is short
+
         with self._lock:
             self._bad, self._look_at = 0, MIN_BAD
             every = list(self._live.values())
         taken: dict[Series, Value] = {}
-        until = perf_counter() + WORK_S
         for live in every:
             value = live.take()
             if value is not None:
                 taken[live.series] = value
-            if perf_counter() > until:
-                sleep(GIVE_WAY_S)
-                until = perf_counter() + WORK_S
+            give_way()
         return taken
 
     def folded(self) -> list[FoldedValue]:

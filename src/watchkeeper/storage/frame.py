@@ -11,12 +11,11 @@ from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import accumulate
 from operator import sub
-from time import perf_counter, sleep
 from typing import Any, Final
 
 from watchkeeper.core.histogram import Histogram
-from watchkeeper.core.pace import GIVE_WAY_S, WORK_S
 from watchkeeper.core.slot import Gauge, Value
+from watchkeeper.storage.turns import give_way
 
 VERSION: Final = 1
 MAX_PART_BYTES: Final = 8_000  # larger values leave the page on InnoDB and waste the rest of it
@@ -81,24 +80,10 @@ def split(payload: bytes) -> list[bytes]:
     ]
 
 
-class _Columns:
-    """Columns being written or read: Python-busy work, in which request threads get turns."""
-
-    def __init__(self) -> None:
-        self._until = perf_counter() + WORK_S
-
-    def give_way(self) -> None:
-        """Let request threads run if this one has been busy for a while."""
-        if perf_counter() > self._until:
-            sleep(GIVE_WAY_S)
-            self._until = perf_counter() + WORK_S
-
-
-class _Writer(_Columns):
+class _Writer:
     """Columns on their way out: type, length and byte planes of each."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.pieces: list[bytes] = []
 
     def put(self, values: Sequence[int] | Sequence[float], code: str) -> None:
@@ -108,7 +93,7 @@ class _Writer(_Columns):
         data, width = column.tobytes(), _WIDTHS[code]
         self.pieces.append(bytes([_CODES.index(code)]) + len(column).to_bytes(4, "little"))
         self.pieces.extend(data[plane::width] for plane in range(width))
-        self.give_way()
+        give_way()
 
     def integers(self, values: Sequence[int]) -> None:
         largest = max(values, default=0)
@@ -125,11 +110,10 @@ class _Writer(_Columns):
             self.put(values, "d")
 
 
-class _Reader(_Columns):
+class _Reader:
     """Columns on their way in, in the order in which they were written."""
 
     def __init__(self, data: bytes) -> None:
-        super().__init__()
         self.data = data
         self.at = 0
 
@@ -147,7 +131,7 @@ class _Reader(_Columns):
         if sys.byteorder == "big":
             column.byteswap()
         self.at = end
-        self.give_way()
+        give_way()
         return column.tolist()  # a list is sliced and walked faster
 
     def integers(self, length: int | None = None) -> list[int]:
@@ -226,7 +210,7 @@ def _put_buckets(columns: _Writer, tables: Sequence[dict[int, int]]) -> None:
     steps: list[int] = []
     counts: list[int] = []
     for table in tables:
-        columns.give_way()
+        give_way()
         if table:
             indexes = sorted(table)
             firsts.append(indexes[0])
@@ -278,7 +262,7 @@ def _take_buckets(columns: _Reader, keep: Sequence[bool]) -> list[dict[int, int]
     tables: list[dict[int, int]] = []
     at = step_at = 0
     for size, kept in zip(sizes, keep, strict=True):
-        columns.give_way()
+        give_way()
         if not size:
             tables.append({})
             continue

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from watchkeeper.core.covered import Cover, covered
-from watchkeeper.core.pace import GIVE_WAY_S
 from watchkeeper.storage.fork_gate import fork_gate
 from watchkeeper.storage.sql.dialects import Dialect
 from watchkeeper.storage.sql.faults import translated
+from watchkeeper.storage.turns import give_way
 
 CONNECT_TIMEOUT_S: Final = 5
 BUSY_TIMEOUT_S: Final = 5.0  # how long SQLite waits for another writer
@@ -59,9 +59,7 @@ class Database:
                 self._set_deadline(connection)
                 # One page per step of the statement; only a script is stepped to its end.
                 connection.connection.cursor().executescript(f"PRAGMA incremental_vacuum({pages})")
-        except sqlite3.Error as error:
-            raise translated(DBAPIError("", None, error), self.url) from error
-        except SQLAlchemyError as error:
+        except (sqlite3.Error, SQLAlchemyError) as error:
             raise translated(error, self.url) from error
 
     def _set_deadline(self, connection: Connection) -> None:
@@ -74,7 +72,7 @@ class Database:
                 connection = connection.execution_options(watchkeeper_writes=writes)
                 with connection.begin():
                     yield connection
-        except SQLAlchemyError as error:
+        except (sqlite3.Error, SQLAlchemyError) as error:
             raise translated(error, self.url) from error
 
     def _connect(self) -> Connection:
@@ -103,9 +101,8 @@ class Database:
 
     def _open(self) -> Engine:
         engine = self._open_server() if self.dialect.server else self._open_file()
-        # Between statements is where a thread of ours has been Python-busy for a millisecond.
-        event.listen(engine, "before_cursor_execute", _give_way)
-        event.listen(engine, "after_cursor_execute", _give_way)
+        # Between statements is where a thread of ours has been busy with Python.
+        event.listen(engine, "before_cursor_execute", give_way)
         return engine
 
     def _open_server(self) -> Engine:
@@ -154,7 +151,8 @@ class Database:
             self._set_deadline(connection)
             writes = connection.get_execution_options().get("watchkeeper_writes")
             # A writer waits for its turn at the start: waiting in the midst would be a deadlock.
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+            # Past SQLAlchemy, which would take five times as long as SQLite itself.
+            connection.connection.cursor().execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
         event.listen(engine, "connect", prepare)
         event.listen(engine, "begin", begin)
@@ -169,11 +167,6 @@ def _unwatched() -> Iterator[None]:
         yield
     finally:
         covered.reset(token)
-
-
-def _give_way(*_: object) -> None:
-    """Let request threads run: a Python-busy thread delays them by the switch interval."""
-    time.sleep(GIVE_WAY_S)
 
 
 class _Deadline:

@@ -1,6 +1,7 @@
 """What a database's error means: try again later, or not; and what to tell people."""
 
 import os
+import sqlite3
 from pathlib import Path
 from typing import Final
 
@@ -39,8 +40,10 @@ _SQLSTATES: Final = {
 }
 
 
-def translated(error: SQLAlchemyError, url: URL) -> StorageError:
+def translated(error: SQLAlchemyError | sqlite3.Error, url: URL) -> StorageError:
     """Return the exception of ours that a database error amounts to; never with a password."""
+    if isinstance(error, sqlite3.Error):
+        return _sqlite(error, url)
     if isinstance(error, PoolTimeoutError):
         return StorageUnavailableError(f"database {place(url)}: every connection is in use")
     if not isinstance(error, DBAPIError) or error.orig is None:
