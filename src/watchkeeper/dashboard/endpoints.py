@@ -8,14 +8,16 @@ from typing import Any, Final
 
 from watchkeeper.core.pace import GIVE_WAY_S
 from watchkeeper.dashboard.api import plain
-from watchkeeper.dashboard.calls import outgoing, statements
 from watchkeeper.dashboard.inside import routes
+from watchkeeper.dashboard.jobs import jobs
+from watchkeeper.dashboard.outgoing import outgoing
 from watchkeeper.dashboard.own_figures import own_figures
 from watchkeeper.dashboard.parameters import parse_apdex, parse_choice, parse_id, parse_page
+from watchkeeper.dashboard.pools import pools
 from watchkeeper.dashboard.samples import sample, samples
+from watchkeeper.dashboard.statements import statements
 from watchkeeper.dashboard.sums import Query
 from watchkeeper.dashboard.visit import Visit, Watched
-from watchkeeper.dashboard.work import jobs, pools
 
 Answer = Callable[..., Any]
 """From a Watchkeeper, a visit and the parts of its path to a view model; None: not found."""

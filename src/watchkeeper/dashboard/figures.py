@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from watchkeeper.core.histogram import Histogram
-from watchkeeper.dashboard.sums import Query, Sums
+from watchkeeper.dashboard.sums import Labels, Query, Sums
 from watchkeeper.dashboard.views_inside import Covered, RouteCount, Timing
 from watchkeeper.storage.store import Statement
 
@@ -37,6 +37,11 @@ def quantile(histogram: Histogram | None, q: float) -> float | None:
 def part(amount: float | None, whole: float) -> float | None:
     """Divide; None if either side is not known."""
     return amount / whole if amount is not None and whole > 0 else None
+
+
+def longest_first(timed: Mapping[Labels, Histogram]) -> list[Labels]:
+    """Order by the time spent, which is what to look at first."""
+    return sorted(timed, key=lambda key: (-timed[key].sum, -timed[key].count, key))
 
 
 def most(counts: Mapping[str, float], limit: int) -> list[tuple[str, int]]:

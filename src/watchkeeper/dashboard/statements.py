@@ -1,26 +1,25 @@
-"""What calls out of the process add up to: statements of databases and outgoing requests."""
+"""What the statements of databases add up to: how often, how long, from where, repeated where."""
 
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
 from watchkeeper.core import catalogue
-from watchkeeper.core.histogram import Histogram
-from watchkeeper.dashboard.figures import covered, part, quantile, route_counts, statement_texts
+from watchkeeper.dashboard.figures import (
+    covered,
+    longest_first,
+    part,
+    quantile,
+    route_counts,
+    statement_texts,
+)
 from watchkeeper.dashboard.parameters import Page
 from watchkeeper.dashboard.sums import Labels, Query, read_sums
-from watchkeeper.dashboard.tallies import merged
-from watchkeeper.dashboard.views_inside import (
-    OutgoingFigures,
-    OutgoingView,
-    StatementFigures,
-    StatementsView,
-)
+from watchkeeper.dashboard.views_inside import StatementFigures, StatementsView
 
-FAILED: Final = "(failed)"  # the status of outgoing requests that got no answer
 MAX_ROUTES: Final = 10  # per statement
 
-_STATEMENT_METRICS: Final = (
+_METRICS: Final = (
     catalogue.DB_STATEMENT,
     catalogue.DB_ROWS,
     catalogue.DB_CALLS,
@@ -30,13 +29,13 @@ _STATEMENT_METRICS: Final = (
 
 def statements(query: Query, *, page: Page) -> StatementsView:
     """Tell of each statement how often and how long it ran, from where, and where it repeats."""
-    sums = read_sums(query, _STATEMENT_METRICS)
+    sums = read_sums(query, _METRICS)
     timed = sums.histograms(catalogue.DB_STATEMENT)
     rows = sums.counters(catalogue.DB_ROWS)
     calls = _by_statement(sums.counters(catalogue.DB_CALLS))
     repeated = _by_statement(sums.counters(catalogue.DB_REPEATED))
     seconds = sum(one.sum for one in timed.values())
-    ordered = _longest_first(timed)
+    ordered = longest_first(timed)
     shown = page.of(ordered)
     texts = statement_texts(query, {fingerprint for _, fingerprint in shown})
     found = []
@@ -63,38 +62,6 @@ def statements(query: Query, *, page: Page) -> StatementsView:
     return StatementsView(
         window=covered(query, sums), seconds=seconds, total=len(ordered), statements=tuple(found)
     )
-
-
-def outgoing(query: Query, *, page: Page) -> OutgoingView:
-    """Tell of each host and method how often it was called, how long and with what answer."""
-    sums = read_sums(query, (catalogue.HTTP_CLIENT,))
-    by_status: dict[Labels, dict[str, Histogram]] = defaultdict(dict)
-    for (host, method, status), histogram in sums.histograms(catalogue.HTTP_CLIENT).items():
-        by_status[host, method][status] = histogram
-    timed = {key: merged(parts.values()) for key, parts in by_status.items()}
-    ordered = _longest_first(timed)
-    found = []
-    for host, method in page.of(ordered):
-        histogram = timed[host, method]
-        counts = {status: one.count for status, one in sorted(by_status[host, method].items())}
-        failures = counts.pop(FAILED, 0)
-        found.append(
-            OutgoingFigures(
-                host=host,
-                method=method,
-                count=histogram.count,
-                seconds=histogram.sum,
-                p50_s=quantile(histogram, 0.5),
-                p95_s=quantile(histogram, 0.95),
-                statuses=counts,
-                failures=failures,
-            )
-        )
-    return OutgoingView(window=covered(query, sums), total=len(ordered), outgoing=tuple(found))
-
-
-def _longest_first(timed: Mapping[Labels, Histogram]) -> list[Labels]:
-    return sorted(timed, key=lambda key: (-timed[key].sum, -timed[key].count, key))
 
 
 def _by_statement(counts: Mapping[Labels, float]) -> dict[str, dict[str, float]]:
