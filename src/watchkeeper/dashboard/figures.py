@@ -1,4 +1,4 @@
-"""Figures that the answers about the inside of requests have in common."""
+"""Figures that views have in common: shares, quantiles, counts, the texts of statements."""
 
 from collections.abc import Collection, Mapping
 

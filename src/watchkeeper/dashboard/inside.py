@@ -11,6 +11,7 @@ from watchkeeper.core.tallies import is_failure
 from watchkeeper.dashboard.figures import covered, most, part, quantile, statement_texts, timing
 from watchkeeper.dashboard.parameters import Page
 from watchkeeper.dashboard.sums import Query, Sums, read_sums
+from watchkeeper.dashboard.tallies import Counted
 from watchkeeper.dashboard.views_inside import InsideFigures, Repeated, RouteFigures, RoutesView
 
 KINDS: Final = ("db", "http", "cache")
@@ -73,45 +74,36 @@ def routes(query: Query, *, apdex_s: float, page: Page) -> RoutesView:
     )
 
 
-class _Tally:
+class _Tally(Counted):
     """The requests of one method and route, apart by whether their status is a failure."""
 
-    __slots__ = ("answered", "bad", "every", "left")
+    __slots__ = ("answered", "bad", "every", "requests")
 
     def __init__(self) -> None:
+        self.requests = 0
+        self.bad = 0
         self.every = Histogram()  # of all that were answered
         self.answered = Histogram()  # of those whose status is no failure
-        self.left = 0  # whose client left: they have no duration
-        self.bad = 0.0  # errors that the status does not tell, less those that are excused
-
-    @property
-    def requests(self) -> int:
-        return self.every.count + self.left
-
-    @property
-    def errors(self) -> int:
-        return max(round(self.every.count - self.answered.count + self.bad), 0)
-
-    @property
-    def error_rate(self) -> float | None:
-        return min(self.errors / self.requests, 1.0) if self.requests else None
 
     def apdex(self, threshold_s: float) -> float | None:
         return apdex(self.answered, threshold_s, failed=self.errors, total=self.every.count)
 
     def absorb(self, other: "_Tally") -> None:
+        self.requests += other.requests
+        self.bad += other.bad
         self.every.merge(other.every)
         self.answered.merge(other.answered)
-        self.left += other.left
-        self.bad += other.bad
 
 
 def _tallies(sums: Sums) -> dict[_Key, _Tally]:
     tallies: dict[_Key, _Tally] = defaultdict(_Tally)
     for (method, route, status), histogram in sums.histograms(catalogue.HTTP_DURATION).items():
         tally = tallies[method, route]
+        tally.requests += histogram.count
         tally.every.merge(histogram)
-        if not is_failure(status):
+        if is_failure(status):
+            tally.bad += histogram.count
+        else:
             tally.answered.merge(histogram)
     for metric, sign in (
         (catalogue.HTTP_BROKEN, 1),
@@ -120,9 +112,9 @@ def _tallies(sums: Sums) -> dict[_Key, _Tally]:
         (catalogue.HTTP_EXCUSED, -1),
     ):
         for (method, route), count in sums.counters(metric).items():
-            tallies[method, route].bad += sign * count
+            tallies[method, route].bad += sign * int(count)
     for (method, route), count in sums.counters(catalogue.HTTP_DISCONNECTS).items():
-        tallies[method, route].left += int(count)
+        tallies[method, route].requests += int(count)
     return tallies
 
 

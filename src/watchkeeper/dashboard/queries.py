@@ -4,17 +4,11 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
-from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.slot import Frame, slot_start
-from watchkeeper.dashboard.reading import read_pieces
+from watchkeeper.dashboard.figures import part, quantile
+from watchkeeper.dashboard.reading import SETTLING_S, read_pieces
 from watchkeeper.dashboard.status import judge
-from watchkeeper.dashboard.tallies import (
-    Adding,
-    Route,
-    RouteTally,
-    Tallies,
-    Tally,
-)
+from watchkeeper.dashboard.tallies import METRICS, Adding, Route, RouteTally, Tallies, Tally
 from watchkeeper.dashboard.views import (
     Figures,
     IncidentRow,
@@ -35,7 +29,6 @@ TREND_S: Final = 86_400
 TREND_BAR_S: Final = 1_800
 HEARTBEATS_S: Final = 86_400.0
 LIVE_S: Final = 90.0  # a worker that wrote within so long counts as running
-SETTLING_S: Final = 2.0  # the jitter of flushes: until then a slot may lack a worker
 
 
 def overview(
@@ -72,6 +65,7 @@ def overview(
         border=begin,
         until=end,
         slot_s=slot_s,
+        metrics=METRICS,
         fine_from=begin if fine else None,
     ):
         minutes |= piece.minutes
@@ -200,7 +194,7 @@ def _figures(tally: Tally, *, now: float) -> Figures:
     return Figures(
         requests=tally.requests,
         errors=tally.errors,
-        requests_per_s=tally.requests / covered_s if covered_s > 0 else None,
+        requests_per_s=part(tally.requests, covered_s),
         error_rate=tally.error_rate,
         p50_s=tally.quantile(0.50),
         p95_s=tally.quantile(0.95),
@@ -246,17 +240,13 @@ def _worst(tallies: Tallies, *, now: float) -> tuple[RouteRow, ...]:
             method=route[0],
             route=route[1],
             requests=tally.requests,
-            requests_per_s=tally.requests / covered_s if covered_s > 0 else None,
+            requests_per_s=part(tally.requests, covered_s),
             error_rate=tally.error_rate,
-            p95_s=_p95(tally.latency()),
-            time_share=tally.seconds / all_seconds if all_seconds else None,
+            p95_s=quantile(tally.latency(), 0.95),
+            time_share=part(tally.seconds, all_seconds),
         )
         for route, tally in chosen
     )
-
-
-def _p95(histogram: Histogram) -> float | None:
-    return histogram.quantile(0.95) if histogram.count else None
 
 
 def _issues(

@@ -5,24 +5,12 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
-from watchkeeper.core import catalogue
 from watchkeeper.core.slot import Frame, slot_start
 from watchkeeper.dashboard.windows import MINUTE_S
 from watchkeeper.storage.store import FrameStore
 
 PIECE_S: Final = 3_600  # read at once; of a whole day heavy traffic's frames fill a gigabyte
-
-SHOWN: Final = (
-    catalogue.HTTP_DURATION.name,
-    catalogue.HTTP_BROKEN.name,
-    catalogue.HTTP_UNHANDLED.name,
-    catalogue.HTTP_BAD.name,
-    catalogue.HTTP_EXCUSED.name,
-    catalogue.HTTP_DISCONNECTS.name,
-    catalogue.PROCESS_CPU.name,
-    catalogue.HOST_CPU.name,
-    catalogue.HOST_MEMORY.name,
-)
+SETTLING_S: Final = 2.0  # the jitter of flushes: until then a slot may lack a worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +34,8 @@ def read_pieces(
     border: int,
     until: float,
     slot_s: int,
+    metrics: Collection[str],
     fine_from: int | None = None,
-    metrics: Collection[str] = SHOWN,
 ) -> Iterator[Reading]:
     """Read some metrics' values of [since, until), an hour at a time, no piece across `border`.
 

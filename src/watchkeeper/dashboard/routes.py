@@ -19,7 +19,7 @@ from watchkeeper.dashboard.endpoints import endpoint
 from watchkeeper.dashboard.http import Request, Response, json_response
 from watchkeeper.dashboard.login import Login
 from watchkeeper.dashboard.pages import Shell
-from watchkeeper.dashboard.parameters import ParameterError
+from watchkeeper.dashboard.parameters import MAX_ID_DIGITS, ParameterError
 from watchkeeper.dashboard.queries import issue_page, overview
 from watchkeeper.dashboard.responses import failed, html, not_allowed, packed, secured, see_other
 from watchkeeper.dashboard.status import storage_trouble
@@ -34,7 +34,6 @@ REFRESH_S: Final = 10.0
 MAX_CPU_SHARE: Final = 0.05  # of one core, for refreshing one open page
 MAX_PARAMETERS: Final = 20
 MAX_KEPT: Final = 8  # overviews kept for the script that asks right after its page
-MAX_ID_DIGITS: Final = 18
 MAX_NOTES: Final = 5
 NOBODY_IS_TOLD: Final = "Nobody is told: no channel is set, so alerts are only stored and shown."
 _NOT_OPEN: Final = "it could not be opened yet."

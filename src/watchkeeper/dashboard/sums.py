@@ -3,18 +3,15 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Across, Metric, Series
 from watchkeeper.core.rollup import merge_frames, merge_time
 from watchkeeper.core.slot import Frame, Gauge, slot_start
-from watchkeeper.dashboard.reading import read_pieces
+from watchkeeper.dashboard.reading import SETTLING_S, read_pieces
 from watchkeeper.dashboard.tallies import merged
 from watchkeeper.dashboard.windows import MINUTE_S
 from watchkeeper.storage.store import Store
-
-SETTLING_S: Final = 2.0  # the jitter of flushes: until then a slot may lack a worker
 
 Labels = tuple[str, ...]
 """The values of a metric's own labels, in the order of its declaration."""

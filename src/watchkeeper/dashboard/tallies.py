@@ -9,6 +9,7 @@ from watchkeeper.core import catalogue
 from watchkeeper.core.histogram import SCALE, Histogram
 from watchkeeper.core.metrics import Series
 from watchkeeper.core.slot import Frame, Gauge, Value
+from watchkeeper.core.tallies import is_failure
 
 Route = tuple[str, str]  # method and route template
 
@@ -38,8 +39,11 @@ _PARTS: Final = {
     catalogue.HOST_MEMORY.name: _Part.HOST_MEMORY,
 }
 
+METRICS: Final = tuple(_PARTS)
+"""The names of the metrics that are added up here; those of others may be left unread."""
 
-class _Counted:
+
+class Counted:
     """Requests, and how many of them are errors; `bad` is below 0 until they add up."""
 
     __slots__ = ()
@@ -57,7 +61,7 @@ class _Counted:
         return min(self.errors / self.requests, 1.0) if self.requests else None
 
 
-class RouteTally(_Counted):
+class RouteTally(Counted):
     """Requests of one route: how many, how many of them errors, and seconds spent in all."""
 
     __slots__ = ("bad", "histograms", "requests", "seconds")
@@ -89,7 +93,7 @@ class _Meaning:
     route: RouteTally
 
 
-class Tally(_Counted):
+class Tally(Counted):
     """The requests and resources of one span of time, added up frame by frame."""
 
     __slots__ = (
@@ -259,7 +263,7 @@ def _meaning(series: Series, routes: dict[Route, RouteTally] | None) -> _Meaning
     return _Meaning(
         series=series,
         part=part,
-        failed=series.label("status").startswith("5"),
+        failed=is_failure(series.label("status")),
         route=RouteTally()
         if routes is None or not of_requests
         else routes.setdefault(route, RouteTally()),
