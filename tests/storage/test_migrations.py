@@ -10,6 +10,7 @@ from sqlalchemy import Connection, create_engine, inspect, make_url
 from stored import HERE, SHOP, batch, frame, sample
 
 from watchkeeper.exceptions import SchemaError
+from watchkeeper.runtime.hours import seal
 from watchkeeper.storage import open_store
 from watchkeeper.storage.sql import SqlStore
 from watchkeeper.storage.sql.database import Database
@@ -168,25 +169,40 @@ INSERT INTO wk_issue_alias VALUES ('shop', 'production', '1:00000000000000aa', 7
 """
 
 
-@pytest.fixture
-def old_url(url: str) -> str:
-    """Name a database with the tables of schema 1 and an issue in it."""
+# A minute frame that counts three orders, as the first versions packed it.
+OLD_FRAME = "01789c636064606060650091cc0c70c0c2800fb0a012c402000803001b"
+OLD_FRAMES = """
+INSERT INTO wk_series VALUES (5, '000000000000000000000000000000a5', 'orders_total', 'counter',
+'sum', '[["environment","production"],["release","v1"],["service","shop"]]', 7200, 7200);
+INSERT INTO wk_frame VALUES (60, 7260, 0, 0, 0, 0, 1, {frame});
+"""
+
+
+@pytest.fixture(params=[1, 2])
+def old_url(request: pytest.FixtureRequest, url: str) -> str:
+    """Name a database as each earlier version left it, with an issue and a minute in it."""
     kind = "sqlite" if url.startswith("sqlite") else "postgresql"
-    tables = Path(__file__).with_name(f"schema_1_{kind}.sql").read_text("utf-8")
-    comment, _, tables = tables.partition("\n")
-    assert comment.startswith("--")
-    execute(url, tables)
-    execute(url, OLD_DATA)
+    for version in range(1, request.param + 1):
+        tables = Path(__file__).with_name(f"schema_{version}_{kind}.sql").read_text("utf-8")
+        comment, _, tables = tables.partition("\n")
+        assert comment.startswith("--")
+        execute(url, tables)
+        if version == 1:
+            payload = f"X'{OLD_FRAME}'" if kind == "sqlite" else f"decode('{OLD_FRAME}', 'hex')"
+            execute(url, OLD_DATA + OLD_FRAMES.format(frame=payload))
     return url
 
 
-def test_tables_of_schema_1_are_brought_up_to_date(old_url: str):
-    """An upgrade keeps what is stored, and samples and statements can be written."""
+def test_tables_of_an_earlier_schema_are_brought_up_to_date(old_url: str):
+    """An upgrade keeps what is stored, and what has tables since then can be written."""
     store = opened(old_url)
 
-    assert 2 == store.migrate()
+    assert 3 == store.migrate()
 
-    assert ("2", "1700000000.5") == (store.meta("schema"), store.meta("installed_at"))
+    assert ("3", "1700000000.5") == (store.meta("schema"), store.meta("installed_at"))
+    assert 1 == seal(store, now=20_000.0, pause=lambda: None)
+    orders = store.hours(since=7_200, until=7_201, **HERE, metrics=["orders_total"])
+    assert [3.0] == [row.hour.sum for row in orders]
     (issue,) = store.issues(**HERE, seen_since=0, limit=9)
     assert (7, 3, "KeyError: sku") == (issue.id, issue.count, issue.title)
     store.prepare(at=100.0)
@@ -220,5 +236,5 @@ def test_all_tables_have_our_prefix(url: str):
     store.migrate()
 
     assert all(name.startswith("wk_") for name in metadata.tables)
-    assert 17 == len(metadata.tables)
+    assert 19 == len(metadata.tables)
     store.close()

@@ -277,6 +277,12 @@ SELF_STORED: Final = Metric(
     help="Room that Watchkeeper's tables take.",
     across=Across.MAX,
 )
+SELF_UP: Final = Metric(
+    name="watchkeeper_up",
+    kind=Kind.GAUGE,
+    help="1 in every minute of which something is stored; made when its hour is sealed.",
+    across=Across.MAX,
+)
 
 CATALOGUE: Final = (
     HTTP_DURATION,
@@ -325,4 +331,5 @@ CATALOGUE: Final = (
     SELF_HELD,
     SELF_OUTBOX,
     SELF_STORED,
+    SELF_UP,
 )

@@ -1,12 +1,15 @@
 """How rows are made, cut and chosen: what every store does alike."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from watchkeeper.core.metrics import Scope
-from watchkeeper.core.slot import Frame, FrameKey, slot_start
+from watchkeeper.core.hours import HOUR_S, MINUTE_S, Minutes
+from watchkeeper.core.metrics import Scope, Series
+from watchkeeper.core.slot import Frame, FrameKey, Value, slot_start
+from watchkeeper.storage.hours import Unsealed
 from watchkeeper.storage.store import (
+    ALL_WORKERS,
     AlertChange,
     CheckChange,
     CheckResult,
@@ -81,6 +84,40 @@ def whole_minutes(keys: Sequence[FrameKey], *, limit: int) -> Sequence[FrameKey]
     cut_minute = slot_start(keys[limit].start, 60)
     whole = [key for key in keys[:limit] if slot_start(key.start, 60) != cut_minute]
     return whole or keys[:limit]
+
+
+def by_hour(keys: Iterable[FrameKey]) -> list[Unsealed]:
+    """Gather the keys of minute frames by their hours, in the keys' order."""
+    hours: dict[int, list[FrameKey]] = {}
+    for key in keys:
+        hours.setdefault(slot_start(key.start, HOUR_S), []).append(key)
+    return [Unsealed(start=start, keys=tuple(found)) for start, found in hours.items()]
+
+
+def is_wanted(
+    series: Series, service: str, environment: str, metrics: Collection[str] | None
+) -> bool:
+    """Tell whether a series is of a scope, and of some metrics unless None."""
+    return (
+        (metrics is None or series.metric in metrics)
+        and series.label("service") == service
+        and series.label("environment") == environment
+    )
+
+
+def minute_frames(start: int, chunks: Iterable[tuple[Series, Minutes]]) -> list[Frame]:
+    """Turn the chunks of an hour around: a frame for each minute, oldest first."""
+    minutes: dict[int, dict[Series, Value]] = {}
+    for series, chunk in chunks:
+        for minute, value in chunk.items():
+            minutes.setdefault(minute, {})[series] = value
+    return [
+        Frame(
+            key=FrameKey(MINUTE_S, start + minute * MINUTE_S, ALL_WORKERS, 0),
+            values=minutes[minute],
+        )
+        for minute in sorted(minutes)
+    ]
 
 
 def fingerprints(found: IssueCount) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from watchkeeper.storage.memory.admin import MemoryAdmin
 from watchkeeper.storage.memory.alerts import MemoryAlerts
 from watchkeeper.storage.memory.checks import MemoryChecks
 from watchkeeper.storage.memory.frames import MemoryFrames
+from watchkeeper.storage.memory.hours import MemoryHours
 from watchkeeper.storage.memory.issues import MemoryIssues
 from watchkeeper.storage.memory.samples import MemorySamples
 from watchkeeper.storage.memory.tables import Stored, put
@@ -15,7 +16,13 @@ __all__ = ["MemoryStore"]
 
 
 class MemoryStore(
-    MemoryFrames, MemoryIssues, MemorySamples, MemoryAlerts, MemoryChecks, MemoryAdmin
+    MemoryFrames,
+    MemoryHours,
+    MemoryIssues,
+    MemorySamples,
+    MemoryAlerts,
+    MemoryChecks,
+    MemoryAdmin,
 ):
     """A whole store in memory, as exact as the others; gone with the process."""
 

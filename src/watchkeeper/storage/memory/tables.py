@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from watchkeeper.core.metrics import Scope
+from watchkeeper.core.metrics import Scope, Series
 from watchkeeper.core.slot import Frame, FrameKey
+from watchkeeper.storage.hours import SealedHour
 from watchkeeper.storage.store import (
     AlertRow,
     CheckChange,
@@ -57,6 +58,8 @@ class Tables:
     _last_ids: dict[str, int] = field(init=False, default_factory=lambda: defaultdict(int))
     _workers: dict[int, Worker] = field(init=False, default_factory=dict)
     _frames: dict[FrameKey, Stored] = field(init=False, default_factory=dict)
+    _hours: dict[tuple[int, Series], SealedHour] = field(init=False, default_factory=dict)
+    _chunks: dict[tuple[int, Series], bytes] = field(init=False, default_factory=dict)
     _issues: dict[int, Issue] = field(init=False, default_factory=dict)
     _aliases: dict[tuple[str, str, str], int] = field(init=False, default_factory=dict)
     _counts: dict[tuple[int, FrameKey], int] = field(init=False, default_factory=dict)
@@ -89,10 +92,10 @@ def plain(data: Mapping[str, Any]) -> Mapping[str, Any]:
     return plain
 
 
-def put(table: dict[_Key, _Row], key: _Key, row: _Row) -> None:
+def put(table: dict[_Key, _Row], key: _Key, row: _Row, *, most: int = MAX_ROWS) -> None:
     """Keep a row; the oldest makes way when the table is full."""
     table[key] = row
-    if len(table) > MAX_ROWS:
+    if len(table) > most:
         del table[next(iter(table))]
 
 

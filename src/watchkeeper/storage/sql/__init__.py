@@ -15,7 +15,7 @@ from watchkeeper.storage.sql.alerts import SqlAlerts
 from watchkeeper.storage.sql.checks import SqlChecks
 from watchkeeper.storage.sql.database import Database
 from watchkeeper.storage.sql.dialects import DIALECTS, Dialect
-from watchkeeper.storage.sql.frames import SqlFrames
+from watchkeeper.storage.sql.hours import SqlHours
 from watchkeeper.storage.sql.issues import SqlIssues
 from watchkeeper.storage.sql.samples import SqlSamples
 from watchkeeper.storage.sql.schema import worker
@@ -27,7 +27,7 @@ CURE: Final = 'write "sqlite:///watchkeeper.db" or "postgresql://user@host/name"
 ASYNC_DRIVERS: Final[Sequence[str]] = ("asyncpg", "aiosqlite", "psycopg_async")
 
 
-class SqlStore(SqlFrames, SqlIssues, SqlSamples, SqlAlerts, SqlChecks, SqlAdmin):
+class SqlStore(SqlHours, SqlIssues, SqlSamples, SqlAlerts, SqlChecks, SqlAdmin):
     """A whole store in one database; safe for threads, and for processes after a fork."""
 
     def write(self, batch: Batch) -> Written:

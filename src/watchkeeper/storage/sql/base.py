@@ -74,10 +74,14 @@ class SeriesIds:
                 self._remember(found[row.id], row.id)
         return found
 
-    def of_metrics(self, connection: Connection, metrics: Collection[str]) -> Mapping[int, Series]:
-        """Return all series of some metrics."""
+    def of_metrics(
+        self, connection: Connection, metrics: Collection[str] | None
+    ) -> Mapping[int, Series]:
+        """Return all series of some metrics, of all unless None."""
         # Read the ids of a few metrics' series.
-        statement = select(series.c.id).where(series.c.metric.in_([*metrics]))
+        statement = select(series.c.id)
+        if metrics is not None:
+            statement = statement.where(series.c.metric.in_([*metrics]))
         return self.series(connection, connection.execute(statement).scalars().all())
 
     def _resolve(self, missing: Sequence[Series], *, at: int) -> dict[Series, int]:

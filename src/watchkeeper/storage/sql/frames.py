@@ -2,13 +2,14 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
     and_,
     delete,
     func,
@@ -215,12 +216,7 @@ class SqlFrames(Part):
             .order_by(*_KEY)
             .limit(limit)
         )
-        with self._database.write() as connection:
-            keys = [FrameKey(resolution, *row) for row in connection.execute(old)]
-            for some in chunks(keys):
-                # Delete frames with all their parts.
-                connection.execute(delete(frame).where(_one_of(some)))
-        return dropped + len(keys)
+        return dropped + self._delete_frames(resolution, old)
 
     def prune_workers(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` workers last seen before; return how many."""
@@ -228,6 +224,14 @@ class SqlFrames(Part):
         old = select(worker.c.id).where(worker.c.seen_at < before).limit(limit)
         with self._database.write() as connection:
             return connection.execute(delete(worker).where(worker.c.id.in_(old))).rowcount
+
+    def _delete_frames(self, resolution: int, old: Select[Any]) -> int:
+        with self._database.write() as connection:
+            keys = [FrameKey(resolution, *row) for row in connection.execute(old)]
+            for some in chunks(keys):
+                # Delete frames with all their parts.
+                connection.execute(delete(frame).where(one_of(some)))
+        return len(keys)
 
     def _numbered(self, frames: Sequence[Frame]) -> list[dict[int, Value]]:
         return self._series.numbered(frames, at=int(time.time()))
@@ -277,7 +281,7 @@ class SqlFrames(Part):
             # Mark frames that nobody has marked; the count tells whether all were free.
             statement = (
                 update(frame)
-                .where(_one_of(some), frame.c.part == 0, frame.c.rolled == 0)
+                .where(one_of(some), frame.c.part == 0, frame.c.rolled == 0)
                 .values(rolled=mark)
             )
             marked += connection.execute(statement).rowcount
@@ -303,11 +307,24 @@ class SqlFrames(Part):
     ) -> list[Frame]:
         """Read and unpack the payloads of keys; unreadable ones land in `damaged`."""
         frames: list[Frame] = []
+        for key, payload in self._payloads(connection, keys):
+            try:
+                values = packed.decode(payload, wanted)
+            except packed.DamagedFrameError:
+                self.damaged_frames += 1
+                damaged.append(key)
+            else:
+                frames.append(Frame(key=key, values=self._named(connection, values, wanted)))
+        return frames
+
+    def _payloads(
+        self, connection: Connection, keys: Sequence[FrameKey]
+    ) -> Iterator[tuple[FrameKey, bytes]]:
         for some in chunks(keys):
             # Fetch payloads by key; the start comes first, for the index.
             statement = (
                 select(frame.c.resolution, *_KEY, frame.c.payload)
-                .where(_one_of(some))
+                .where(one_of(some))
                 .order_by(*_KEY, frame.c.part)
             )
             payloads: dict[FrameKey, list[bytes]] = defaultdict(list)
@@ -315,14 +332,7 @@ class SqlFrames(Part):
                 key = FrameKey(row.resolution, row.start, row.worker, row.sequence)
                 payloads[key].append(row.payload)
             for key, parts in payloads.items():
-                try:
-                    values = packed.decode(b"".join(parts), wanted)
-                except packed.DamagedFrameError:
-                    self.damaged_frames += 1
-                    damaged.append(key)
-                else:
-                    frames.append(Frame(key=key, values=self._named(connection, values, wanted)))
-        return frames
+                yield key, b"".join(parts)
 
     def _named(
         self,
@@ -334,7 +344,8 @@ class SqlFrames(Part):
         return {names[one]: value for one, value in values.items() if one in names}
 
 
-def _one_of(keys: Sequence[FrameKey]) -> ColumnElement[bool]:
+def one_of(keys: Sequence[FrameKey]) -> ColumnElement[bool]:
+    """Choose the rows of frames, all their parts; the start comes first, for the index."""
     return and_(
         frame.c.resolution.in_({key.resolution for key in keys}),
         frame.c.start.in_(sorted({key.start for key in keys})),

@@ -31,7 +31,13 @@ def _create(database: Database, connection: Connection) -> None:
     metadata.create_all(connection)
     if database.dialect.partitions:
         # Payloads are compressed already.
-        packed = (("wk_frame", "payload"), ("wk_event", "data"), ("wk_sample", "data"))
+        packed = (
+            ("wk_frame", "payload"),
+            ("wk_chunk", "payload"),
+            ("wk_hour", "histogram"),
+            ("wk_event", "data"),
+            ("wk_sample", "data"),
+        )
         for table, column in packed:
             connection.exec_driver_sql(
                 f"ALTER TABLE {table} ALTER COLUMN {column} SET STORAGE EXTERNAL"
@@ -104,9 +110,57 @@ def _add_samples(database: Database, connection: Connection) -> None:
         partitions.create(connection, days)
 
 
+_HOURS: Final = (
+    """
+    CREATE TABLE wk_chunk (
+        hour BIGINT NOT NULL,
+        series BIGINT NOT NULL,
+        part INTEGER NOT NULL,
+        format SMALLINT NOT NULL,
+        payload {bytes} NOT NULL,
+        PRIMARY KEY (hour, series, part)
+    )
+    """,
+    """
+    CREATE TABLE wk_hour (
+        start BIGINT NOT NULL,
+        series BIGINT NOT NULL,
+        count BIGINT NOT NULL,
+        sum {double} NOT NULL,
+        min {double} NOT NULL,
+        max {double} NOT NULL,
+        p50 {double},
+        p95 {double},
+        p99 {double},
+        last {double},
+        revision INTEGER NOT NULL,
+        format SMALLINT NOT NULL,
+        histogram {bytes},
+        PRIMARY KEY (start, series)
+    )
+    """,
+)
+_HOURS_PLAIN: Final = (
+    "ALTER TABLE wk_chunk ALTER COLUMN payload SET STORAGE EXTERNAL",
+    "ALTER TABLE wk_hour ALTER COLUMN histogram SET STORAGE EXTERNAL",
+)
+
+
+def _add_hours(database: Database, connection: Connection) -> None:
+    by_day = database.dialect.partitions
+    for statement in (*_HOURS, *(_HOURS_PLAIN if by_day else ())):
+        connection.exec_driver_sql(
+            statement.format(
+                double="DOUBLE PRECISION" if by_day else "DOUBLE",
+                bytes="BYTEA" if by_day else "BLOB",
+            )
+        )
+
+
 STEPS: Final[Sequence[Step]] = (
     Step(number=1, title="the first tables", run=_create),
     Step(number=2, title="samples and statements", run=_add_samples),
+    Step(number=3, title="hours and their chunks", run=_add_hours),
 )
 
 

@@ -98,6 +98,35 @@ Index(
     postgresql_where=text("rolled = 0 AND part = 0"),
 )
 
+chunk = Table(
+    "wk_chunk",
+    metadata,
+    Column("hour", BigInteger, primary_key=True, autoincrement=False),
+    Column("series", BigInteger, primary_key=True, autoincrement=False),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("format", SmallInteger, nullable=False),  # the payload's version, to choose by
+    Column("payload", LargeBinary, nullable=False),
+)
+
+# The table that people query: what one series adds up to within one hour.
+hour = Table(
+    "wk_hour",
+    metadata,
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("series", BigInteger, primary_key=True, autoincrement=False),
+    Column("count", BigInteger, nullable=False),
+    Column("sum", Double, nullable=False),
+    Column("min", Double, nullable=False),
+    Column("max", Double, nullable=False),
+    Column("p50", Double),
+    Column("p95", Double),
+    Column("p99", Double),
+    Column("last", Double),
+    Column("revision", Integer, nullable=False),  # how often it was written
+    Column("format", SmallInteger, nullable=False),  # the histogram's version
+    Column("histogram", LargeBinary),
+)
+
 issue = Table(
     "wk_issue",
     metadata,
