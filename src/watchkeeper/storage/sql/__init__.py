@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import URL, make_url, update
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.storage.frame import encode
 from watchkeeper.storage.rows import cut_scope
+from watchkeeper.storage.sql import standing
 from watchkeeper.storage.sql.admin import SqlAdmin
 from watchkeeper.storage.sql.alerts import SqlAlerts
 from watchkeeper.storage.sql.checks import SqlChecks
@@ -18,7 +19,6 @@ from watchkeeper.storage.sql.dialects import DIALECTS, Dialect
 from watchkeeper.storage.sql.hours import SqlHours
 from watchkeeper.storage.sql.issues import SqlIssues
 from watchkeeper.storage.sql.samples import SqlSamples
-from watchkeeper.storage.sql.schema import worker
 from watchkeeper.storage.store import Batch, Written
 
 __all__ = ["SqlStore", "open_sql"]
@@ -47,12 +47,7 @@ class SqlStore(SqlHours, SqlIssues, SqlSamples, SqlAlerts, SqlChecks, SqlAdmin):
             if batch.statements:
                 self._keep_statements(connection, scope, batch.statements)
             self._keep_checks(connection, scope, batch.checks, batch.check_changes)
-            # The heartbeat; a flush that waited must not turn the clock back.
-            connection.execute(
-                update(worker)
-                .where(worker.c.id == key.worker, worker.c.seen_at < batch.at)
-                .values(seen_at=batch.at)
-            )
+            connection.execute(standing.HEARTBEAT, {"known": key.worker, "moment": batch.at})
         return Written.STORED
 
 

@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import and_, case, delete, insert, or_, select, text, update
+from sqlalchemy import delete, insert, select, text, update
 
 from watchkeeper.storage.rows import MAX_NAME, cut
-from watchkeeper.storage.sql import partitions
+from watchkeeper.storage.sql import partitions, standing
 from watchkeeper.storage.sql.base import Part
 from watchkeeper.storage.sql.faults import place
 from watchkeeper.storage.sql.migrations import migrate
@@ -29,30 +29,17 @@ class SqlAdmin(Part):
 
     def acquire(self, name: str, *, owner: str, ttl_s: float) -> Lease | None:
         """Take or renew a lease by compare-and-set on the database's clock; None: it is held."""
-        owner = cut(owner, MAX_NAME)
-        now = self._database.dialect.clock(time.time())
-        mine = and_(lease.c.owner == owner, lease.c.until > now)
-        # Renew the lease, or take it over if it has run out: one row changed means we have it.
-        take = (
-            update(lease)
-            .where(lease.c.name == name, or_(lease.c.until <= now, lease.c.owner == owner))
-            .values(
-                owner=owner,
-                until=now + ttl_s,
-                token=case((mine, lease.c.token), else_=lease.c.token + 1),
-            )
-        )
-        # Make the lease's row; only the first of all who try gets it.
-        create = self._database.dialect.insert_new(lease).values(
-            name=name, owner=owner, token=1, until=now + ttl_s
-        )
+        dialect = self._database.dialect
+        take, make = standing.take_lease(dialect), standing.make_lease(dialect)
+        wish = {"wanted": name, "me": cut(owner, MAX_NAME), "ttl_s": ttl_s}
+        if not dialect.server:
+            wish["moment"] = time.time()
         with self._database.write() as connection:
-            if not connection.execute(take).rowcount and not connection.execute(create).rowcount:
+            if not (
+                connection.execute(take, wish).rowcount or connection.execute(make, wish).rowcount
+            ):
                 return None
-            # Read what we hold.
-            held = connection.execute(
-                select(lease.c.token, lease.c.until).where(lease.c.name == name)
-            ).one()
+            held = connection.execute(standing.HELD, {"name": name}).one()
         return Lease(name=name, token=held.token, until=held.until)
 
     def release(self, name: str, *, owner: str) -> None:

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import uuid4
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
 from watchkeeper.storage import rows
+from watchkeeper.storage.sql import standing
 from watchkeeper.storage.sql.base import Part, chunks, digest, new_id
 from watchkeeper.storage.sql.schema import alert, incident, meta, outbox
 from watchkeeper.storage.store import AlertChange, AlertRow, Incident, OutboxRow, Outgoing
@@ -21,12 +22,7 @@ class SqlAlerts(Part):
 
     def alerts(self, *, service: str, environment: str) -> list[AlertRow]:
         """Read every alert state of a scope."""
-        # Read the states of a scope.
-        statement = (
-            select(alert)
-            .where(alert.c.service == service, alert.c.environment == environment)
-            .order_by(alert.c.rule, alert.c.label_group)
-        )
+        scope = {"service": service, "environment": environment}
         with self._database.read() as connection:
             return [
                 AlertRow(
@@ -39,7 +35,7 @@ class SqlAlerts(Part):
                     incident=row.incident,
                     version=row.version,
                 )
-                for row in connection.execute(statement)
+                for row in connection.execute(standing.ALERTS, scope)
             ]
 
     def save_alert(self, change: AlertChange, *, at: float) -> AlertRow | None:
@@ -228,10 +224,8 @@ class SqlAlerts(Part):
 
     def outbox_waiting(self) -> int:
         """Count the notifications that are neither sent nor given up."""
-        # Count what is due now or later; the index on the status answers it.
-        statement = select(func.count()).select_from(outbox).where(outbox.c.status == "due")
         with self._database.read() as connection:
-            return int(connection.execute(statement).scalar_one())
+            return int(connection.execute(standing.WAITING).scalar_one())
 
     def prune_incidents(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` incidents that ended before, with their notifications."""
@@ -258,7 +252,7 @@ class SqlAlerts(Part):
     def mark_evaluated(self, *, service: str, environment: str, at: float) -> None:
         """Record an evaluation."""
         # Write the moment under the scope's key.
-        statement = self._database.dialect.upsert(meta)
+        statement = standing.upsert(self._database.dialect, meta)
         values = {"name": _evaluated(service, environment), "value": repr(at)}
         with self._database.write() as connection:
             connection.execute(statement, values)

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, delete, insert, select, tuple_
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.storage import rows
+from watchkeeper.storage.sql import standing
 from watchkeeper.storage.sql.base import Part
 from watchkeeper.storage.sql.schema import check, check_change
 from watchkeeper.storage.store import CheckChange, CheckResult
@@ -16,12 +17,7 @@ class SqlChecks(Part):
 
     def checks(self, *, service: str, environment: str) -> list[CheckResult]:
         """Read the last result of every check and worker."""
-        # Read the results of a scope.
-        statement = (
-            select(check)
-            .where(check.c.service == service, check.c.environment == environment)
-            .order_by(check.c.name, check.c.worker)
-        )
+        scope = {"service": service, "environment": environment}
         with self._database.read() as connection:
             return [
                 CheckResult(
@@ -36,7 +32,7 @@ class SqlChecks(Part):
                     failures=row.failures,
                     successes=row.successes,
                 )
-                for row in connection.execute(statement)
+                for row in connection.execute(standing.CHECKS, scope)
             ]
 
     def check_changes(
@@ -92,7 +88,7 @@ class SqlChecks(Part):
     ) -> None:
         place = {"service": scope.service, "environment": scope.environment}
         # Replace the last result, unless a newer one is there; in order, so that flushes queue up.
-        replace = self._database.dialect.upsert(check, keep_newer="at")
+        replace = standing.upsert(self._database.dialect, check, keep_newer="at")
         for result in sorted(map(rows.cut_check, results), key=lambda one: (one.name, one.worker)):
             connection.execute(
                 replace,

@@ -14,7 +14,6 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    or_,
     select,
     tuple_,
     update,
@@ -25,7 +24,7 @@ from watchkeeper.core.slot import Frame, FrameKey, Value
 from watchkeeper.storage import frame as packed
 from watchkeeper.storage import rows
 from watchkeeper.storage.rows import MAX_NAME, cut
-from watchkeeper.storage.sql import partitions
+from watchkeeper.storage.sql import partitions, standing
 from watchkeeper.storage.sql.base import Part, chunks, new_id
 from watchkeeper.storage.sql.schema import frame, meta, series, worker
 from watchkeeper.storage.store import Worker
@@ -87,17 +86,8 @@ class SqlFrames(Part):
             return self._workers(connection, scope, since=seen_since)
 
     def _workers(self, connection: Connection, scope: Scope, *, since: float) -> list[Worker]:
-        # Read the workers of a scope by their last heartbeat.
-        statement = (
-            select(worker)
-            .where(
-                worker.c.service == scope.service,
-                worker.c.environment == scope.environment,
-                worker.c.seen_at >= since,
-            )
-            .order_by(worker.c.seen_at.desc(), worker.c.id.desc())
-        )
-        return [_worker(row) for row in connection.execute(statement)]
+        wanted = {"service": scope.service, "environment": scope.environment, "seen_since": since}
+        return [_worker(row) for row in connection.execute(standing.WORKERS, wanted)]
 
     def frames(
         self,
@@ -111,29 +101,26 @@ class SqlFrames(Part):
         metrics: Collection[str] | None = None,
     ) -> list[Frame]:
         """Read the scope's frames whose slot starts in [since, until), oldest first."""
-        skipped = frozenset(skip)
-        # Find the keys first, in the index alone; a worker that is known no more may be ours.
-        statement = (
-            select(*_KEY, worker.c.id.label("known"))
-            .select_from(frame.outerjoin(worker, worker.c.id == frame.c.worker))
-            .where(
-                frame.c.resolution == resolution,
-                frame.c.start >= since,
-                frame.c.start < until,
-                frame.c.part == 0,
-                or_(
-                    worker.c.id.is_(None),
-                    and_(worker.c.service == service, worker.c.environment == environment),
-                ),
-            )
-            .order_by(*_KEY)
-        )
+        skipped = {
+            (key.start, key.worker, key.sequence) for key in skip if key.resolution == resolution
+        }
+        place = {
+            "resolution": resolution,
+            "since": since,
+            "until": until,
+            "service": service,
+            "environment": environment,
+        }
         with self._database.read() as connection:
-            found = [
-                (FrameKey(resolution, row.start, row.worker, row.sequence), row.known is not None)
-                for row in connection.execute(statement)
-            ]
-            own = {key: known for key, known in found if key not in skipped}
+            own = {
+                FrameKey(resolution, start, number, sequence): known is not None
+                for start, number, sequence, known in connection.execute(
+                    standing.FRAME_KEYS, place
+                )
+                if (start, number, sequence) not in skipped
+            }
+            if not own:
+                return []
             wanted = self._series.of_metrics(connection, metrics) if metrics is not None else None
             read = self._read(connection, list(own), wanted, damaged=[])
         frames = (
@@ -253,7 +240,7 @@ class SqlFrames(Part):
             for number, part in enumerate(packed.split(payload))
         )
         # The first part decides whether the frame is new.
-        statement = self._database.dialect.insert_new(frame)
+        statement = standing.insert_new(self._database.dialect, frame)
         if not connection.execute(statement, first).rowcount:
             return False
         if rest:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, case, delete, func, insert, select, tuple_, u
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import FrameKey
 from watchkeeper.storage import rows
-from watchkeeper.storage.sql import partitions
+from watchkeeper.storage.sql import partitions, standing
 from watchkeeper.storage.sql.base import Part, chunks, new_id
 from watchkeeper.storage.sql.details import pack, unpack
 from watchkeeper.storage.sql.schema import event, issue, issue_alias, issue_count
@@ -36,21 +36,15 @@ class SqlIssues(Part):
         first_seen_since: float | None = None,
     ) -> list[Issue]:
         """List issues of a scope, last seen first; with `first_seen_since`, only newer ones."""
-        # Read the issues of a scope by when they were last seen.
-        statement = (
-            select(issue)
-            .where(
-                issue.c.service == service,
-                issue.c.environment == environment,
-                issue.c.last_at >= seen_since,
-            )
-            .order_by(issue.c.last_at.desc(), issue.c.id.desc())
-            .limit(limit)
-        )
-        if first_seen_since is not None:
-            statement = statement.where(issue.c.first_at >= first_seen_since)
+        wanted = {
+            "service": service,
+            "environment": environment,
+            "seen_since": seen_since,
+            "first_seen_since": 0.0 if first_seen_since is None else first_seen_since,
+            "most": limit,
+        }
         with self._database.read() as connection:
-            return [_issue(row) for row in connection.execute(statement)]
+            return [_issue(row) for row in connection.execute(standing.ISSUES, wanted)]
 
     def issue_ids(
         self, fingerprints: Collection[str], *, service: str, environment: str

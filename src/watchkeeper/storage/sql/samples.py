@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, tup
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.storage import rows
-from watchkeeper.storage.sql import partitions
+from watchkeeper.storage.sql import partitions, standing
 from watchkeeper.storage.sql.base import CHUNK, Part, chunks
 from watchkeeper.storage.sql.details import pack, unpack
 from watchkeeper.storage.sql.schema import sample, statement
@@ -140,7 +140,7 @@ class SqlSamples(Part):
             for one in map(rows.cut_sample, found)
         ]
         # Append samples.
-        connection.execute(self._database.dialect.insert_new(sample), values)
+        connection.execute(standing.insert_new(self._database.dialect, sample), values)
 
     def _keep_statements(
         self, connection: Connection, scope: Scope, found: Sequence[Statement]

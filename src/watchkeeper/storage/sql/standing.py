@@ -1,0 +1,132 @@
+"""The statements that every flush runs, built once: building one takes longer than running it.
+
+What they are given when they run is named after the columns, but for those that SQLAlchemy keeps
+for the values of an INSERT or an UPDATE.
+"""
+
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    Table,
+    Update,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import Insert
+
+from watchkeeper.storage.sql.dialects import Dialect
+from watchkeeper.storage.sql.schema import alert, check, frame, issue, lease, outbox, worker
+
+_SERVICE: Final[Any] = bindparam("service")
+_ENVIRONMENT: Final[Any] = bindparam("environment")
+
+# Read the states of a scope.
+ALERTS: Final = (
+    select(alert)
+    .where(alert.c.service == _SERVICE, alert.c.environment == _ENVIRONMENT)
+    .order_by(alert.c.rule, alert.c.label_group)
+)
+# Read the results of a scope.
+CHECKS: Final = (
+    select(check)
+    .where(check.c.service == _SERVICE, check.c.environment == _ENVIRONMENT)
+    .order_by(check.c.name, check.c.worker)
+)
+# Find the keys of frames, in the index alone; a worker that is known no more may be ours.
+FRAME_KEYS: Final = (
+    select(frame.c.start, frame.c.worker, frame.c.sequence, worker.c.id)
+    .select_from(frame.outerjoin(worker, worker.c.id == frame.c.worker))
+    .where(
+        frame.c.resolution == bindparam("resolution"),
+        frame.c.start >= bindparam("since"),
+        frame.c.start < bindparam("until"),
+        frame.c.part == 0,
+        or_(
+            worker.c.id.is_(None),
+            and_(worker.c.service == _SERVICE, worker.c.environment == _ENVIRONMENT),
+        ),
+    )
+    .order_by(frame.c.start, frame.c.worker, frame.c.sequence)
+)
+# Read the issues of a scope by when they were last seen.
+ISSUES: Final = (
+    select(issue)
+    .where(
+        issue.c.service == _SERVICE,
+        issue.c.environment == _ENVIRONMENT,
+        issue.c.last_at >= bindparam("seen_since"),
+        issue.c.first_at >= bindparam("first_seen_since"),
+    )
+    .order_by(issue.c.last_at.desc(), issue.c.id.desc())
+    .limit(bindparam("most"))
+)
+# Count what is due now or later; the index on the status answers it.
+WAITING: Final = select(func.count()).select_from(outbox).where(outbox.c.status == "due")
+# Read the workers of a scope by their last heartbeat.
+WORKERS: Final = (
+    select(worker)
+    .where(
+        worker.c.service == _SERVICE,
+        worker.c.environment == _ENVIRONMENT,
+        worker.c.seen_at >= bindparam("seen_since"),
+    )
+    .order_by(worker.c.seen_at.desc(), worker.c.id.desc())
+)
+# The heartbeat; a flush that waited must not turn the clock back.
+HEARTBEAT: Final = (
+    update(worker)
+    .where(worker.c.id == bindparam("known"), worker.c.seen_at < bindparam("moment"))
+    .values(seen_at=bindparam("moment"))
+)
+# Read a lease that is held.
+HELD: Final = select(lease.c.token, lease.c.until).where(lease.c.name == bindparam("name"))
+
+
+@cache
+def insert_new(dialect: Dialect, table: Table) -> Insert:
+    """Insert rows, leaving out those whose key exists."""
+    return dialect.insert_new(table)
+
+
+@cache
+def upsert(dialect: Dialect, table: Table, *, keep_newer: str | None = None) -> Insert:
+    """Insert a row, or replace the one of the same primary key unless that is newer."""
+    return dialect.upsert(table, keep_newer=keep_newer)
+
+
+@cache
+def take_lease(dialect: Dialect) -> Update:
+    """Renew a lease, or take it over if it has run out: one row changed means we have it."""
+    now = _now(dialect)
+    me: Any = bindparam("me")
+    mine = and_(lease.c.owner == me, lease.c.until > now)
+    return (
+        update(lease)
+        .where(lease.c.name == bindparam("wanted"), or_(lease.c.until <= now, lease.c.owner == me))
+        .values(
+            owner=me,
+            until=now + bindparam("ttl_s", type_=Double),
+            token=case((mine, lease.c.token), else_=lease.c.token + 1),
+        )
+    )
+
+
+@cache
+def make_lease(dialect: Dialect) -> Insert:
+    """Make a lease's row; only the first of all who try gets it."""
+    until = _now(dialect) + bindparam("ttl_s", type_=Double)
+    return dialect.insert_new(lease).values(
+        name=bindparam("wanted"), owner=bindparam("me"), token=1, until=until
+    )
+
+
+def _now(dialect: Dialect) -> ColumnElement[float]:
+    return dialect.clock(0.0) if dialect.server else bindparam("moment", type_=Double)
