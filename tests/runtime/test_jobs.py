@@ -251,11 +251,11 @@ def test_threads_count_exactly(observer: Observer):
 
 def test_what_happens_inside_is_seen_under_the_jobs_name(observer: Observer):
     """Statements and calls of a job have a route of their own."""
-    statement = observer.statement("postgresql", "SELECT * FROM orders WHERE id = 5")
+    sql = "SELECT * FROM orders WHERE id = 5"
 
     with job("report"), span("pages"):
         for _ in range(10):
-            observer.ended(statement, perf_counter(), 0.001)
+            observer.executed("postgresql", sql, start=perf_counter(), seconds=0.001)
 
     values = {
         series.metric: value

@@ -25,7 +25,7 @@ def observer(clock: ManualClock) -> Observer:
 
 def run(observer: Observer) -> None:
     """Execute the statement once."""
-    observer.ended(observer.statement("postgresql", SQL), 0.0, 0.001)
+    observer.executed("postgresql", SQL, start=0.0, seconds=0.001)
 
 
 def test_a_new_statement_is_told_once(observer: Observer, clock: ManualClock):
@@ -66,14 +66,16 @@ def test_a_statement_out_of_use_is_not_told_again(observer: Observer, clock: Man
 def test_statements_beyond_the_cap_are_one(observer: Observer):
     """So many statements are told apart; of the others it is known what they do."""
     for number in range(MAX_STATEMENTS):
-        observer.statement("sqlite", f"SELECT column_{number} FROM orders")
+        observer.statements.find("sqlite", f"SELECT column_{number} FROM orders")
 
-    others = {observer.statement("sqlite", f"DELETE FROM orders_{n}") for n in ("a", "b", "c")}
+    others = {
+        observer.statements.find("sqlite", f"DELETE FROM orders_{n}") for n in ("a", "b", "c")
+    }
 
     assert ["(other)"] == [operation.statement for operation in others]
     assert 3 == observer.recorder.dropped["statements"]
     assert (
         "SELECT column_7 FROM orders"
-        == observer.statement("sqlite", "select column_7 from orders").name
+        == observer.statements.find("sqlite", "select column_7 from orders").name
     )
     assert MAX_STATEMENTS == len(observer.statements.take())

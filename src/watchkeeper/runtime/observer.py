@@ -80,20 +80,22 @@ class Observer:
         self.statements.reset()
         self.jobs.reset()
 
-    def statement(self, db: str, sql: str) -> Operation:
-        """Return the operation of a statement: `db` is OpenTelemetry's name, as postgresql."""
-        return self.statements.find(db, sql)
-
-    def ended(
+    def executed(
         self,
-        operation: Operation,
+        db: str,
+        sql: str,
+        *,
         start: float,
         seconds: float,
-        *,
         rows: int = -1,
         failed: bool = False,
     ) -> None:
-        """Record an operation that began at `start` (perf_counter); rows below 0: not known."""
+        """Record a statement as it was given to the driver of `db`, such as postgresql.
+
+        It began at `start` (perf_counter); rows below 0: not known.
+        """
+        statements = self.statements  # all in one frame: this is paid for each statement
+        operation = statements.texts.get((db, sql)) or statements.find(db, sql)
         for series in operation.series:
             series.record(seconds)
         record = current.get()
@@ -104,8 +106,8 @@ class Observer:
         if failed and operation.failures is not None:
             operation.failures.record(1)
         count = operation.count = operation.count + 1
-        if operation.statement and count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th …
-            self.statements.look_for_caller(operation)
+        if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th …
+            statements.look_for_caller(operation)
 
     def call(
         self, *, method: str, host: str, status: int | None, start: float, seconds: float
@@ -115,7 +117,7 @@ class Observer:
         operation = self._operations.get(("http", method, host, text))
         if operation is None:
             operation = self._made_call(method, self._admitted(host), text)
-        self.ended(operation, start, seconds)
+        _record(operation, start, seconds)
 
     def command(
         self, db: str, name: str, start: float, seconds: float, *, failed: bool = False
@@ -124,7 +126,9 @@ class Observer:
         operation = self._operations.get(("cache", db, name))
         if operation is None:
             operation = self._made_command(db, self._admitted(name))
-        self.ended(operation, start, seconds, failed=failed)
+        _record(operation, start, seconds)
+        if failed and operation.failures is not None:
+            operation.failures.record(1)
 
     def waited(self, pool: str, seconds: float) -> None:
         """Record how long it took to get a connection from a pool."""
@@ -214,6 +218,14 @@ def totals(
         kinds[operation.kind] = count + more, total + spent
         counts[operation] = counts.get(operation, 0) + more
     return kinds, counts
+
+
+def _record(operation: Operation, start: float, seconds: float) -> None:
+    """Record an operation that began at `start` (perf_counter)."""
+    operation.series[0].record(seconds)
+    record = current.get()
+    if record is not None:
+        record.add(operation, start, seconds)
 
 
 def _nothing() -> None:

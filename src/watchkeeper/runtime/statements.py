@@ -38,7 +38,10 @@ class _Known:
 
 
 class Statements:
-    """Finds the operation of a statement; safe in any thread."""
+    """Finds the operation of a statement; safe in any thread.
+
+    `texts` holds those that are known by database and text as executed, for who is in a hurry.
+    """
 
     def __init__(self, recorder: Recorder, callers: Callers, clock: Callable[[], float]) -> None:
         """Record durations with a recorder."""
@@ -50,13 +53,13 @@ class Statements:
     def reset(self) -> None:
         """Forget a lock that another thread may hold: for the child of a fork."""
         self._lock = Lock()
-        self._texts: dict[tuple[str, str], Operation] = {}
+        self.texts: dict[tuple[str, str], Operation] = {}
         self._operations: dict[tuple[str, str], Operation] = {}
         self._known: dict[str, _Known] = {}
 
     def find(self, db: str, sql: str) -> Operation:
         """Return the operation of a statement as it was given to the driver of `db`."""
-        operation = self._texts.get((db, sql))
+        operation = self.texts.get((db, sql))
         if operation is not None:
             return operation
         from watchkeeper.core import statements  # at the first one: not every host has any
@@ -67,9 +70,9 @@ class Statements:
                 db, text, name=statements.fingerprint(text), verb=statements.operation(text, db=db)
             )
             if len(sql) <= MAX_TEXT_CHARS:
-                if len(self._texts) >= MAX_TEXTS:
-                    self._texts.clear()
-                self._texts[db, sql] = operation
+                if len(self.texts) >= MAX_TEXTS:
+                    self.texts.clear()
+                self.texts[db, sql] = operation
         return operation
 
     def look_for_caller(self, operation: Operation) -> None:

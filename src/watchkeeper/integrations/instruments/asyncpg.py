@@ -53,7 +53,7 @@ class _Methods:
     """Wraps the methods that execute."""
 
     def __init__(self, observer: Observer, patches: Patches) -> None:
-        self._observer = observer
+        self._executed = observer.executed
         self._patches = patches
 
     def of_connection(self, method: _Method) -> _Method:
@@ -108,9 +108,9 @@ class _Methods:
             seconds = perf_counter() - start
             with _GUARD:
                 if self._patches.on and query not in _EMPTY:
-                    observer = self._observer
-                    operation = observer.statement(_SYSTEM, query)
-                    observer.ended(operation, start, seconds, rows=rows, failed=failed)
+                    self._executed(
+                        _SYSTEM, query, start=start, seconds=seconds, rows=rows, failed=failed
+                    )
 
 
 class _Pools:

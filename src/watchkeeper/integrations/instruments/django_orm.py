@@ -41,7 +41,7 @@ class _Statements:
     """The execute wrapper of every connection."""
 
     def __init__(self, observer: Observer) -> None:
-        self._observer = observer
+        self._executed = observer.executed
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
         self._on = True
 
@@ -82,11 +82,11 @@ class _Statements:
             covered.reset(token)
             with _GUARD:
                 cursor = context["cursor"].cursor
-                observer = self._observer
-                observer.ended(
-                    observer.statement(_system(context["connection"]), _text(sql, cursor)),
-                    start,
-                    seconds,
+                self._executed(
+                    _system(context["connection"]),
+                    _text(sql, cursor),
+                    start=start,
+                    seconds=seconds,
                     rows=-1 if failed else cursor.rowcount,
                     failed=failed,
                 )

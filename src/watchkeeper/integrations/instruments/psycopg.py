@@ -48,7 +48,7 @@ class _Cursors:
     """Wraps the methods of cursors."""
 
     def __init__(self, observer: Observer, patches: Patches) -> None:
-        self._observer = observer
+        self._executed = observer.executed
         self._patches = patches
 
     def ended(self, cursor: Any, query: object, start: float, *, failed: bool) -> None:
@@ -57,11 +57,11 @@ class _Cursors:
         with _GUARD:
             text = query if isinstance(query, str) else _text(cursor, query)
             if self._patches.on and text not in _EMPTY:
-                observer = self._observer
-                observer.ended(
-                    observer.statement(_SYSTEM, text),
-                    start,
-                    seconds,
+                self._executed(
+                    _SYSTEM,
+                    text,
+                    start=start,
+                    seconds=seconds,
                     rows=-1 if failed else cursor.rowcount,
                     failed=failed,
                 )
