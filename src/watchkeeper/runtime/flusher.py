@@ -271,7 +271,7 @@ class Flusher:
         parts.recorder.series(SELF_OUTBOX).record(store.outbox_waiting())
 
     def _tidy(self, store: Store, now: float) -> None:
-        """Roll up each minute, prune each ten, if the lease is ours."""
+        """Roll up and seal each minute, prune each ten, if the lease is ours."""
         parts = self._parts
         if now - self._rolled_at < ROLL_UP_EVERY_S or parts.writer.worker is None:
             return
@@ -279,10 +279,12 @@ class Flusher:
         owner = str(parts.writer.worker.id)
         if store.acquire("retention", owner=owner, ttl_s=3 * ROLL_UP_EVERY_S) is None:
             return
+        from watchkeeper.runtime.hours import seal
         from watchkeeper.runtime.retention import prune, roll_up
 
         parts.recorder.series(SELF_STORED).record(store.size_bytes())
         roll_up(store, now=now, pause=self._give_way)
+        seal(store, now=now, pause=self._give_way)
         if now - self._pruned_at >= PRUNE_EVERY_S:
             self._pruned_at = now
             prune(

@@ -15,7 +15,7 @@ from watchkeeper.storage.hour import pack_minutes
 from watchkeeper.storage.store import SealedHour, Store, StoredHour, Unsealed
 
 CLOSED_AFTER_S: Final = 120.0  # the last minute's frame is a while in coming; later ones are late
-MAX_HOURS: Final = 4  # in one call; a longer backlog goes on in the next one
+MAX_HOURS: Final = 2  # in one call, at 1 to 2 s each; a longer backlog goes on in the next one
 UP: Final = Gauge(1.0, 1.0, 1.0)
 
 
