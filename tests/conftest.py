@@ -5,7 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from servers import Postgres, postgres, redis
+from servers import MariaDB, Postgres, mariadb, postgres, redis
 
 from watchkeeper.storage import Store, open_store
 
@@ -15,6 +15,13 @@ def postgres_server() -> Iterator[str]:
     """Run one PostgreSQL server for all tests; the URL of its maintenance database."""
     with postgres() as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDB]:
+    """Run one MariaDB server for all tests."""
+    with mariadb() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -57,18 +64,44 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def own_mariadb() -> Iterator[MariaDB]:
+    """Run a MariaDB server for this test alone, which it may stop and start."""
+    with mariadb() as server:
+        yield server
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: MariaDB) -> Iterator[str]:
+    """Make a database of the test's own on the real MariaDB server; its URL."""
+    name = f"test_{uuid4().hex}"
+    with mariadb_server.administer() as cursor:
+        cursor.execute(f"CREATE DATABASE {name} CHARACTER SET latin1")  # ours is our business
+    yield f"{mariadb_server.url}/{name}"
+    with mariadb_server.administer() as cursor:
+        cursor.execute(f"DROP DATABASE {name}")
+
+
+@pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """Name a SQLite file that does not exist yet; its URL."""
     return f"sqlite:///{tmp_path / 'watchkeeper.db'}"
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+DATABASES = {"sqlite": "sqlite_url", "postgresql": "postgres_url", "mariadb": "mariadb_url"}
+
+
+@pytest.fixture(params=list(DATABASES))
+def sql_url(request: pytest.FixtureRequest) -> str:
+    """Name an empty database of each kind in turn."""
+    return str(request.getfixturevalue(DATABASES[request.param]))
+
+
+@pytest.fixture(params=["memory", *DATABASES])
 def store_url(request: pytest.FixtureRequest) -> str:
     """Name a store of each kind in turn."""
     if request.param == "memory":
         return "memory://"
-    fixture = "sqlite_url" if request.param == "sqlite" else "postgres_url"
-    return str(request.getfixturevalue(fixture))
+    return str(request.getfixturevalue(DATABASES[request.param]))
 
 
 @pytest.fixture

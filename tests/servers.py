@@ -12,11 +12,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 START_S = 60.0
 STOP_S = 20.0
+ROOMY_BYTES = 1 << 30
 
 
 def missing(what: str) -> None:
@@ -119,12 +121,110 @@ def postgres() -> Iterator[Postgres]:
     if programs is None:
         missing("PostgreSQL is not installed (no initdb found)")
         return
-    user = _other_user()
+    user = _other_user("postgres", "nobody")
     folder = Path(tempfile.mkdtemp(prefix="watchkeeper-postgres-"))
     try:
         if user is not None:
             os.chown(folder, user.pw_uid, user.pw_gid)
         server = Postgres(programs, folder, user)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class MariaDB:
+    """A MariaDB server with data of its own, that can be stopped and started again."""
+
+    def __init__(self, folder: Path, user: pwd.struct_passwd | None) -> None:
+        """Make the data; nothing runs yet."""
+        self._folder = folder
+        self._user = user
+        self._port = free_port()
+        self._server: subprocess.Popen[bytes] | None = None
+        made = subprocess.run(
+            ["mariadb-install-db", "--no-defaults", f"--datadir={folder / 'data'}",
+             "--auth-root-authentication-method=normal", "--skip-test-db",
+             "--innodb-log-file-size=16M", "--innodb-flush-method=nosync"],
+            capture_output=True, text=True, check=False, cwd=folder, **_as(user),
+        )  # fmt: skip
+        if made.returncode:
+            raise RuntimeError(f"mariadb-install-db failed: {made.stderr or made.stdout}")
+
+    @property
+    def url(self) -> str:
+        """The URL of the server, for a user who may do everything."""
+        return f"mysql://root@127.0.0.1:{self._port}"
+
+    @contextmanager
+    def administer(self) -> Iterator[Any]:
+        """Give a cursor of a session that may do everything."""
+        import pymysql
+
+        with (
+            pymysql.connect(
+                host="127.0.0.1", port=self._port, user="root", autocommit=True
+            ) as connection,
+            connection.cursor() as cursor,
+        ):
+            yield cursor
+
+    def start(self) -> None:
+        """Start the server on its port and wait until it answers."""
+        log = self._folder / "log"
+        with log.open("ab") as output:
+            self._server = subprocess.Popen(
+                [_mariadbd(), "--no-defaults", f"--datadir={self._folder / 'data'}",
+                 f"--socket={self._folder / 'socket'}", f"--pid-file={self._folder / 'pid'}",
+                 "--bind-address=127.0.0.1", f"--port={self._port}",
+                 "--innodb-log-file-size=16M", "--innodb-buffer-pool-size=64M",
+                 "--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync",
+                 "--innodb-doublewrite=0", "--sync-frm=0", "--innodb-fast-shutdown=2",
+                 "--max-connections=100", "--skip-name-resolve"],
+                stdout=output, stderr=subprocess.STDOUT, cwd=self._folder, **_as(self._user),
+            )  # fmt: skip
+        _wait_until_listening(self._server, self._port, log)
+
+    def stop(self) -> None:
+        """End the server, and the sessions with it."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.terminate()
+        try:
+            server.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _roomy_memory() -> str | None:
+    """Find a file system in memory: MariaDB waits for the disk at each change of a table."""
+    place = "/dev/shm"  # noqa: S108  # a folder of our own is made there
+    if not os.path.isdir(place) or shutil.disk_usage(place).free < ROOMY_BYTES:
+        return None
+    return place
+
+
+def _mariadbd() -> str | None:
+    return shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin")
+
+
+@contextmanager
+def mariadb() -> Iterator[MariaDB]:
+    """Run a MariaDB server until the block ends."""
+    if _mariadbd() is None or shutil.which("mariadb-install-db") is None:
+        missing("MariaDB is not installed (no mariadbd found)")
+        return
+    user = _other_user("mysql", "nobody")
+    folder = Path(tempfile.mkdtemp(prefix="watchkeeper-mariadb-", dir=_roomy_memory()))
+    try:
+        if user is not None:
+            os.chown(folder, user.pw_uid, user.pw_gid)
+        server = MariaDB(folder, user)
         try:
             server.start()
             yield server
@@ -193,11 +293,11 @@ def _wait_until_open(server: "subprocess.Popen[bytes]", port: int, log: Path) ->
             return
 
 
-def _other_user() -> pwd.struct_passwd | None:
-    """Choose who runs the server: PostgreSQL refuses root."""
+def _other_user(*names: str) -> pwd.struct_passwd | None:
+    """Choose who runs the server: PostgreSQL and MariaDB refuse root."""
     if os.geteuid() != 0:
         return None
-    for name in ("postgres", "nobody"):
+    for name in names:
         try:
             return pwd.getpwnam(name)
         except KeyError:

@@ -1,4 +1,4 @@
-"""What every store does: one suite for memory, SQLite and PostgreSQL."""
+"""What every store does: one suite for memory, SQLite, PostgreSQL and MariaDB."""
 
 import threading
 import time
@@ -889,7 +889,7 @@ class TestTheStoreItself:
         store.write(batch(frame(20, worker.id)))
 
         assert store.size_bytes() > 0
-        assert store.description().split()[0] in {"memory", "sqlite", "postgresql"}
+        assert store.description().split()[0] in {"memory", "sqlite", "postgresql", "mariadb"}
         assert 0 == store.damaged_frames
 
     def test_a_batch_may_hold_nothing(self, store: Store, worker: Worker):

@@ -1,10 +1,14 @@
 """What a real database does to a store: damage, locks, lost connections, slow statements."""
 
 import sqlite3
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
+from sqlalchemy import NullPool, create_engine, event
 from stored import HERE, SHOP, batch, counted, frame
 
 from watchkeeper.exceptions import StorageUnavailableError
@@ -14,11 +18,10 @@ from watchkeeper.storage.sql import SqlStore
 from watchkeeper.storage.store import Written
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest) -> str:
+@pytest.fixture
+def store_url(sql_url: str) -> str:
     """Name a database of each kind in turn."""
-    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
-    return str(request.getfixturevalue(name))
+    return sql_url
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def small_sqlite(sqlite_url: str) -> Iterator[Store]:
 def run(sql: SqlStore, statement: str, *values: object) -> None:
     """Do something to the database behind the store's back."""
     with sql._database.write() as connection:
-        if sql._database.dialect.name == "postgresql":
+        if sql._database.dialect.server:
             statement = statement.replace("?", "%s")
         connection.exec_driver_sql(statement, tuple(values))
 
@@ -82,29 +85,57 @@ def test_a_newer_process_frames_wait_for_it(sql: SqlStore):
     assert 1 == sql.damaged_frames
 
 
-@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
-def test_a_lost_connection_is_replaced(sql: SqlStore, store_url: str):
+SERVERS = ["postgresql", "mariadb"]
+
+
+@contextmanager
+def onlooker(url: str) -> Iterator[Callable[[str], list[int]]]:
+    """Connect to a server beside the store; give what runs statements that return numbers."""
+    name = url.replace("postgresql:", "postgresql+psycopg:").replace("mysql:", "mysql+pymysql:")
+    engine = create_engine(name, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+
+        def run(statement: str) -> list[int]:
+            found = connection.exec_driver_sql(statement)
+            return list(found.scalars()) if found.returns_rows else []
+
+        yield run
+
+
+def end_session(url: str, session: int) -> None:
+    """End a session of the server as its administrator may."""
+    with onlooker(url) as run:
+        if url.startswith("postgresql"):
+            run(f"SELECT pg_terminate_backend({session}, 5000)::int")
+        else:
+            run(f"KILL {session}")
+
+
+@pytest.mark.parametrize("sql_url", SERVERS, indirect=True)
+def test_a_lost_connection_is_replaced(sql: SqlStore, sql_url: str):
     """After the server ended our sessions, the next write goes through on a new one."""
-    import psycopg
-
     worker = sql.register(SHOP, host="web", pid=1, at=0.0)
-    with psycopg.connect(store_url, autocommit=True) as other:
-        other.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+    ours = (
+        "SELECT pid FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        if sql_url.startswith("postgresql")
+        else "SELECT id FROM information_schema.processlist "
+        "WHERE db = DATABASE() AND id <> CONNECTION_ID()"
+    )
+    with onlooker(sql_url) as run:
+        sessions = run(ours)
+    for session in sessions:
+        end_session(sql_url, session)
 
+    assert sessions
     assert Written.STORED == sql.write(batch(frame(10, worker.id)))
 
 
-@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("sql_url", SERVERS, indirect=True)
 def test_a_connection_lost_before_the_acknowledgement_counts_nothing_twice(
-    sql: SqlStore, store_url: str
+    sql: SqlStore, sql_url: str
 ):
     """Killed at any statement of the flush, the repeated flush counts everything once."""
-    import psycopg
-    from sqlalchemy import event
-
     worker = sql.register(SHOP, host="web", pid=1, at=0.0)
     flush = batch(frame(10, worker.id), issues=[counted(count=3)])
     sql._series.numbered([flush.frame], at=0)
@@ -116,9 +147,9 @@ def test_a_connection_lost_before_the_acknowledgement_counts_nothing_twice(
         nonlocal left
         left -= 1
         if left == 0:
-            with psycopg.connect(store_url, autocommit=True) as other:
-                pid = connection.connection.dbapi_connection.info.backend_pid
-                other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+            driver = connection.connection.dbapi_connection
+            server = "postgresql" in sql_url
+            end_session(sql_url, driver.info.backend_pid if server else driver.thread_id())
 
     event.listen(engine, "after_cursor_execute", kill)
     for left in range(1, 7):  # noqa: B007  # counted down by the listener
@@ -133,6 +164,31 @@ def test_a_connection_lost_before_the_acknowledgement_counts_nothing_twice(
     assert 3 == issue.count
 
 
+@pytest.mark.parametrize("sql_url", ["mariadb"], indirect=True)
+def test_a_flush_that_loses_against_another_transaction_is_begun_anew(sql: SqlStore, sql_url: str):
+    """Where two transactions wait for each other and ours is given up, nothing is lost."""
+    worker = sql.register(SHOP, host="web", pid=1, at=0.0)
+    waiting = (
+        "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT' "
+        "AND trx_query LIKE 'UPDATE wk_worker%%'"
+    )
+
+    with ThreadPoolExecutor(1) as thread, onlooker(sql_url) as run:
+        run("BEGIN")
+        # The larger transaction of the two is let go on.
+        run("INSERT INTO wk_meta SELECT seq, '' FROM seq_1_to_1000")
+        run("UPDATE wk_worker SET pid = pid + 1")
+        flush = thread.submit(sql.write, batch(frame(10, worker.id)))
+        while run(waiting) != [1] and not flush.done():
+            time.sleep(0.2)  # asked more often, the server tells what it told before
+        run("SELECT start FROM wk_frame FOR UPDATE")
+        run("ROLLBACK")
+        written = flush.result()
+
+    assert Written.STORED == written
+    assert [10] == [one.key.start for one in sql.frames(10, since=0, until=60, **HERE)]
+
+
 def test_a_statement_that_takes_too_long_is_ended(small_sqlite: Store):
     """No page and no flush hangs: after the time-out the store says so."""
     assert isinstance(small_sqlite, SqlStore)
@@ -145,13 +201,15 @@ def test_a_statement_that_takes_too_long_is_ended(small_sqlite: Store):
     assert small_sqlite.meta("nothing") is None
 
 
-def test_a_slow_statement_is_ended_by_the_server(postgres_url: str):
+@pytest.mark.parametrize("sql_url", SERVERS, indirect=True)
+def test_a_slow_statement_is_ended_by_the_server(sql_url: str):
     """The time-out is the server's own, so that it stops working as well."""
-    store = open_store(postgres_url, statement_timeout_s=0.2)
+    store = open_store(sql_url, statement_timeout_s=0.2)
     assert isinstance(store, SqlStore)
+    nap = "SELECT pg_sleep(30)" if sql_url.startswith("postgresql") else "SELECT SLEEP(30)"
 
     with pytest.raises(StorageUnavailableError, match="took too long"):
-        run(store, "SELECT pg_sleep(30)")
+        run(store, nap)
     store.close()
 
 

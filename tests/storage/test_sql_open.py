@@ -24,7 +24,8 @@ from watchkeeper.storage.store import Written
     ("url", "message"),
     [
         ("://", "database_url: this is not a URL"),
-        ("mysql://root@db/shop", "database_url: mysql:// is not supported"),
+        ("oracle://root@db/shop", "database_url: oracle:// is not supported"),
+        ("mysql+aiomysql://db/shop", "aiomysql is an asynchronous driver; write mysql+pymysql://"),
         ("postgresql+asyncpg://db/shop", "asyncpg is an asynchronous driver"),
         ("postgresql+nonsense://db/shop", "postgresql+nonsense:// is not known"),
         ("sqlite://", "SQLite needs a file"),
@@ -41,15 +42,34 @@ def test_an_address_that_makes_no_sense_is_refused_with_the_cure(url: str, messa
     assert "write" in str(caught.value)
 
 
-def test_a_missing_driver_is_told_with_the_command_that_installs_it():
+@pytest.mark.parametrize(
+    ("url", "kind", "extra"),
+    [
+        ("postgresql+pg8000://db/shop", "postgresql", "postgres"),
+        ("mysql+mysqldb://db/shop", "mariadb", "mariadb"),
+    ],
+)
+def test_a_missing_driver_is_told_with_the_command_that_installs_it(
+    url: str, kind: str, extra: str
+):
     """Whoever forgot the extra reads what to install."""
     with pytest.raises(ConfigurationError) as caught:
-        open_store("postgresql+pg8000://db/shop")
+        open_store(url)
 
     assert (
-        "database is postgresql:// but no driver is installed. "
-        'Run: pip install "watchkeeper[postgres]". Monitoring is off; your app is unaffected.'
+        f"database is {kind}:// but no driver is installed. "
+        f'Run: pip install "watchkeeper[{extra}]". Monitoring is off; your app is unaffected.'
     ) == str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["mysql", "mariadb", "mysql+pymysql", "mariadb+pymysql"])
+def test_mariadb_goes_by_both_of_its_names(scheme: str):
+    """Whatever the URL begins with, the driver is the one that the extra installs."""
+    store = open_store(f"{scheme}://shop:s3cret@127.0.0.1:{free_port()}/shop")
+
+    assert store.description().startswith("mariadb 127.0.0.1:")
+    with pytest.raises(StorageUnavailableError, match="unreachable"):
+        store.migrate()
 
 
 def test_opening_connects_to_nothing():

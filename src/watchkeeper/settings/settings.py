@@ -13,7 +13,7 @@ from watchkeeper.exceptions import ConfigurationError
 
 USUAL_SLOT_S: Final = 10
 DEFAULT_DATABASE: Final = "watchkeeper.db"
-DATABASES: Final = ("sqlite", "postgresql", "memory")
+DATABASES: Final = ("sqlite", "postgresql", "mariadb", "mysql", "memory")
 QUIET_ROUTES: Final = (
     "/favicon.ico",
     "/robots.txt",
@@ -49,7 +49,7 @@ class Settings:
     enabled: bool | None = None
     """On or off; unset means on, but off under test runners."""
     database_url: str = field(default=DEFAULT_DATABASE, repr=False)
-    """Where everything is kept: a file name, `sqlite:///…` or `postgresql+psycopg://…`."""
+    """Where everything is kept: a file name, `sqlite:///…`, `postgresql://…` or `mariadb://…`."""
     service: str = ""
     """The name of the application; unset: the name of the working directory."""
     environment: str = "production"
@@ -197,7 +197,7 @@ class Settings:
         if separator and scheme.partition("+")[0] not in DATABASES:
             raise ConfigurationError(
                 f"database_url: {scheme!r} is not supported; write a file name, "
-                "sqlite:///… or postgresql+psycopg://…"
+                "sqlite:///…, postgresql://… or mariadb://…"
             )
         prefix = self.dashboard_prefix
         if not prefix.startswith("/") or prefix.endswith("/"):

@@ -1,4 +1,4 @@
-"""The store in a SQL database: SQLite or PostgreSQL, through SQLAlchemy Core."""
+"""The store in a SQL database: SQLite, PostgreSQL or MariaDB, through SQLAlchemy Core."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,9 @@ from watchkeeper.storage.sql.admin import SqlAdmin
 from watchkeeper.storage.sql.alerts import SqlAlerts
 from watchkeeper.storage.sql.checks import SqlChecks
 from watchkeeper.storage.sql.database import Database
-from watchkeeper.storage.sql.dialects import DIALECTS, Dialect
+from watchkeeper.storage.sql.dialect import Dialect
+from watchkeeper.storage.sql.dialects import dialect_of
+from watchkeeper.storage.sql.faults import CollisionError
 from watchkeeper.storage.sql.hours import SqlHours
 from watchkeeper.storage.sql.issues import SqlIssues
 from watchkeeper.storage.sql.samples import SqlSamples
@@ -23,8 +25,18 @@ from watchkeeper.storage.store import Batch, Written
 
 __all__ = ["SqlStore", "open_sql"]
 
-CURE: Final = 'write "sqlite:///watchkeeper.db" or "postgresql://user@host/name"'
-ASYNC_DRIVERS: Final[Sequence[str]] = ("asyncpg", "aiosqlite", "psycopg_async")
+COLLISIONS: Final = 2  # a flush that another transaction wins against is begun anew at once
+CURE: Final = (
+    'write "sqlite:///watchkeeper.db", "postgresql://user@host/name" or "mariadb://user@host/name"'
+)
+ASYNC_DRIVERS: Final[Sequence[str]] = (
+    "asyncpg",
+    "aiosqlite",
+    "psycopg_async",
+    "aiomysql",
+    "asyncmy",
+    "mariadbconnector_async",
+)
 
 
 class SqlStore(SqlHours, SqlIssues, SqlSamples, SqlAlerts, SqlChecks, SqlAdmin):
@@ -32,9 +44,17 @@ class SqlStore(SqlHours, SqlIssues, SqlSamples, SqlAlerts, SqlChecks, SqlAdmin):
 
     def write(self, batch: Batch) -> Written:
         """Write a flush. A second write of the same frame key changes nothing at all."""
-        scope, key = cut_scope(batch.scope), batch.frame.key
         (values,) = self._numbered([batch.frame])
         payload = encode(values)  # before the transaction: a lock is held for no work of ours
+        for _ in range(COLLISIONS):
+            try:
+                return self._write(batch, payload)
+            except CollisionError:
+                continue
+        return self._write(batch, payload)
+
+    def _write(self, batch: Batch, payload: bytes) -> Written:
+        scope, key = cut_scope(batch.scope), batch.frame.key
         with self._database.write() as connection:
             if not self._insert(connection, key, payload):
                 return Written.DUPLICATE
@@ -70,8 +90,7 @@ def _understood(address: str) -> tuple[URL, Dialect]:
         # The address itself may hold a password: it is not repeated.
         raise ConfigurationError(f"database_url: this is not a URL; {CURE}") from error
     backend, _, driver = url.drivername.partition("+")
-    backend = "postgresql" if backend == "postgres" else backend
-    dialect = next((one for one in DIALECTS if one.name == backend), None)
+    dialect = dialect_of(backend)
     if dialect is None:
         raise ConfigurationError(f"database_url: {backend}:// is not supported; {CURE}")
     if driver in ASYNC_DRIVERS:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import delete, insert, select, update
 
 from watchkeeper.storage.rows import MAX_NAME, cut
 from watchkeeper.storage.sql import partitions, standing
@@ -110,15 +110,9 @@ class SqlAdmin(Part):
                 for end in ("", "-wal")
                 if os.path.exists(f"{path}{end}")
             )
-        # Add up our tables with their partitions.
-        statement = text(
-            "SELECT coalesce(sum(pg_total_relation_size(one.relid)), 0) "
-            "FROM unnest(CAST(:names AS text[])) AS given(name) CROSS JOIN LATERAL ("
-            "SELECT relid FROM pg_partition_tree(to_regclass(given.name)) "
-            "UNION SELECT to_regclass(given.name)) AS one WHERE one.relid IS NOT NULL"
-        )
+        statement, values = self._database.dialect.size(list(metadata.tables))
         with self._database.read() as connection:
-            size = connection.execute(statement, {"names": list(metadata.tables)}).scalar_one()
+            size = connection.execute(statement, values).scalar_one()
         return int(size)
 
     def description(self) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, insert, select, tuple_
+from sqlalchemy import Connection, insert, select
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.storage import rows
@@ -65,18 +65,15 @@ class SqlChecks(Part):
 
     def prune_checks(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` transitions, and as many last results, from before."""
-        key = tuple(check.primary_key.columns)
+        dialect, key = self._database.dialect, tuple(check.primary_key.columns)
         # Results of checks and workers that are gone.
         results = select(*key).where(check.c.at < before).limit(limit)
         # Transitions past their time.
         changes = select(check_change.c.id).where(check_change.c.at < before).limit(limit)
         with self._database.write() as connection:
-            gone = connection.execute(delete(check).where(tuple_(*key).in_(results))).rowcount
             return (
-                gone
-                + connection.execute(
-                    delete(check_change).where(check_change.c.id.in_(changes))
-                ).rowcount
+                connection.execute(dialect.delete_chosen(check, results)).rowcount
+                + connection.execute(dialect.delete_chosen(check_change, changes)).rowcount
             )
 
     def _keep_checks(

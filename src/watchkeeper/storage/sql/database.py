@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from watchkeeper.core.covered import Cover, covered
 from watchkeeper.storage.fork_gate import fork_gate
-from watchkeeper.storage.sql.dialects import Dialect
+from watchkeeper.storage.sql.dialect import Dialect
 from watchkeeper.storage.sql.faults import translated
 from watchkeeper.storage.turns import give_way
 
@@ -106,28 +106,18 @@ class Database:
         return engine
 
     def _open_server(self) -> Engine:
-        arguments: dict[str, Any] = {}
-        if "connect_timeout" not in self.url.query:
-            arguments["connect_timeout"] = CONNECT_TIMEOUT_S
-        if self.url.drivername.endswith("psycopg"):
-            # A pooler between us and the server may not keep prepared statements.
-            arguments["prepare_threshold"] = None
+        arguments = self.dialect.connect_arguments(self.url, timeout_s=CONNECT_TIMEOUT_S)
         engine = create_engine(
             self.url,
             pool_size=POOL_SIZE,
             max_overflow=MAX_OVERFLOW,
             pool_timeout=CONNECT_TIMEOUT_S,
             pool_pre_ping=True,
-            connect_args=arguments,
+            connect_args=dict(arguments),
         )
-        limit_ms = int(self.statement_timeout_s * 1000)
 
         def prepare(connection: Any, _record: object) -> None:
-            with connection.cursor() as cursor:
-                cursor.execute(f"SET statement_timeout = {limit_ms}")
-                cursor.execute(f"SET lock_timeout = {limit_ms}")
-                cursor.execute("SET timezone = 'UTC'")
-            connection.commit()
+            self.dialect.prepare(connection, limit_s=self.statement_timeout_s)
 
         event.listen(engine, "connect", prepare)
         return engine

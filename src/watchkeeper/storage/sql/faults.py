@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from watchkeeper.exceptions import StorageError, StorageUnavailableError
 
 MAX_MESSAGE: Final = 300
+COLLISION: Final = "another transaction was in the way"
 
 # SQLite's own names of results after which the same call may work later.
 _SQLITE: Final = {
@@ -28,7 +29,7 @@ _SQLSTATES: Final = {
     "08": "unreachable",
     "28": "the server refused the user or password",
     "3D": "the server has no such database",
-    "40": "another transaction was in the way",
+    "40": COLLISION,
     "53": "the server is out of resources",
     "53100": "the disk is full",
     "53300": "the server has too many connections",
@@ -38,6 +39,38 @@ _SQLSTATES: Final = {
     "58": "the server's disk failed",
     "25006": "the server is read-only",
 }
+# Numbers of MariaDB's and MySQL's errors after which the same call may work later.
+_MARIADB: Final = {
+    1021: "the disk is full",
+    1040: "the server has too many connections",
+    1041: "the server is out of resources",
+    1044: "the server refused the user or password",
+    1045: "the server refused the user or password",
+    1047: "the server is shutting down or starting",  # a Galera node that is not ready
+    1049: "the server has no such database",
+    1053: "the server is shutting down or starting",
+    1114: "the disk is full",
+    1129: "the server refused this host",
+    1130: "the server refused this host",
+    1203: "the server has too many connections",
+    1205: "locked by another transaction",
+    1213: COLLISION,
+    1226: "the server has too many connections",
+    1290: "the server is read-only",
+    1317: "the statement took too long",
+    1637: "the server is out of resources",
+    1698: "the server refused the user or password",
+    1792: "the server is read-only",
+    1836: "the server is read-only",
+    1969: "the statement took too long",
+    3024: "the statement took too long",
+}
+# Not reached, gone, lost in the midst: 2000 to 2999 are the client's own.
+_MARIADB_LOST: Final = frozenset({1158, 1159, 1160, 1161, 1184, 1927, *range(2_000, 3_000)})
+
+
+class CollisionError(StorageUnavailableError):
+    """Another transaction was in the way and went first; the same call may work at once."""
 
 
 def translated(error: SQLAlchemyError | sqlite3.Error, url: URL) -> StorageError:
@@ -93,13 +126,32 @@ def _why_not_writable(path: Path) -> str:
 
 
 def _server(error: DBAPIError, url: URL) -> StorageError:
-    state = getattr(error.orig, "sqlstate", None) or ""
-    meaning = _SQLSTATES.get(state) or _SQLSTATES.get(state[:2])
-    if meaning is None and (not state or error.connection_invalidated):
+    mariadb = url.get_backend_name() in {"mysql", "mariadb"}
+    meaning, known = _mariadb(error.orig) if mariadb else _postgresql(error.orig)
+    if meaning is None and (not known or error.connection_invalidated):
         meaning = f"unreachable ({_first_line(error.orig)})"
-    if meaning is not None:
-        return StorageUnavailableError(f"database {place(url)}: {meaning}")
-    return StorageError(f"database {place(url)}: {_first_line(error.orig)}")
+    if meaning is None:
+        return StorageError(f"database {place(url)}: {_first_line(error.orig)}")
+    kind = CollisionError if meaning == COLLISION else StorageUnavailableError
+    return kind(f"database {place(url)}: {meaning}")
+
+
+def _postgresql(error: object) -> tuple[str | None, bool]:
+    """Return what an error means, if it passes, and whether the server told it."""
+    state = getattr(error, "sqlstate", None) or ""
+    return _SQLSTATES.get(state) or _SQLSTATES.get(state[:2]), bool(state)
+
+
+def _mariadb(error: object) -> tuple[str | None, bool]:
+    """Return what an error means, if it passes, and whether the server told it."""
+    code = error_code(error)
+    return _MARIADB.get(code), bool(code) and code not in _MARIADB_LOST
+
+
+def error_code(error: object) -> int:
+    """Return the number of a MariaDB driver's error, 0 if it has none."""
+    code = next(iter(getattr(error, "args", ())), 0)
+    return code if isinstance(code, int) else 0
 
 
 def _first_line(error: object) -> str:

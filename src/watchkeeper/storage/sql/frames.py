@@ -210,7 +210,7 @@ class SqlFrames(Part):
         # Workers long gone.
         old = select(worker.c.id).where(worker.c.seen_at < before).limit(limit)
         with self._database.write() as connection:
-            return connection.execute(delete(worker).where(worker.c.id.in_(old))).rowcount
+            return connection.execute(self._database.dialect.delete_chosen(worker, old)).rowcount
 
     def _delete_frames(self, resolution: int, old: Select[Any]) -> int:
         with self._database.write() as connection:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import FrameKey
@@ -97,8 +97,8 @@ class SqlIssues(Part):
 
     def prune_events(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` events, and as many counts, from before; return how many rows."""
-        dropped = 0
-        if self._database.dialect.partitions:
+        dropped, dialect = 0, self._database.dialect
+        if dialect.partitions:
             with self._database.write() as connection:
                 partitions.limit_lock_wait(connection)
                 dropped = partitions.drop_before(
@@ -111,10 +111,8 @@ class SqlIssues(Part):
         # Counts past their time.
         counts = select(*count_key).where(issue_count.c.start < before).limit(limit)
         with self._database.write() as connection:
-            gone = connection.execute(delete(event).where(tuple_(*key).in_(events))).rowcount
-            gone += connection.execute(
-                delete(issue_count).where(tuple_(*count_key).in_(counts))
-            ).rowcount
+            gone = connection.execute(dialect.delete_chosen(event, events)).rowcount
+            gone += connection.execute(dialect.delete_chosen(issue_count, counts)).rowcount
         return dropped + gone
 
     def prune_issues(self, *, before: float, limit: int) -> int:

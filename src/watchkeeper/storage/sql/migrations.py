@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, inspect, select, text, update
+from sqlalchemy import Connection, inspect, select, update
 
 from watchkeeper.exceptions import SchemaError
 from watchkeeper.storage.sql import partitions
@@ -14,7 +14,6 @@ from watchkeeper.storage.sql.schema import meta, metadata
 
 SCHEMA: Final = "schema"  # the key in wk_meta
 INSTALLED_AT: Final = "installed_at"
-LOCK: Final = 0x7761_7463_686B  # PostgreSQL's advisory locks are numbers: "watchk"
 STEP_TIMEOUT_S: Final = 60  # for the lock and for each statement of a step
 
 
@@ -28,7 +27,11 @@ class Step:
 
 
 def _create(database: Database, connection: Connection) -> None:
+    found = [] if database.dialect.steps_are_whole else inspect(connection).get_table_names()
     metadata.create_all(connection)
+    for known in (metadata.tables[name] for name in found if name in metadata.tables):
+        for index in known.indexes:  # which an earlier try left undone
+            index.create(connection, checkfirst=True)
     if database.dialect.partitions:
         # Payloads are compressed already.
         packed = (
@@ -47,6 +50,7 @@ def _create(database: Database, connection: Connection) -> None:
 
 
 # From the second step on, a step spells out its change; it never asks `schema` what is current.
+# MariaDB came with the third: the steps up to there are never taken on it.
 _SAMPLES: Final = (
     """
     CREATE TABLE wk_sample (
@@ -96,12 +100,13 @@ _SAMPLES_BY_DAY: Final = (
 def _add_samples(database: Database, connection: Connection) -> None:
     by_day = database.dialect.partitions
     for statement in _SAMPLES:
-        connection.exec_driver_sql(
+        database.dialect.change(
+            connection,
             statement.format(
                 double="DOUBLE PRECISION" if by_day else "DOUBLE",
                 bytes="BYTEA" if by_day else "BLOB",
                 by_day="PARTITION BY RANGE (at)" if by_day else "",
-            )
+            ),
         )
     if by_day:
         for statement in _SAMPLES_BY_DAY:
@@ -149,11 +154,12 @@ _HOURS_PLAIN: Final = (
 def _add_hours(database: Database, connection: Connection) -> None:
     by_day = database.dialect.partitions
     for statement in (*_HOURS, *(_HOURS_PLAIN if by_day else ())):
-        connection.exec_driver_sql(
+        database.dialect.change(
+            connection,
             statement.format(
                 double="DOUBLE PRECISION" if by_day else "DOUBLE",
                 bytes="BYTEA" if by_day else "BLOB",
-            )
+            ),
         )
 
 
@@ -167,17 +173,20 @@ STEPS: Final[Sequence[Step]] = (
 def migrate(database: Database, steps: Sequence[Step] = STEPS) -> int:
     """Take the steps that are missing, in one transaction; return the schema's version.
 
+    On MariaDB each change is a transaction of its own, so steps can be taken again: they make
+    their changes through `Dialect.change`.
+
     Raises SchemaError if the tables are newer than the last step.
     """
     newest = steps[-1].number
     if _version_at_a_glance(database, newest):
         return newest
-    with database.write() as connection:
-        if database.dialect.server:
-            connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{STEP_TIMEOUT_S}s'")
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{STEP_TIMEOUT_S}s'")
-            # One process at a time; the lock ends with the transaction.
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    with (
+        database.write() as connection,
+        database.dialect.alone(
+            connection, limit_s=STEP_TIMEOUT_S, usual_s=database.statement_timeout_s
+        ),
+    ):
         found = _version(connection)
         require_known(found, newest)
         if found == 0:

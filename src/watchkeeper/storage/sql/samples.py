@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.storage import rows
@@ -88,8 +88,8 @@ class SqlSamples(Part):
 
     def prune_samples(self, *, before: float, most: int, limit: int) -> int:
         """Delete samples past their time or number, and statements past their time."""
-        dropped = 0
-        if self._database.dialect.partitions:
+        dropped, dialect = 0, self._database.dialect
+        if dialect.partitions:
             with self._database.write() as connection:
                 partitions.limit_lock_wait(connection)
                 dropped = partitions.drop_before(
@@ -112,10 +112,8 @@ class SqlSamples(Part):
             too_many = connection.execute(newest_gone).first()
             # Samples past their time, or past their number.
             old = select(*key).where(_is_gone(before, too_many)).order_by(*key).limit(limit)
-            gone = connection.execute(delete(sample).where(tuple_(*key).in_(old))).rowcount
-            gone += connection.execute(
-                delete(statement).where(tuple_(*statement_key).in_(unused))
-            ).rowcount
+            gone = connection.execute(dialect.delete_chosen(sample, old)).rowcount
+            gone += connection.execute(dialect.delete_chosen(statement, unused)).rowcount
         return dropped + gone
 
     def _keep_samples(self, connection: Connection, scope: Scope, found: Sequence[Sample]) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import (
     BigInteger,
     Column,
+    Dialect,
     Double,
     Index,
     Integer,
@@ -21,16 +22,25 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
 
 from watchkeeper.storage.rows import MAX_FINGERPRINT, MAX_NAME, MAX_REASON
 
 DAY_S: Final = 86_400
 HASH_LENGTH: Final = 32  # hex digits of a 128-bit hash, where a key would be too long for an index
 
+MARIADB: Final = ("mysql", "mariadb")  # as SQLAlchemy knows it, by what the URL says
+
 metadata = MetaData()
 
 # SQLite gives rowids to "INTEGER PRIMARY KEY" only; they are 64-bit there as well.
 _Id = BigInteger().with_variant(Integer, "sqlite")
+# TEXT of MariaDB ends at 64 kB.
+_Text = Text().with_variant(MEDIUMTEXT(), *MARIADB)
+
+
+def _is_mariadb(dialect: Dialect) -> bool:
+    return dialect.name in MARIADB
 
 
 def _name(column: str) -> "Column[str]":
@@ -49,7 +59,7 @@ series = Table(
     _name("metric"),
     Column("kind", String(32), nullable=False),
     Column("across", String(32), nullable=False),
-    Column("labels", Text, nullable=False),  # canonical JSON, the scope labels among them
+    Column("labels", _Text, nullable=False),  # canonical JSON, the scope labels among them
     Column("first_at", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),  # moved on by the roll-up, once an hour
     sqlite_autoincrement=True,
@@ -96,6 +106,10 @@ Index(
     frame.c.sequence,
     sqlite_where=text("rolled = 0 AND part = 0"),
     postgresql_where=text("rolled = 0 AND part = 0"),
+).ddl_if(callable_=lambda *_, dialect, **__: not _is_mariadb(dialect))
+# MariaDB has no index of some rows only; its own ends with the rest of the key anyway.
+Index("wk_frame_rolled", frame.c.rolled, frame.c.resolution, frame.c.start).ddl_if(
+    callable_=lambda *_, dialect, **__: _is_mariadb(dialect)
 )
 
 chunk = Table(
@@ -136,7 +150,7 @@ issue = Table(
     _name("release"),
     Column("fingerprint", String(MAX_FINGERPRINT), nullable=False),
     _name("type"),
-    Column("title", Text, nullable=False),
+    Column("title", _Text, nullable=False),
     _name("culprit"),
     _name("level"),
     Column("state", String(32), nullable=False),
@@ -222,8 +236,8 @@ statement = Table(
     Column("fingerprint", String(MAX_FINGERPRINT), primary_key=True),
     _name("db"),
     _name("operation"),
-    Column("text", Text, nullable=False),
-    Column("callers", Text, nullable=False),  # a JSON list, the latest first
+    Column("text", _Text, nullable=False),
+    Column("callers", _Text, nullable=False),  # a JSON list, the latest first
     _moment("at"),
     Index("wk_statement_at", "at"),
 )
@@ -239,7 +253,7 @@ check = Table(
     _moment("since"),
     _moment("at"),
     _moment("duration_s"),
-    Column("output", Text, nullable=False),
+    Column("output", _Text, nullable=False),
     Column("critical", SmallInteger, nullable=False),
     Column("failures", BigInteger, nullable=False),
     Column("successes", BigInteger, nullable=False),
@@ -257,7 +271,7 @@ check_change = Table(
     Column("before", String(32), nullable=False),
     Column("after", String(32), nullable=False),
     _moment("at"),
-    Column("output", Text, nullable=False),
+    Column("output", _Text, nullable=False),
     Index("wk_check_change_scope", "service", "environment", "at"),
     Index("wk_check_change_at", "at"),
     sqlite_autoincrement=True,
@@ -269,10 +283,10 @@ alert = Table(
     Column("key_hash", String(HASH_LENGTH), primary_key=True),  # of the next four
     _name("service"),
     _name("environment"),
-    Column("rule", Text, nullable=False),
-    Column("label_group", Text, nullable=False),
+    Column("rule", _Text, nullable=False),
+    Column("label_group", _Text, nullable=False),
     Column("state", String(32), nullable=False),
-    Column("data", Text, nullable=False),
+    Column("data", _Text, nullable=False),
     Column("incident", BigInteger),
     Column("version", Integer, nullable=False),
     Index("wk_alert_scope", "service", "environment"),
@@ -284,8 +298,8 @@ incident = Table(
     Column("id", _Id, primary_key=True),
     _name("service"),
     _name("environment"),
-    Column("rule", Text, nullable=False),
-    Column("label_group", Text, nullable=False),
+    Column("rule", _Text, nullable=False),
+    Column("label_group", _Text, nullable=False),
     Column("severity", String(32), nullable=False),
     Column("state", String(32), nullable=False),
     _moment("started_at"),
@@ -293,8 +307,8 @@ incident = Table(
     _moment("resolved_at", nullable=True),
     Column("value", Double),
     Column("peak", Double),
-    Column("reason", Text, nullable=False),
-    Column("data", Text, nullable=False),
+    Column("reason", _Text, nullable=False),
+    Column("data", _Text, nullable=False),
     Index("wk_incident_scope", "service", "environment", "started_at"),
     Index("wk_incident_resolved", "resolved_at"),
     sqlite_autoincrement=True,
@@ -309,14 +323,14 @@ outbox = Table(
     Column("kind", String(32), nullable=False),
     Column("sequence", Integer, nullable=False),
     _name("channel"),
-    Column("payload", Text, nullable=False),
+    Column("payload", _Text, nullable=False),
     Column("status", String(32), nullable=False),
     Column("attempts", Integer, nullable=False),
     _moment("created_at"),
     _moment("next_try_at"),
     Column("claim", String(64), nullable=False),
     _moment("claim_until"),
-    Column("last_error", Text, nullable=False),
+    Column("last_error", _Text, nullable=False),
     _moment("sent_at", nullable=True),
     UniqueConstraint("incident", "kind", "sequence", "channel", name="wk_outbox_once"),
     Index("wk_outbox_due", "status", "next_try_at"),
@@ -345,5 +359,13 @@ meta = Table(
     "wk_meta",
     metadata,
     Column("name", String(MAX_NAME), primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("value", _Text, nullable=False),
 )
+
+for _table in metadata.tables.values():
+    for _name_of_mariadb in MARIADB:
+        # Texts as they are, whatever the database's default: upper case is not lower case.
+        _table.dialect_kwargs[f"{_name_of_mariadb}_engine"] = "InnoDB"
+        _table.dialect_kwargs[f"{_name_of_mariadb}_charset"] = "utf8mb4"
+        _table.dialect_kwargs[f"{_name_of_mariadb}_collate"] = "utf8mb4_bin"
+        _table.dialect_kwargs[f"{_name_of_mariadb}_row_format"] = "DYNAMIC"

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import Insert
 
-from watchkeeper.storage.sql.dialects import Dialect
+from watchkeeper.storage.sql.dialect import Dialect
 from watchkeeper.storage.sql.schema import alert, check, frame, issue, lease, outbox, worker
 
 _SERVICE: Final[Any] = bindparam("service")

@@ -1,0 +1,65 @@
+"""What the databases do differently, as one contract that each of them keeps in its own module."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import URL, ColumnElement, Connection, Select, Table, TextClause, delete, tuple_
+from sqlalchemy.sql.dml import Delete, Insert
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect(ABC):
+    """The capabilities of one kind of database."""
+
+    name: str
+    schemes: Sequence[str]  # what its URLs may begin with
+    driver: str  # SQLAlchemy's name of the dialect and driver that we use
+    extra: str = ""  # what to install for the driver, "" if nothing
+    server: bool = False  # over a network, with a clock, time-outs and connections of its own
+    steps_are_whole: bool = True  # a change of the schema that breaks leaves no trace
+    partitions: bool = False  # whole days are dropped instead of deleted row by row
+
+    @abstractmethod
+    def insert_new(self, table: Table) -> Insert:
+        """Insert rows, leaving out those whose key exists; `rowcount` tells how many went in."""
+
+    @abstractmethod
+    def upsert(self, table: Table, *, keep_newer: str | None = None) -> Insert:
+        """Insert a row, or replace the one of the same primary key.
+
+        With `keep_newer`, the name of a column, a row whose value there is larger stays.
+        """
+
+    @abstractmethod
+    def clock(self, process_clock: float) -> ColumnElement[float]:
+        """Give the moment by the database's clock; a file has that of its processes."""
+
+    def delete_chosen(self, table: Table, chosen: Select[Any]) -> Delete:
+        """Delete the rows whose primary keys a query with a limit chooses, in the key's order."""
+        return delete(table).where(tuple_(*table.primary_key.columns).in_(chosen))
+
+    def connect_arguments(self, url: URL, *, timeout_s: int) -> Mapping[str, Any]:
+        """Return what the driver is told when it connects."""
+        return {}
+
+    def prepare(self, connection: Any, *, limit_s: float) -> None:  # noqa: B027  # a file: nothing
+        """Set up a driver's new connection; statements and locks may take `limit_s` seconds."""
+
+    @contextmanager
+    def alone(self, connection: Connection, *, limit_s: int, usual_s: float) -> Iterator[None]:
+        """Change the schema within a transaction while nobody else does.
+
+        Statements may take `limit_s` seconds meanwhile, and the `usual_s` again afterwards.
+        """
+        yield
+
+    def change(self, connection: Connection, statement: str) -> None:
+        """Run one statement of a step; where it was run before an earlier try broke: nothing."""
+        connection.exec_driver_sql(statement)
+
+    def size(self, tables: Sequence[str]) -> tuple[TextClause, Mapping[str, Any]]:
+        """Return the query for the bytes that tables take, indexes included, and its values."""
+        raise NotImplementedError

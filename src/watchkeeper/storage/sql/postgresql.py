@@ -1,0 +1,101 @@
+"""PostgreSQL: schema changes within transactions, and days that are dropped whole."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Double,
+    Table,
+    TextClause,
+    cast,
+    extract,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.sql.dml import Insert
+
+from watchkeeper.storage.sql.dialect import Dialect
+
+LOCK: Final = 0x7761_7463_686B  # PostgreSQL's advisory locks are numbers: "watchk"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postgresql(Dialect):
+    """The capabilities of PostgreSQL."""
+
+    def insert_new(self, table: Table) -> Insert:
+        """Insert rows, leaving out those whose key exists; `rowcount` tells how many went in."""
+        new: Insert = postgresql_insert(table).on_conflict_do_nothing().inline()
+        # Without this the count of an INSERT is gone once its cursor is closed.
+        return new.execution_options(preserve_rowcount=True)
+
+    def upsert(self, table: Table, *, keep_newer: str | None = None) -> Insert:
+        """Insert a row, or replace the one of the same primary key."""
+        insert = postgresql_insert(table)
+        values: Mapping[str, Any] = {
+            column.name: insert.excluded[column.name]
+            for column in table.columns
+            if not column.primary_key
+        }
+        where = table.c[keep_newer] <= insert.excluded[keep_newer] if keep_newer else None
+        key = list(table.primary_key.columns)
+        return insert.on_conflict_do_update(index_elements=key, set_=values, where=where)
+
+    def clock(self, process_clock: float) -> ColumnElement[float]:
+        """Give the moment by the server's clock."""
+        return cast(extract("epoch", func.clock_timestamp()), Double)
+
+    def connect_arguments(self, url: URL, *, timeout_s: int) -> Mapping[str, Any]:
+        """Return what the driver is told when it connects."""
+        arguments: dict[str, Any] = {}
+        if "connect_timeout" not in url.query:
+            arguments["connect_timeout"] = timeout_s
+        if url.drivername.endswith("psycopg"):
+            # A pooler between us and the server may not keep prepared statements.
+            arguments["prepare_threshold"] = None
+        return arguments
+
+    def prepare(self, connection: Any, *, limit_s: float) -> None:
+        """Set up a driver's new connection; statements and locks may take `limit_s` seconds."""
+        limit_ms = int(limit_s * 1000)
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET statement_timeout = {limit_ms}")
+            cursor.execute(f"SET lock_timeout = {limit_ms}")
+            cursor.execute("SET timezone = 'UTC'")
+        connection.commit()
+
+    @contextmanager
+    def alone(self, connection: Connection, *, limit_s: int, usual_s: float) -> Iterator[None]:
+        """Change the schema within a transaction while nobody else does."""
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{limit_s}s'")
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{limit_s}s'")
+        # One process at a time; the lock ends with the transaction, as the settings do.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        yield
+
+    def size(self, tables: Sequence[str]) -> tuple[TextClause, Mapping[str, Any]]:
+        """Return the query for the bytes that tables take, indexes included, and its values."""
+        # Add up tables with their partitions.
+        statement = text(
+            "SELECT coalesce(sum(pg_total_relation_size(one.relid)), 0) "
+            "FROM unnest(CAST(:names AS text[])) AS given(name) CROSS JOIN LATERAL ("
+            "SELECT relid FROM pg_partition_tree(to_regclass(given.name)) "
+            "UNION SELECT to_regclass(given.name)) AS one WHERE one.relid IS NOT NULL"
+        )
+        return statement, {"names": list(tables)}
+
+
+POSTGRESQL: Final = Postgresql(
+    name="postgresql",
+    schemes=("postgresql", "postgres"),
+    driver="postgresql+psycopg",
+    extra="postgres",
+    server=True,
+    partitions=True,
+)
