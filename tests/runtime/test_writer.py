@@ -84,6 +84,23 @@ def test_a_slot_is_written_with_its_worker():
     assert 3 == bench.stored
 
 
+def test_what_was_written_is_handed_over_once():
+    """Of a long backlog only the newest slots are kept for evaluation; the rest is read back."""
+    bench = Bench()
+    bench.store.fails_before = True
+    for _ in range(10):
+        assert not bench.slot(1)
+    bench.store.fails_before = False
+    bench.now += 60
+
+    assert bench.slot(1)
+
+    fresh = bench.writer.take_fresh()
+    assert [8, 9, 10, 11] == [frame.key.sequence for frame in fresh]
+    assert {bench.writer.worker.id} == {frame.key.worker for frame in fresh}
+    assert [] == bench.writer.take_fresh()
+
+
 def test_slots_wait_while_the_database_is_away(caplog):
     """Nothing is lost in an outage, and the log says so once a minute and when it is over."""
     bench = Bench()

@@ -17,6 +17,7 @@ from watchkeeper.core.conditions import (
 from watchkeeper.core.instance import Instance, State, Transition
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.rule import Rule
+from watchkeeper.core.slot import Frame
 from watchkeeper.core.tallies import Window
 from watchkeeper.core.verdicts import CheckState
 from watchkeeper.runtime.event_alerts import EventAlerts
@@ -100,13 +101,14 @@ class AlertEngine:
                 lowest = replace(lowest, slow_s=min(lowest.slow_s, when.threshold))
         return lowest
 
-    def evaluate(self, *, now: float) -> list[Transition]:
+    def evaluate(self, *, now: float, fresh: Sequence[Frame] = ()) -> list[Transition]:
         """Evaluate every rule at the moment `now`; return the transitions that were stored.
 
+        `fresh` are frames that this process has just written, which need not be read back.
         Raises StorageError if the store fails; nothing is half stored then, and the next
         evaluation goes on. A rule that fails keeps its state and does not stop the others.
         """
-        self._windows.read(self._store, now=now, pause=self._pause)
+        self._windows.read(self._store, now=now, fresh=fresh, pause=self._pause)
         rows = self._rows()
         settled = self._settled_until(now)
         stored: list[Transition] = []

@@ -251,7 +251,7 @@ class Flusher:
     def _evaluate(self, store: Store, *, quick: bool) -> None:
         """Evaluate if the lease is ours, or at once in trouble unless somebody just did."""
         parts = self._parts
-        engine = self._engine
+        engine, fresh = self._engine, parts.writer.take_fresh()
         if engine is None or parts.writer.worker is None:
             return
         scope = parts.writer.scope
@@ -262,11 +262,13 @@ class Flusher:
         )
         parts.writer.leads = lease is not None
         if lease is None:
+            if not quick:
+                return
             seen_at = store.evaluated_at(service=scope.service, environment=scope.environment)
-            if not quick or seen_at > self._flushed_at:
+            if seen_at > self._flushed_at:
                 return
         now = parts.clock()
-        engine.evaluate(now=now)
+        engine.evaluate(now=now, fresh=fresh)
         self.evaluated_at = now
         parts.recorder.series(SELF_OUTBOX).record(store.outbox_waiting())
 

@@ -6,7 +6,7 @@ from typing import Final
 from watchkeeper.core.conditions import Comparison
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.rule import Rule
-from watchkeeper.core.slot import FrameKey, slot_start
+from watchkeeper.core.slot import Frame, FrameKey, slot_start
 from watchkeeper.core.tallies import Meter, Tally, Window, metrics_of
 from watchkeeper.core.verdicts import MAX_WAIT_SLOTS, window_slots
 from watchkeeper.storage.store import Store
@@ -33,24 +33,38 @@ class Windows:
         self._written: set[int] = set()
         self._tallies: dict[str, dict[str, dict[int, Tally]]] = {name: {} for name in self._meters}
 
-    def read(self, store: Store, *, now: float, pause: Callable[[], None] | None = None) -> int:
+    def read(
+        self,
+        store: Store,
+        *,
+        now: float,
+        fresh: Sequence[Frame] = (),
+        pause: Callable[[], None] | None = None,
+    ) -> int:
         """Read the frames not seen yet, forget those that left every window; return how many.
 
+        `fresh` are frames of the scope that the caller has just written: they are not read back.
         `pause` is called after each frame, so that the thread gives way to requests.
         """
         if not self._meters:
             return 0
         open_slot = slot_start(now, self._slot_s)
-        since = open_slot - self._kept_s
+        since, until = open_slot - self._kept_s, open_slot + AHEAD_SLOTS * self._slot_s
+        own = [
+            frame
+            for frame in fresh
+            if frame.key.resolution == self._slot_s and since <= frame.key.start < until
+        ]
         frames = store.frames(
             self._slot_s,
             since=since,
-            until=open_slot + AHEAD_SLOTS * self._slot_s,
+            until=until,
             service=self._scope.service,
             environment=self._scope.environment,
-            skip=self._read,
+            skip=self._read.union(frame.key for frame in own),
             metrics=self._metrics,
         )
+        frames = [*frames, *map(self._narrowed, own)]
         for frame in frames:
             if frame.key in self._read:
                 continue
@@ -78,6 +92,15 @@ class Windows:
     def window(self, rule: str, group: str) -> Window:
         """Return what is known of one group, which may be nothing."""
         return Window(tallies=self._tallies[rule].get(group, {}), written=self._written)
+
+    def _narrowed(self, frame: Frame) -> Frame:
+        """Return the frame with those series only that some rule may need."""
+        needed = {
+            series: value
+            for series, value in frame.values.items()
+            if series.metric in self._metrics
+        }
+        return Frame(key=frame.key, values=needed)
 
     def _forget(self, *, before: int) -> None:
         self._read = {key for key in self._read if key.start >= before}

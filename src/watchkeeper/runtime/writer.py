@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import socket
+from collections import deque
 from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
@@ -38,6 +39,9 @@ if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wa
 FIRST_RETRY_S: Final = 1.0
 LAST_RETRY_S: Final = 20.0
 COMPLAIN_EVERY_S: Final = 60.0
+MAX_FRESH: Final = (
+    4  # frames kept until they are evaluated; of a longer backlog most are read back
+)
 
 _JOBS: Final = guard("jobs")
 _log = logging.getLogger("watchkeeper")
@@ -85,6 +89,7 @@ class Writer:
         self._retry_s = FIRST_RETRY_S
         self._complained_at = -COMPLAIN_EVERY_S
         self._dropped_before: dict[str, int] = {}
+        self._fresh: deque[Frame] = deque(maxlen=MAX_FRESH)
         self._write_s = 0.0  # how long the last write took, or the last attempt at one
 
     def close_slot(
@@ -134,7 +139,8 @@ class Writer:
         while (batch := self.held.oldest()) is not None:
             started = perf_counter()
             try:
-                store.write(self._owned(batch, store))
+                owned = self._owned(batch, store)
+                store.write(owned)
             except StorageError as error:
                 self.held.tried()
                 self._postpone(str(error))
@@ -142,9 +148,16 @@ class Writer:
             finally:
                 self._write_s = perf_counter() - started
             self.held.written()
+            self._fresh.append(owned.frame)
             self._recorder.series(SELF_FLUSH, {}).record(self._write_s)
         self._is_back()
         return True
+
+    def take_fresh(self) -> list[Frame]:
+        """Return the frames written since the last call, of many the newest."""
+        fresh = list(self._fresh)
+        self._fresh.clear()
+        return fresh
 
     def unavailable(self, problem: str) -> None:
         """Note that the database could not even be opened."""
@@ -156,6 +169,7 @@ class Writer:
         self.leads = None
         self._sequence = 0
         self.held.clear()
+        self._fresh.clear()
         self.own_cost.reset()
 
     def _owned(self, batch: Batch, store: Store) -> Batch:
