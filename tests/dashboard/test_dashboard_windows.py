@@ -33,10 +33,10 @@ def test_an_end_that_lies_ahead_means_now():
 
 
 @pytest.mark.parametrize(
-    ("text", "span_s"), [("730s", 730), ("730", 730), ("5s", 60), ("999999s", 86_400)]
+    ("text", "span_s"), [("730s", 730), ("730", 730), ("5s", 60), ("999999s", 604_800)]
 )
 def test_any_span_can_be_given_in_seconds(text, span_s):
-    """A zoomed span is given in seconds, from a minute to a day."""
+    """A zoomed span is given in seconds, from a minute to a week."""
     assert span_s == parse_window({"range": text}, now=NOW).span_s
 
 
@@ -69,7 +69,7 @@ def test_stepping_moves_by_a_whole_window_and_back_to_live():
     assert earlier.moved(3_600, now=NOW).live
 
 
-@given(span_s=st.integers(60, 86_400), slot_s=st.sampled_from([1, 2, 5, 10, 15, 20, 30, 60]))
+@given(span_s=st.integers(60, 604_800), slot_s=st.sampled_from([1, 2, 5, 10, 15, 20, 30, 60]))
 def test_a_chart_has_few_enough_points_of_whole_slots(span_s, slot_s):
     """No chart has more than 360 points, and each holds whole slots."""
     step = step_s(span_s, slot_s=slot_s)

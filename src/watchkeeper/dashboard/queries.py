@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
+from watchkeeper.core.hours import HOUR_S
 from watchkeeper.core.slot import Frame, slot_start
 from watchkeeper.dashboard.figures import part, quantile
 from watchkeeper.dashboard.reading import SETTLING_S, read_pieces
@@ -44,8 +45,8 @@ def overview(
 ) -> Overview:
     """Compose the overview of [start, end), seconds since the epoch.
 
-    It takes six queries, and one or two for each hour or part of one that is read: at most an
-    hour's frames are in memory at once. The window's start is aligned to a point of the charts,
+    It takes seven queries, and those of `read_pieces`: at most an hour's minutes, or the rows of
+    some hours, are in memory at once. The window's start is aligned to a point of the charts,
     so that refreshing moves no point. Figures are compared with the span of the same length
     before. `pause` is called often, so that the host's threads get their turn. Raises
     StorageError if the store does not answer.
@@ -55,7 +56,8 @@ def overview(
     begin = slot_start(start, MINUTE_S) if fine else align_up(start, step)
     earlier = begin - align_up(end - begin, MINUTE_S)
     minutes: set[int] = set()
-    grid = _Grid(minutes=minutes, step=step)
+    hours: set[int] = set()
+    grid = _Grid(minutes=minutes, hours=hours, step=step)
     shown, sooner = Adding(), Adding(by_route=False)
     for piece in read_pieces(
         store,
@@ -66,13 +68,16 @@ def overview(
         until=end,
         slot_s=slot_s,
         metrics=METRICS,
+        minutes_from=begin if step < HOUR_S else None,
         fine_from=begin if fine else None,
+        means=True,
     ):
         minutes |= piece.minutes
+        hours |= piece.hours
         if piece.start >= begin:
-            shown.add(piece.frames, point_of=grid.point_of, pause=pause)
+            shown.add(piece, point_of=grid.point_of, pause=pause)
         else:
-            sooner.add(piece.frames, point_of=lambda _: earlier, pause=pause)
+            sooner.add(piece, point_of=lambda _: earlier, pause=pause)
     tallies = shown.tallies(pause=pause)
     before = sooner.tallies(pause=pause).whole
     workers = store.workers(
@@ -152,11 +157,12 @@ def incident_row(incident: Incident, *, now: float) -> IncidentRow:
 class _Grid:
     """Where the points of the charts lie: `step` seconds apart, or as far as the data are.
 
-    `minutes` are the starts of the minutes of which no more than the whole is known; they grow
-    as pieces are read.
+    `minutes` and `hours` are the starts of those of which no more than the whole is known; they
+    grow as pieces are read.
     """
 
     minutes: Set[int]
+    hours: Set[int]
     step: int
 
     def point_of(self, frame: Frame) -> int:
@@ -184,6 +190,8 @@ class _Grid:
         return tuple(points)
 
     def _width(self, at: int) -> int:
+        if slot_start(at, HOUR_S) in self.hours:
+            return max(self.step, HOUR_S)
         if self.step >= MINUTE_S or slot_start(at, MINUTE_S) not in self.minutes:
             return self.step
         return MINUTE_S

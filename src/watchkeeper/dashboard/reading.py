@@ -1,32 +1,56 @@
-"""Reading the frames of a window, minutes and slots joined without gap or double count."""
+"""Reading a window, its tiers joined without gap or double count."""
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
 
-from watchkeeper.core.slot import Frame, slot_start
+from watchkeeper.core.catalogue import SELF_UP
+from watchkeeper.core.hours import HOUR_S
+from watchkeeper.core.metrics import Across, Series
+from watchkeeper.core.slot import Frame, FrameKey, Gauge, Value, slot_start
 from watchkeeper.dashboard.windows import MINUTE_S
-from watchkeeper.storage.store import FrameStore
+from watchkeeper.storage.store import ALL_WORKERS, HourRow, Store
 
-PIECE_S: Final = 3_600  # read at once; of a whole day heavy traffic's frames fill a gigabyte
+PIECE_S: Final = HOUR_S  # read at once; of a whole day heavy traffic's frames fill a gigabyte
+MAX_RUN_S: Final = 12 * HOUR_S  # whole hours read at once: a histogram of each series and hour
 SETTLING_S: Final = 2.0  # the jitter of flushes: until then a slot may lack a worker
+
+_Piece = tuple[int, float, bool]  # start, end, and whether it is read as whole hours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """Frames from `start` on, in order of time.
 
-    `minutes` are the starts of those served by minute frames.
+    `minutes` are the starts of those served by minute frames, `hours` those of whole hours;
+    `covered_s` says of an hour's start for how many of its seconds there is data.
     """
 
     start: int
     frames: tuple[Frame, ...]
-    minutes: frozenset[int]
+    minutes: frozenset[int] = frozenset()
+    hours: frozenset[int] = frozenset()
+    covered_s: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What is read: some metrics of a scope, and the sealed hours of it with their minutes."""
+
+    store: Store
+    service: str
+    environment: str
+    metrics: Collection[str]
+    slot_s: int
+    slots_from: int
+    fine_from: float
+    sealed: Mapping[int, int]
+    means: bool
 
 
 def read_pieces(
-    store: FrameStore,
+    store: Store,
     *,
     service: str,
     environment: str,
@@ -35,45 +59,150 @@ def read_pieces(
     until: float,
     slot_s: int,
     metrics: Collection[str],
+    minutes_from: float | None = None,
     fine_from: int | None = None,
+    means: bool = False,
 ) -> Iterator[Reading]:
-    """Read some metrics' values of [since, until), an hour at a time, no piece across `border`.
+    """Read some metrics' values of [since, until), in pieces, none of them across `border`.
 
-    Each minute comes from exactly one resolution: minute frames serve for what is rolled up,
-    slots for what starts at or after the end of the newest minute frame. With `fine_from` slots
-    serve from that moment on for every minute that they cover in whole. `since`, `border` and
-    `fine_from` are whole minutes. A slot that came late appears with the next roll-up. One query,
-    and one or two for each piece.
+    Each moment comes from exactly one tier. Of sealed hours rows serve where the whole hour is
+    wanted, until `minutes_from` (None: everywhere), else the chunks of their minutes, as far as
+    they are kept. Of hours not sealed yet minute frames serve for what is rolled up, slots for
+    what starts at or after the end of the newest minute frame. With `fine_from` slots serve from
+    that moment on for every minute that they cover in whole. `since`, `border` and `fine_from`
+    are whole minutes. What came late appears with the next roll-up.
+
+    The gauges of whole hours hold the hour's last reading as `last`; with `means` the mean of the
+    readings of its minutes, those that are missing counting as 0 where gauges are added up. Two
+    queries, and one for each run of whole hours, one or two for each other hour or part of one.
     """
+    sealed = store.sealed_hours(
+        since=slot_start(since, HOUR_S), until=until, service=service, environment=environment
+    )
     rolled = int(store.rolled_until(MINUTE_S, since=since))
-    slots_from = rolled if fine_from is None else min(rolled, fine_from)
-    for start, end in _pieces(since, border, until):
-        minutes = store.frames(
-            MINUTE_S,
-            since=start,
-            until=end,
-            service=service,
-            environment=environment,
-            metrics=metrics,
-        )
-        slots: list[Frame] = []
-        if slots_from < end and slot_s < MINUTE_S:
-            slots = store.frames(
-                slot_s,
-                since=max(slots_from, start),
-                until=end,
-                service=service,
-                environment=environment,
-                metrics=metrics,
-            )
-        yield _joined(start, minutes, slots, slot_s)
+    asked = _Asked(
+        store=store,
+        service=service,
+        environment=environment,
+        metrics=metrics,
+        slot_s=slot_s,
+        slots_from=rolled if fine_from is None else min(rolled, fine_from),
+        fine_from=until if fine_from is None else fine_from,
+        sealed=sealed,
+        means=means,
+    )
+    hours_until = until if minutes_from is None else minutes_from
+    pieces = [
+        (start, end, end - start == HOUR_S and start in sealed and start < hours_until)
+        for start, end in _pieces(since, border, until)
+    ]
+    for start, end, whole in _runs(pieces, border):
+        yield _hours(asked, start, int(end)) if whole else _minutes(asked, start, end)
 
 
 def _pieces(since: int, border: int, until: float) -> Iterator[tuple[int, float]]:
-    """Yield the (start, end) of each piece, oldest first."""
+    """Yield the (start, end) of each hour or part of one, oldest first."""
     for begin, end in ((since, min(border, until)), (border, until)):
-        for start in range(begin, ceil(end), PIECE_S):
-            yield start, min(start + PIECE_S, end)
+        start = begin
+        while start < end:
+            following = min(slot_start(start, PIECE_S) + PIECE_S, end)
+            yield start, following
+            start = ceil(following)
+
+
+def _runs(pieces: Sequence[_Piece], border: int) -> Iterator[_Piece]:
+    """Join neighbouring whole hours, up to a number of them and not across the border."""
+    run: _Piece | None = None
+    for start, end, whole in pieces:
+        if run is not None:
+            if whole and start != border and run[1] == start and end - run[0] <= MAX_RUN_S:
+                run = (run[0], end, True)
+                continue
+            yield run
+            run = None
+        if whole:
+            run = (start, end, True)
+        else:
+            yield start, end, False
+    if run is not None:
+        yield run
+
+
+def _hours(asked: _Asked, start: int, end: int) -> Reading:
+    """Read the rows of sealed hours; each becomes a frame, whether it has values or not."""
+    covered = {at: asked.sealed[at] for at in range(start, end, HOUR_S)}
+    values: dict[int, dict[Series, Value]] = {at: {} for at in covered}
+    for row in asked.store.hours(
+        since=start,
+        until=end,
+        service=asked.service,
+        environment=asked.environment,
+        metrics=asked.metrics,
+    ):
+        mean = asked.means and row.hour.last is not None
+        value = _mean(row, covered[row.start]) if mean else row.hour.value()
+        values[row.start][row.series] = value
+    return Reading(
+        start=start,
+        frames=tuple(
+            Frame(key=FrameKey(HOUR_S, at, ALL_WORKERS, 0), values=values[at]) for at in covered
+        ),
+        hours=frozenset(covered),
+        covered_s={at: minutes * MINUTE_S for at, minutes in covered.items()},
+    )
+
+
+def _mean(row: HourRow, minutes: int) -> Gauge:
+    """Return a gauge whose `last` is the mean of its minutes.
+
+    What is added up over workers is 0 where it has no reading: of workers that took turns within
+    the hour the sum is right.
+    """
+    hour = row.hour
+    count = minutes if row.series.across is Across.SUM else hour.count
+    return Gauge(hour.sum / max(count, 1), hour.min, hour.max)
+
+
+def _minutes(asked: _Asked, start: int, end: float) -> Reading:
+    hour = slot_start(start, HOUR_S)
+    sealed = hour in asked.sealed
+    minutes = _of_chunks(asked, hour, start, end) if sealed else _of_frames(asked, start, end)
+    if sealed and not minutes and end - start == HOUR_S:
+        return _hours(asked, start, int(end))  # minutes of so long ago are kept no more
+    slots_from = asked.fine_from if sealed else asked.slots_from
+    slots: list[Frame] = []
+    if slots_from < end and asked.slot_s < MINUTE_S:
+        slots = asked.store.frames(
+            asked.slot_s,
+            since=max(slots_from, start),
+            until=end,
+            service=asked.service,
+            environment=asked.environment,
+            metrics=asked.metrics,
+        )
+    return _joined(start, minutes, slots, asked.slot_s)
+
+
+def _of_frames(asked: _Asked, start: int, end: float) -> list[Frame]:
+    return asked.store.frames(
+        MINUTE_S,
+        since=start,
+        until=end,
+        service=asked.service,
+        environment=asked.environment,
+        metrics=asked.metrics,
+    )
+
+
+def _of_chunks(asked: _Asked, hour: int, start: int, end: float) -> list[Frame]:
+    """Read the minutes of a sealed hour; one is there if anything was stored of it."""
+    minutes = asked.store.minutes(
+        hour,
+        service=asked.service,
+        environment=asked.environment,
+        metrics=(*asked.metrics, SELF_UP.name),
+    )
+    return [one for one in minutes if start <= one.key.start < end]
 
 
 def _joined(start: int, minutes: list[Frame], slots: list[Frame], slot_s: int) -> Reading:

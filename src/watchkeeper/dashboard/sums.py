@@ -8,7 +8,7 @@ from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Across, Metric, Series
 from watchkeeper.core.rollup import merge_frames, merge_time
 from watchkeeper.core.slot import Frame, Gauge, slot_start
-from watchkeeper.dashboard.reading import SETTLING_S, read_pieces
+from watchkeeper.dashboard.reading import SETTLING_S, Reading, read_pieces
 from watchkeeper.dashboard.tallies import merged
 from watchkeeper.dashboard.windows import MINUTE_S
 from watchkeeper.storage.store import Store
@@ -90,13 +90,14 @@ class Sums:
                 series[self._key(one)].append(one)
         return {key: self._level(some) for key, some in series.items()}
 
-    def add(self, frames: Sequence[Frame], *, pause: Callable[[], None]) -> None:
+    def add(self, piece: Reading, *, pause: Callable[[], None]) -> None:
         """Add one piece, later than those before."""
         # Keyed by identity: frames read together share their series, and live meanwhile.
         keys: dict[int, tuple[str, Labels]] = {}
         gauges: list[Frame] = []
-        for frame in frames:
-            self.spans[frame.key.start] = frame.key.resolution
+        for frame in piece.frames:
+            start = frame.key.start
+            self.spans[start] = piece.covered_s.get(start, frame.key.resolution)
             levels: dict[Series, Gauge] = {}
             # Until a slot is settled a worker may be missing from what is combined over workers.
             settled = frame.key.start + frame.key.resolution <= self._now - SETTLING_S
@@ -119,10 +120,10 @@ class Sums:
             if len(parts) > 1:
                 parts[:] = [merged(parts)]
                 pause()
-        piece = merge_frames(gauges, pause=pause)
+        read = merge_frames(gauges, pause=pause)
         self._gauges = {
             series: value
-            for series, value in merge_time([self._gauges, piece]).items()
+            for series, value in merge_time([self._gauges, read]).items()
             if isinstance(value, Gauge)
         }
 
@@ -143,7 +144,7 @@ class Sums:
 
 
 def read_sums(query: Query, metrics: Sequence[Metric]) -> Sums:
-    """Read what metrics add up to, an hour at a time; see `read_pieces` for its queries."""
+    """Read what metrics add up to, piece by piece; see `read_pieces` for its queries."""
     sums = Sums(metrics, now=query.now)
     for piece in read_pieces(
         query.store,
@@ -155,5 +156,5 @@ def read_sums(query: Query, metrics: Sequence[Metric]) -> Sums:
         slot_s=query.slot_s,
         metrics=[metric.name for metric in metrics],
     ):
-        sums.add(piece.frames, pause=query.pause)
+        sums.add(piece, pause=query.pause)
     return sums

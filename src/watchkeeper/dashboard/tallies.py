@@ -1,6 +1,6 @@
 """What frames add up to: per point of a chart, per route and over a whole window."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -10,6 +10,7 @@ from watchkeeper.core.histogram import SCALE, Histogram
 from watchkeeper.core.metrics import Series
 from watchkeeper.core.slot import Frame, Gauge, Value
 from watchkeeper.core.tallies import is_failure
+from watchkeeper.dashboard.reading import Reading
 
 Route = tuple[str, str]  # method and route template
 
@@ -138,17 +139,23 @@ class Tally(Counted):
     @property
     def app_cpu(self) -> float | None:
         """CPU of all workers together, 1 being one core; the mean of the span."""
-        return _mean(sum(by_worker.values()) for by_worker in self._app_cpu.values())
+        return self._mean({at: sum(found.values()) for at, found in self._app_cpu.items()})
 
     @property
     def host_cpu(self) -> float | None:
         """Busy share of the busiest host, 0 to 1; the mean of the span."""
-        return _mean(self._host_cpu.values())
+        return self._mean(self._host_cpu)
 
     @property
     def host_memory(self) -> float | None:
         """Used share of the fullest host's memory, 0 to 1; the mean of the span."""
-        return _mean(self._host_memory.values())
+        return self._mean(self._host_memory)
+
+    def _mean(self, values: Mapping[int, float]) -> float | None:
+        """Return the mean of values by start, each for as long as there is data from it on."""
+        lengths = {start: self.spans.get(start, 0) or 1 for start in values}
+        whole = sum(lengths.values())
+        return sum(values[at] * lengths[at] for at in values) / whole if whole else None
 
     def read(self, part: _Part, start: int, series: Series, value: Gauge) -> None:
         """Add a gauge's reading: a later one of the same worker and slot takes its place."""
@@ -193,7 +200,7 @@ class Adding:
 
     def add(
         self,
-        frames: Iterable[Frame],
+        piece: Reading,
         *,
         point_of: Callable[[Frame], int],
         pause: Callable[[], None],
@@ -206,10 +213,10 @@ class Adding:
         # Keyed by identity: frames read together share their series, which are kept by their
         # meanings meanwhile, so that no id is used again. That is faster than by their hash.
         meanings: dict[int, _Meaning] = {}
-        for frame in frames:
-            at = point_of(frame)
+        for frame in piece.frames:
+            at, start = point_of(frame), frame.key.start
             point = points[at] = self._points.setdefault(at, Tally())
-            point.spans[frame.key.start] = frame.key.resolution
+            point.spans[start] = piece.covered_s.get(start, frame.key.resolution)
             for series, value in frame.values.items():
                 meaning = meanings.get(id(series))
                 if meaning is None:
@@ -295,8 +302,3 @@ def _add(point: Tally, meaning: _Meaning, value: Value, start: int) -> None:
     elif part is _Part.EXCUSED:
         point.bad -= int(value)
         route.bad -= int(value)
-
-
-def _mean(values: Iterable[float]) -> float | None:
-    numbers = list(values)
-    return sum(numbers) / len(numbers) if numbers else None

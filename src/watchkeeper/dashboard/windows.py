@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
-PRESETS: Final = {"15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400}
-PRESET_NAMES: Final = {"15m": "15 min", "1h": "1 h", "6h": "6 h", "24h": "24 h"}
+PRESETS: Final = {"15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800}
+PRESET_NAMES: Final = {"15m": "15 min", "1h": "1 h", "6h": "6 h", "24h": "24 h", "7d": "7 d"}
 DEFAULT: Final = "1h"
 MIN_SPAN_S: Final = 60
-MAX_SPAN_S: Final = 86_400
+MAX_SPAN_S: Final = 604_800
 MAX_POINTS: Final = 360  # more than a chart has pixels to tell apart on a laptop
 FINE_SPAN_S: Final = 900  # up to this span single slots are read: 90 frames a worker at 10 s
 MINUTE_S: Final = 60
-_COARSE_STEPS_S: Final = (60, 120, 240, 300, 600)
+# The last one is that of the rows of hours.
+_COARSE_STEPS_S: Final = (60, 120, 240, 3_600)
 _FINE_STEPS_S: Final = (1, 2, 3, 5, 10, 15, 20, 30, 60)
 
 
@@ -49,7 +50,7 @@ class Window:
 
 
 def parse_window(query: Mapping[str, str], *, now: float) -> Window:
-    """Read `range` (15m, 1h, 6h, 24h or seconds such as 730s) and `end` (seconds since the epoch).
+    """Read `range` (15m, 1h, 6h, 24h, 7d or seconds such as 730s) and `end` (since the epoch).
 
     Without `end`, or with one that lies ahead, the window ends now.
     Raises ValueError with a sentence for the reader if either cannot be understood.

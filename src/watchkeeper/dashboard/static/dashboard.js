@@ -68,7 +68,7 @@
 
   const zoomOut = () => {
     const span = series.end - series.start;
-    if (span * 2 >= 86400) go("24h");
+    if (span * 2 >= 604800) go("7d");
     else go(`${Math.round(span * 2)}s`, Math.round(series.end + span / 2));
   };
 
