@@ -1,7 +1,8 @@
 """The skin for Quart: where the route is, and where exceptions vanish before ASGI sees them."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, cast
+from contextvars import ContextVar
+from typing import Any, Final
 
 from watchkeeper.app import Watchkeeper
 from watchkeeper.integrations.asgi_middleware import AsgiMiddleware, Scope
@@ -17,6 +18,8 @@ ANSWERED: Final = 200  # by the time a background task fails its request is over
 
 _GUARD: Final = guard("request")
 _RULE: Final = "watchkeeper.rule"  # the key under which an ASGI scope holds its request's rule
+_scope: Final[ContextVar[Scope | None]] = ContextVar("watchkeeper_quart_scope", default=None)
+"""Of the current request, also in a background task that it began."""
 
 
 def install(app: Any, watchkeeper: Watchkeeper) -> None:
@@ -42,11 +45,11 @@ def install(app: Any, watchkeeper: Watchkeeper) -> None:
 
 
 def _before(handle: Handler, see: Callable[..., None]) -> Handler:
-    """Let `see` look at the arguments of each call."""
+    """Let `see` look at the last argument of each call; Quart 0.23 puts its context first."""
 
     def seen(*args: Any, **kwargs: Any) -> Awaitable[Any]:
         with _GUARD:
-            see(*args)
+            see(*args[-1:])
         return handle(*args, **kwargs)
 
     return seen
@@ -88,20 +91,22 @@ class _Watcher:
     def full_dispatch_request(self, context: Any = None) -> None:
         """Remember the rule: the response is sent when the context is gone already."""
         _remember(getattr(context, "request", None))
+        _scope.set(None if context is None else context.request.scope)
 
     def full_dispatch_websocket(self, context: Any = None) -> None:
         """Remember the rule, as of a request."""
         _remember(getattr(context, "websocket", None))
+        _scope.set(None)
 
     def handle_user_exception(self, error: BaseException) -> None:
         """Remember an exception that a handler may turn into a response."""
-        scope = _scope()
+        scope = _scope.get()
         if scope is not None:
             suspect(scope, error)
 
     def handle_exception(self, error: BaseException) -> None:
         """Record an exception that Quart answers with its 500, or raises again when testing."""
-        scope = _scope()
+        scope = _scope.get()
         if scope is not None:
             acquit(scope)
             self._middleware.capture(error, scope, status=FAILED)
@@ -116,7 +121,7 @@ class _Watcher:
 
     def handle_background_exception(self, error: BaseException) -> None:
         """Record an exception of a background task, which Quart only logs."""
-        scope = _scope()
+        scope = _scope.get()
         if scope is None:
             self._watchkeeper.issues.capture(error)
             return
@@ -131,10 +136,3 @@ def _remember(request: Any) -> None:
     rule = getattr(request, "url_rule", None)
     if rule is not None:
         request.scope[_RULE] = rule
-
-
-def _scope() -> Scope | None:
-    """Return the ASGI scope of the current request, also in a background task that it began."""
-    from quart import has_request_context, request
-
-    return cast("Scope", request.scope) if has_request_context() else None
