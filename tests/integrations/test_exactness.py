@@ -93,7 +93,7 @@ def test_many_threads_are_counted_exactly_while_slots_are_taken(watchkeeper: Wat
     in_threads(threads, serve, take)
 
     assert {"answered": threads * each, "in buckets": threads * each} == found
-    assert {} == watchkeeper.recorder.active
+    assert [] == watchkeeper.recorder.active
 
 
 @pytest.mark.slow

@@ -24,6 +24,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 FindRoute = Callable[[Scope, int], Route | None]
 
 _GUARD: Final = guard("request")
+_new: Final = object.__new__  # without `__init__`, whose call costs more than setting the fields
+_NOTHING: Final = object()
 _QUEUE_HEADERS: Final = (b"x-request-start", b"x-queue-start")
 
 
@@ -48,7 +50,7 @@ class AsgiMiddleware:
         naming = watchkeeper.settings.route_name
         self._naming = Naming(naming) if naming is not None else None
         self._watchkeeper = watchkeeper
-        self._own_cost = watchkeeper.own_cost
+        self.own_cost = watchkeeper.own_cost
         self._active = watchkeeper.recorder.active
         self._prefix = watchkeeper.settings.dashboard_prefix
         self._own = OwnPages(watchkeeper)
@@ -66,21 +68,24 @@ class AsgiMiddleware:
                 self.begin()
                 await serve_page(self._own, page, scope, receive, send)
                 return
-        key = id(scope)
-        active = self._active
-        if key in active:  # a wrapper further out counts this request already
-            await self.app(scope, receive, send)
+        outer = current.get()
+        if outer is not None and isinstance(outer, _Exchange) and outer.serves(scope):
+            await self.app(scope, receive, send)  # a wrapper further out counts this request
             return
         if not self._watchkeeper.started:
             self.begin()
         start = perf_counter()
         exchange = (
-            _Exchange(self, scope, receive, send, start)
-            if start < self._own_cost.measure_from
-            else self._measured(scope, receive, send, start)
+            _new(_Exchange) if start < self.own_cost.measure_from else self._measured(scope, start)
         )
-        active[key] = start
-        outer = current.get()
+        exchange.inside = exchange.failure = None
+        exchange.start = start
+        exchange.status = exchange.first_byte_s = 0
+        exchange.complete = exchange.left = False
+        exchange.middleware, exchange.scope = self, scope
+        exchange.take, exchange.forward = receive, send
+        active = self._active
+        active.append(start)
         current.set(exchange)
         try:
             await self.app(scope, exchange.receive, exchange.send)
@@ -89,9 +94,10 @@ class AsgiMiddleware:
                 exchange.failed(exc)
             raise
         finally:
-            active.pop(key, None)
+            if active:  # a child that was forked amid this request has none
+                active.pop()
             current.set(outer)
-        if exchange.inside is not None or not exchange.complete:
+        if exchange.inside is not None or not exchange.complete:  # type: ignore[redundant-expr]
             with _GUARD:
                 exchange.ended()
 
@@ -99,7 +105,7 @@ class AsgiMiddleware:
         """Record an exception as an issue of the request of this scope."""
         exchange = current.get()
         if not isinstance(exchange, _Exchange):
-            exchange = _Exchange(self, scope, _receive_nothing, _send_nothing, perf_counter())
+            exchange = _unseen(self, scope)
         exchange.status = exchange.status or status
         self.outcomes.capture(
             exc, exchange, self.route(scope, status), method=scope["method"], status=status
@@ -134,21 +140,22 @@ class AsgiMiddleware:
         with _GUARD:
             self._watchkeeper.start()
 
-    def _measured(self, scope: Scope, receive: Receive, send: Send, start: float) -> "_Exchange":
+    def _measured(self, scope: Scope, start: float) -> "_Exchange":
         """Measure this request's cost if it is time to; see whether a proxy sends its time."""
         with _GUARD:
             if not self.queue_header:
                 self.queue_header = _sent_queue_header(scope)
-            if self._own_cost.is_due(start):
-                return _MeasuredExchange(self, scope, receive, send, start)
-        return _Exchange(self, scope, receive, send, start)
+            if self.own_cost.is_due(start):
+                return _new(_MeasuredExchange)
+        return _new(_Exchange)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             lifespan = Lifespan(self._watchkeeper, receive, send)
             await self.app(scope, lifespan.receive, lifespan.send)
             return
-        if scope["type"] != "websocket" or id(scope) in self._active:
+        counted = isinstance(getattr(receive, "__self__", None), Connection)  # further out
+        if scope["type"] != "websocket" or counted:
             await self.app(scope, receive, send)
             return
         self.begin()
@@ -164,35 +171,22 @@ class _Exchange(Exchange):
     """One request and its response, as seen from outside of an ASGI application."""
 
     __slots__ = (
-        "_first_byte_s",
-        "_middleware",
-        "_receive",
-        "_scope",
-        "_send",
         "complete",
+        "first_byte_s",
+        "forward",
         "left",
+        "middleware",
+        "scope",
+        "take",
     )
 
-    def __init__(
-        self,
-        middleware: AsgiMiddleware,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        start: float,
-    ) -> None:
-        # The base's fields are written out: this runs for every request.
-        self.inside = None
-        self.failure = None
-        self.start = start
-        self.status = 0
-        self.complete = False
-        self._first_byte_s = 0.0
-        self.left = False  # the client, before the response was complete
-        self._middleware = middleware
-        self._scope = scope
-        self._receive = receive
-        self._send = send
+    complete: bool
+    first_byte_s: float
+    forward: Send
+    left: bool  # the client, before the response was complete
+    middleware: AsgiMiddleware
+    scope: Scope
+    take: Receive
 
     def send(self, message: Message) -> Awaitable[None]:
         """Note the status and the end of the response, then pass the message on.
@@ -206,23 +200,23 @@ class _Exchange(Exchange):
             if message.get("more_body", False):
                 self._streams(message)
             else:
-                if self._first_byte_s:
+                if self.first_byte_s:
                     self._streams(message)
                 self._end()
         elif kind == "http.response.pathsend":
             self._end()
-        return self._send(message)
+        return self.forward(message)
 
     async def receive(self) -> Message:
         """Pass a message on, noting that the client left: no exception tells it."""
-        message = await self._receive()
+        message = await self.take()
         if message["type"] == "http.disconnect":
             self.left = True
         return message
 
     def failed(self, exc: BaseException) -> None:
         """Record that the application raised."""
-        scope, middleware = self._scope, self._middleware
+        scope, middleware = self.scope, self.middleware
         outcomes, method = middleware.outcomes, scope["method"]
         status = self.status or FAILED
         route = middleware.route(scope, status)
@@ -242,8 +236,8 @@ class _Exchange(Exchange):
 
     def ended(self) -> None:
         """Record that the application returned: with all said, or in the midst of it."""
-        middleware, method = self._middleware, self._scope["method"]
-        route = middleware.route(self._scope, self.status or FAILED)
+        middleware, method = self.middleware, self.scope["method"]
+        route = middleware.route(self.scope, self.status or FAILED)
         if not self.complete:
             if self.left:
                 middleware.outcomes.disconnected(route, method)
@@ -253,13 +247,17 @@ class _Exchange(Exchange):
 
     def describe(self) -> RequestContext:
         """Tell which request this is, as far as is known at this moment."""
-        middleware, scope = self._middleware, self._scope
+        middleware, scope = self.middleware, self.scope
         route = middleware.route(scope, self.status)
         return middleware.outcomes.context(self, route, method=scope["method"], status=self.status)
 
+    def serves(self, scope: Scope) -> bool:
+        """Tell whether this is the request of a scope, or of the one that it was copied from."""
+        return scope is self.scope or scope.get("headers") is self.scope.get("headers", _NOTHING)
+
     def request_id(self) -> str:
         """Return the request's id as the client sent it."""
-        return _header(self._scope, b"x-request-id")
+        return _header(self.scope, b"x-request-id")
 
     def _streams(self, message: Message) -> None:
         """Note when the first part of a body goes out, if something follows it.
@@ -267,18 +265,18 @@ class _Exchange(Exchange):
         An empty last part does not count: frameworks send one after a body that was whole.
         """
         with _GUARD:
-            if not self._first_byte_s:
-                self._first_byte_s = perf_counter() - self.start
+            if not self.first_byte_s:
+                self.first_byte_s = perf_counter() - self.start
             elif message.get("body", b"") and not self.complete:
-                self.opened().first_byte_s = self._first_byte_s
+                self.opened().first_byte_s = self.first_byte_s
 
     def _end(self) -> None:
         if self.complete or self.left:  # nobody is there: what it was shows when the app returns
             return
         seconds = perf_counter() - self.start
         self.complete = True
-        with _GUARD:
-            middleware, scope, status = self._middleware, self._scope, self.status
+        try:
+            middleware, scope, status = self.middleware, self.scope, self.status
             answer = middleware.answers.get(
                 (id(scope.get("endpoint")), scope["method"], status)
             ) or middleware.learn(scope, status)
@@ -287,9 +285,11 @@ class _Exchange(Exchange):
             answer.record(seconds)
             if seconds > answer.choice.above or self.inside is not None:
                 middleware.outcomes.look(self, answer, seconds)
+        except Exception as error:  # noqa: BLE001  # a border: see `Guard.swallow`
+            _GUARD.swallow(error)
 
     def _note_queue(self, name: bytes, seconds: float) -> None:
-        header = _header(self._scope, name)
+        header = _header(self.scope, name)
         waited = queue_seconds(header, now=time() - seconds) if header else None
         if waited is not None:
             self.opened().queue_s = waited
@@ -300,29 +300,38 @@ class _MeasuredExchange(_Exchange):
 
     __slots__ = ("_cost_s",)
 
-    def __init__(
-        self,
-        middleware: AsgiMiddleware,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        start: float,
-    ) -> None:
-        super().__init__(middleware, scope, receive, send, start)
-        self._cost_s = perf_counter() - start
+    @property
+    def send(self) -> Send:
+        """What the application is called with; what came before is ours, hence measured here."""
+        self._cost_s = perf_counter() - self.start
+        return self._send
 
-    def send(self, message: Message) -> Awaitable[None]:
+    def _send(self, message: Message) -> Awaitable[None]:
         """Measure what is ours of sending a message."""
-        was_complete, forward = self.complete, self._send
+        was_complete, forward = self.complete, self.forward
         began = perf_counter()
-        self._send = _send_nothing
-        super().send(message)
-        self._send = forward
+        self.forward = _send_nothing
+        _Exchange.send(self, message)
+        self.forward = forward
         self._cost_s += perf_counter() - began
         if self.complete and not was_complete:
             with _GUARD:
-                self._middleware._own_cost.measured(self._cost_s)
+                self.middleware.own_cost.measured(self._cost_s)
         return forward(message)
+
+
+def _unseen(middleware: AsgiMiddleware, scope: Scope) -> _Exchange:
+    """Make the exchange of a request that ran out of the context of its own."""
+    exchange = _Exchange(perf_counter())
+    exchange.failure = None
+    exchange.status = 0
+    exchange.complete = exchange.left = False
+    exchange.first_byte_s = 0.0
+    exchange.middleware = middleware
+    exchange.scope = scope
+    exchange.take = _receive_nothing
+    exchange.forward = _send_nothing
+    return exchange
 
 
 def _is_departure(exc: BaseException, *, left: bool) -> bool:

@@ -102,17 +102,16 @@ class Answer:
 
 
 class Exchange(Record):
-    """One request and its response, as its wrapper sees it from outside of the application."""
+    """One request and its response, as its wrapper sees it from outside of the application.
+
+    Its wrapper makes it for every request, and sets all fields itself: to call an `__init__`
+    costs more than what it does.
+    """
 
     __slots__ = ("failure", "status")
 
-    def __init__(self, start: float) -> None:
-        """Begin at `start` (perf_counter)."""
-        # Written out, since it runs for every request.
-        self.inside: Inside | None = None
-        self.start = start
-        self.status = 0
-        self.failure: Taken | None = None  # a bad request that waits to be told its issue
+    status: int
+    failure: Taken | None  # a bad request that waits to be told its issue
 
     def request_id(self) -> str:
         """Return the request's id as the client sent it."""

@@ -21,7 +21,7 @@ class Ending(Protocol):
     complete: bool
 
     def finished(self) -> None:
-        """Record the end of the response, once."""
+        """Record the end of the response, once; never raises."""
 
     def failed(self, exc: BaseException) -> None:
         """Record that the application raised."""
@@ -33,26 +33,27 @@ class Ending(Protocol):
 class Body:
     """A response's body: finished at its end, its close or its failure."""
 
-    __slots__ = ("_exchange", "_result")
+    __slots__ = ("exchange", "result")
+
+    exchange: Ending
+    result: Iterable[bytes]  # the application's
 
     def __init__(self, result: Iterable[bytes], exchange: Ending) -> None:
-        """Stand for `result`, the application's."""
-        self._exchange = exchange
-        self._result = result
+        """Stand for `result`; its fields may as well be set by who makes it."""
+        self.exchange = exchange
+        self.result = result
 
     def __iter__(self) -> Iterator[bytes]:
-        exchange = self._exchange
+        exchange = self.exchange
+        blocks = 0
+        first_s = 0.0
         try:
-            blocks = iter(self._result)
-            for block in blocks:
-                first_s = perf_counter() - exchange.start
-                yield block
-                break
-            for block in blocks:
-                exchange.streams(first_s)
-                yield block
-                break
-            for block in blocks:
+            for block in self.result:
+                blocks += 1
+                if blocks == 1:
+                    first_s = perf_counter() - exchange.start
+                elif blocks == 2:
+                    exchange.streams(first_s)
                 yield block
         except GeneratorExit:  # dropped half-way: its end is the close, or this object's
             raise
@@ -61,28 +62,25 @@ class Body:
                 exchange.failed(exc)
             raise
         if not exchange.complete:
-            with _GUARD:
-                exchange.finished()
+            exchange.finished()
 
     def close(self) -> None:
         """Close the application's body."""
-        close = getattr(self._result, "close", None)
-        try:
-            if close is not None:
+        close = getattr(self.result, "close", None)
+        if close is not None:
+            try:
                 close()
-        except BaseException as exc:
-            with _GUARD:
-                self._exchange.failed(exc)
-            raise
-        if not self._exchange.complete:
-            with _GUARD:
-                self._exchange.finished()
+            except BaseException as exc:
+                with _GUARD:
+                    self.exchange.failed(exc)
+                raise
+        if not self.exchange.complete:
+            self.exchange.finished()
 
     def __del__(self) -> None:
         # Neither exhausted nor closed, as test clients like to do: it ends when it is dropped.
-        if not self._exchange.complete:
-            with _GUARD:
-                self._exchange.finished()
+        if not self.exchange.complete:
+            self.exchange.finished()
 
 
 class SizedBody(Body):
@@ -106,8 +104,7 @@ def watched(result: Iterable[bytes], exchange: Ending, environ: dict[str, Any]) 
         return Body(result, exchange)
     if kind is list or kind is tuple or kind is environ.get("wsgi.file_wrapper"):
         # The response is made; sending it, with sendfile for a file, is the server's business.
-        with _GUARD:
-            exchange.finished()
+        exchange.finished()
         return result
     if hasattr(result, "__len__"):
         return SizedBody(result, exchange)

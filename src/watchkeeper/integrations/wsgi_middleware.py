@@ -14,7 +14,7 @@ from watchkeeper.integrations.own import PROBES, OwnPages
 from watchkeeper.integrations.own_wsgi import serve_page
 from watchkeeper.integrations.wsgi_body import UNSIZED, Body, watched
 from watchkeeper.runtime.guard import guard
-from watchkeeper.runtime.record import RequestContext, current
+from watchkeeper.runtime.record import Record, RequestContext, current
 
 Environ = dict[str, Any]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
@@ -24,9 +24,8 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 FindRoute = Callable[[Any], Route | None]
 AnswerKey = tuple[int, str | None, str]  # the id of the hint, method, status line
 
-WATCHED: Final = "watchkeeper.watched"  # the key of `environ` that marks a request as counted
-
 _GUARD: Final = guard("request")
+_new: Final = object.__new__  # without `__init__`, whose call costs more than setting the fields
 MAX_STATUSES: Final = 200
 MAX_ANSWERS: Final = 10_000
 
@@ -75,15 +74,27 @@ class WsgiMiddleware:
             page = self._own.find(path, root=environ.get("SCRIPT_NAME", "").rstrip("/"))
             if page is not None:
                 return serve_page(self._own, page, environ, start_response)
-        if WATCHED in environ:  # a wrapper further out counts this request already
-            return self.app(environ, start_response)
+        outer = current.get()
+        if outer is not None and isinstance(outer, Exchange) and outer.serves(environ):
+            return self.app(environ, start_response)  # a wrapper further out counts this request
         start = perf_counter()
-        kind = Exchange
-        if start >= self.own_cost.measure_from:
-            kind = self._kind(environ, start)
-        # A mark, not the exchange: that holds `environ`, and a cycle would wait for the collector.
-        environ[WATCHED] = True
-        exchange = kind(self, environ, start_response, start)
+        exchange = (
+            _new(Exchange)
+            if start < self.own_cost.measure_from
+            else self._measured(environ, start)
+        )
+        exchange.inside = exchange.failure = exchange.route = exchange.suspect = None
+        exchange.start = start
+        exchange.status = 0
+        exchange.status_line = ""
+        exchange.hint = None
+        exchange.complete = False
+        exchange.environ = environ
+        exchange.forward = start_response
+        exchange.middleware = self
+        exchange.outer = outer
+        current.set(exchange)
+        self.active.append(start)
         try:
             result = self.app(environ, exchange.start_response)
         except BaseException as exc:
@@ -91,17 +102,20 @@ class WsgiMiddleware:
                 exchange.failed(exc)
             raise
         if type(result) in UNSIZED:
-            return Body(result, exchange)
+            body = _new(Body)
+            body.result = result
+            body.exchange = exchange
+            return body
         return watched(result, exchange, environ)
 
-    def _kind(self, environ: Environ, start: float) -> "type[Exchange]":
+    def _measured(self, environ: Environ, start: float) -> "Exchange":
         """Measure this request's cost if it is time to; see whether a proxy sends its time."""
         with _GUARD:
             if not self.queue_header:
                 self.queue_header = next((name for name in _QUEUE_HEADERS if name in environ), "")
             if self.own_cost.is_due(start):
-                return _MeasuredExchange
-        return Exchange
+                return _new(_MeasuredExchange)
+        return _new(Exchange)
 
     def is_settled_by(self, hint: object) -> bool:
         """Tell whether requests with this hint are always of the same route."""
@@ -128,92 +142,89 @@ class Exchange(outcomes.Exchange):
     """One request and its response, as seen from outside of a WSGI application."""
 
     __slots__ = (
-        "_hint",
-        "_middleware",
-        "_outer",
-        "_start_response",
-        "_status_line",
         "complete",
         "environ",
+        "forward",
+        "hint",
+        "middleware",
+        "outer",
         "route",
+        "status_line",
         "suspect",
     )
 
-    def __init__(
-        self,
-        middleware: WsgiMiddleware,
-        environ: Environ,
-        start_response: StartResponse,
-        start: float,
-    ) -> None:
-        """Begin: the request counts as being answered from now on."""
-        # The base's fields are written out: this runs for every request.
-        self.inside = None
-        self.failure = None
-        self.start = start
-        self.status = 0
-        self.complete = False
-        self.environ = environ
-        self.route: Route | None = None
-        self.suspect: BaseException | None = None  # handled, hence an issue only if we see a 5xx
-        self._middleware = middleware
-        self._start_response = start_response
-        self._hint: object = None
-        self._status_line = ""
-        middleware.active[id(self)] = start
-        self._outer = current.get()
-        current.set(self)
+    complete: bool
+    environ: Environ
+    forward: StartResponse
+    hint: object  # what tells the route, as it was when the response began
+    middleware: WsgiMiddleware
+    outer: Record | None  # what ran in this context before
+    route: Route | None
+    status_line: str
+    suspect: BaseException | None  # handled, hence an issue only if we see a 5xx
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
     ) -> Write:
         """Note status and hint, then pass on; may come twice if the first was not sent yet."""
-        self._status_line = status
-        key, attribute = self._middleware.hint
-        self._hint = getattr(self.environ.get(key), attribute, None)
+        self.status_line = status
+        key, attribute = self.middleware.hint
+        self.hint = getattr(self.environ.get(key), attribute, None)
         if self.suspect is not None:
             with _GUARD:
                 suspect, self.suspect = self.suspect, None
                 if self._settled_status() >= FAILED:
                     self.capture(suspect)
         if exc_info is None:
-            return self._start_response(status, headers)
-        return self._start_response(status, headers, exc_info)
+            return self.forward(status, headers)
+        return self.forward(status, headers, exc_info)
+
+    def serves(self, environ: Environ) -> bool:
+        """Tell whether this is the request of `environ`, or of the one that it was copied from."""
+        if self.complete:
+            return False
+        source = environ.get("wsgi.input")
+        return environ is self.environ or (
+            source is not None and source is self.environ.get("wsgi.input")
+        )
 
     def find_route(self) -> None:
         """Ask for the route while the framework still knows it."""
-        self.route = self._middleware.find_route(self._hinted()) or self.route
+        self.route = self.middleware.find_route(self._hinted()) or self.route
 
     def finished(self) -> None:
-        """Record the end of the response, once."""
+        """Record the end of the response, once; never raises."""
         if self.complete:
             return
         seconds = perf_counter() - self.start
-        self._end()
-        middleware = self._middleware
-        if middleware.queue_header:
-            self._note_queue(middleware.queue_header, seconds)
-        known = middleware.answers.get(
-            (id(self._hint), self.environ.get("REQUEST_METHOD"), self._status_line)
-        )
-        answer = known[0] if known is not None and self.route is None else self._learn()
-        answer.record(seconds)
-        if seconds > answer.choice.above or self.inside is not None:
-            self._settled_status()
-            middleware.outcomes.look(self, answer, seconds)
-            middleware.outcomes.ended(self, answer.route)
+        try:
+            self._end()
+            middleware = self.middleware
+            if middleware.queue_header:
+                self._note_queue(middleware.queue_header, seconds)
+            known = middleware.answers.get(
+                (id(self.hint), self.environ.get("REQUEST_METHOD"), self.status_line)
+            )
+            answer = known[0] if known is not None and self.route is None else self._learn()
+            answer.record(seconds)
+            if seconds > answer.choice.above or self.inside is not None:
+                self._settled_status()
+                middleware.outcomes.look(self, answer, seconds)
+                middleware.outcomes.ended(self, answer.route)
+        except Exception as error:  # noqa: BLE001  # a border: see `Guard.swallow`
+            _GUARD.swallow(error)
 
     def _learn(self) -> Answer:
         """Find what records the answer; where it is always the same one, it is remembered."""
-        middleware, method = self._middleware, self._method()
+        middleware, method = self.middleware, self._method()
         answer = middleware.outcomes.answer(self._settled_route(), method, self._settled_status())
-        if self.route is None and method in METHODS and middleware.is_settled_by(self._hint):
-            middleware.remember((id(self._hint), method, self._status_line), answer, self._hint)
+        if self.route is None and method in METHODS and middleware.is_settled_by(self.hint):
+            middleware.remember((id(self.hint), method, self.status_line), answer, self.hint)
         return answer
 
     def failed(self, exc: BaseException) -> None:
         """Record that the application raised: before, in the midst of or after its response."""
-        outcomes, route = self._middleware.outcomes, self._settled_route()
+        outcomes, route = self.middleware.outcomes, self._settled_route()
         method, status = self._method(), self._settled_status()
         if self.complete:
             if status < FAILED and not outcomes.is_expected(exc, route):
@@ -234,7 +245,7 @@ class Exchange(outcomes.Exchange):
 
     def capture(self, exc: BaseException) -> None:
         """Record an exception as an issue of this request."""
-        self._middleware.outcomes.capture(
+        self.middleware.outcomes.capture(
             exc,
             self,
             self._settled_route(),
@@ -245,7 +256,7 @@ class Exchange(outcomes.Exchange):
     def describe(self) -> RequestContext:
         """Tell which request this is, as far as is known at this moment."""
         self._settled_status()
-        return self._middleware.outcomes.context(
+        return self.middleware.outcomes.context(
             self, self._settled_route(), method=self._method(), status=self.status
         )
 
@@ -255,25 +266,27 @@ class Exchange(outcomes.Exchange):
 
     def _end(self) -> None:
         self.complete = True
-        self._middleware.active.pop(id(self), None)
+        active = self.middleware.active
+        if active:  # a child that was forked amid this request has none
+            active.pop()
         if current.get() is self:  # it may end elsewhere, when it is dropped
-            outer = self._outer
+            outer = self.outer
             if outer is not None:
-                self._outer = None
+                self.outer = None
                 outer = None if isinstance(outer, Exchange) and outer.complete else outer
             current.set(outer)
 
     def _hinted(self) -> object:
         """Return what tells the route, as far as the framework has come; cannot raise."""
-        key, attribute = self._middleware.hint
+        key, attribute = self.middleware.hint
         return getattr(self.environ.get(key), attribute, None)
 
     def _settled_route(self) -> Route:
         """Return the route as far as it is known at this moment."""
-        middleware = self._middleware
+        middleware = self.middleware
         route = self.route
         if route is None:
-            hint = self._hint or self._hinted()  # in the midst of a request it is still there
+            hint = self.hint or self._hinted()  # in the midst of a request it is still there
             route = middleware.find_route(hint) or middleware.outcomes.unmatched
         if middleware.naming is None:
             return route
@@ -281,7 +294,7 @@ class Exchange(outcomes.Exchange):
 
     def _settled_status(self) -> int:
         """Return the status of the response, or that of a failure if there is none."""
-        line = self._status_line
+        line = self.status_line
         if line:
             status = _STATUSES.get(line)
             if status is None:
@@ -306,25 +319,20 @@ class _MeasuredExchange(Exchange):
 
     __slots__ = ("_cost_s",)
 
-    def __init__(
-        self,
-        middleware: WsgiMiddleware,
-        environ: Environ,
-        start_response: StartResponse,
-        start: float,
-    ) -> None:
-        """Begin to measure."""
-        super().__init__(middleware, environ, start_response, start)
-        self._cost_s = perf_counter() - start
+    @property
+    def start_response(self) -> StartResponse:
+        """What the application is called with; what came before is ours, hence measured here."""
+        self._cost_s = perf_counter() - self.start
+        return self._start_response
 
-    def start_response(
+    def _start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
     ) -> Write:
         """Measure what is ours of starting the response."""
-        began, forward = perf_counter(), self._start_response
-        self._start_response = _start_nothing
-        super().start_response(status, headers)
-        self._start_response = forward
+        began, forward = perf_counter(), self.forward
+        self.forward = _start_nothing
+        Exchange.start_response(self, status, headers)
+        self.forward = forward
         self._cost_s += perf_counter() - began
         if exc_info is None:
             return forward(status, headers)
@@ -336,7 +344,8 @@ class _MeasuredExchange(Exchange):
             return
         began = perf_counter()
         super().finished()
-        self._middleware.own_cost.measured(self._cost_s + perf_counter() - began)
+        with _GUARD:
+            self.middleware.own_cost.measured(self._cost_s + perf_counter() - began)
 
 
 def _start_nothing(status: str, headers: list[tuple[str, str]]) -> Any:

@@ -20,14 +20,15 @@ MAX_DETOURS: Final = 256  # label sets remembered as folded; beyond them they ar
 class Recorder:
     """Every live series of this process, bounded at the moment a series is created.
 
-    `active` holds the requests being answered: any unique key → start (perf_counter).
+    `active` holds a start (perf_counter) for each request being answered, whichever: who ends
+    one takes any off.
     `slow_s` is the duration above which a finished request is worth `note_bad()`.
     `dropped` counts what was left out since the process started, by what it was.
     """
 
     def __init__(self, scope: Scope, *, max_series: int = 2000, max_routes: int = 300) -> None:
         """Record for a scope, whose labels every series gets."""
-        self.active: dict[int, float] = {}
+        self.active: list[float] = []
         self.slow_s = inf
         self._scope = scope
         self._lock = Lock()
