@@ -1,12 +1,15 @@
 """Merging slots: over workers at one moment, then over time; no observation lost or doubled."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Across, Series
 from watchkeeper.core.slot import Frame, Gauge, Value
 
 Values = Mapping[Series, Value]
+
+TURN: Final = 100  # values merged before others get their turn: about half a millisecond
 
 
 def merge_workers(parts: Iterable[Values]) -> dict[Series, Value]:
@@ -26,42 +29,43 @@ def merge_frames(
 
     The flushes of one worker and slot follow each other, workers stand side by side within a
     slot, and slots follow each other; only gauges can tell the difference. `pause` is called
-    before each frame, so that a long merge can give way to others.
+    for each frame, and again after each hundred of its values, to give way to others.
     """
     slots: dict[int, dict[int, list[Frame]]] = {}
     for frame in sorted(frames, key=lambda frame: frame.key):
         slots.setdefault(frame.key.start, {}).setdefault(frame.key.worker, []).append(frame)
-    return merge_time(
-        _side_by_side([_one_worker(parts, pause) for parts in workers.values()])
-        for _, workers in sorted(slots.items())
+    return _merge(
+        (
+            _side_by_side([_one_worker(parts, pause) for parts in workers.values()], pause)
+            for _, workers in sorted(slots.items())
+        ),
+        over_time=True,
+        pause=pause,
     )
 
 
-def _side_by_side(parts: list[Values]) -> Values:
-    return parts[0] if len(parts) == 1 else merge_workers(parts)
+def _side_by_side(parts: list[Values], pause: Callable[[], object] | None) -> Values:
+    return parts[0] if len(parts) == 1 else _merge(parts, over_time=False, pause=pause)
 
 
 def _one_worker(frames: list[Frame], pause: Callable[[], object] | None) -> Values:
     if len(frames) == 1:
-        return next(_each(frames, pause))
+        return frames[0].values
     # The rows of a rolled-up minute (worker 0) are parts of the same minute: a late worker's
     # share stands beside the rest instead of after it.
-    if frames[0].key.worker == 0:
-        return merge_workers(_each(frames, pause))
-    return merge_time(_each(frames, pause))
+    stands_for_all = frames[0].key.worker == 0
+    values = (frame.values for frame in frames)
+    return _merge(values, over_time=not stands_for_all, pause=pause)
 
 
-def _each(frames: list[Frame], pause: Callable[[], object] | None) -> Iterator[Values]:
-    for frame in frames:
-        if pause is not None:
-            pause()
-        yield frame.values
-
-
-def _merge(parts: Iterable[Values], *, over_time: bool) -> dict[Series, Value]:
+def _merge(
+    parts: Iterable[Values], *, over_time: bool, pause: Callable[[], object] | None = None
+) -> dict[Series, Value]:
     merged: dict[Series, Value] = {}
     for part in parts:
-        for series, value in part.items():
+        for number, (series, value) in enumerate(part.items()):
+            if pause is not None and number % TURN == 0:
+                pause()
             before = merged.get(series)
             if isinstance(value, Histogram):
                 # The first histogram is copied: merging must not change what the caller holds.

@@ -25,6 +25,7 @@ from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.incidents import Incidents, Subject
 from watchkeeper.runtime.windows import Windows
 from watchkeeper.storage.store import AlertRow, CheckResult, Incident, Store
+from watchkeeper.storage.turns import give_way
 
 LIVE_SLOTS: Final = 3  # a worker silent for longer does not hold back clearing
 REMOVED_AFTER_S: Final = 60.0  # an instance nobody has evaluated for so long has lost its rule
@@ -117,6 +118,7 @@ class AlertEngine:
                 self._events.evaluate(rule, rows.get((rule.name, "")), now=now)
                 continue
             for subject, evidence in self._subjects(rule, rows):
+                give_way()
                 transition = self._evaluate(subject, evidence, rows, now=now, settled=settled)
                 if transition is not None:
                     stored.append(transition)

@@ -189,8 +189,9 @@ class Flusher:
         parts = self._parts
         with guard("resources"):
             parts.resources.sample(now)
+        _give_way()
         self._notice(now)
-        parts.writer.close_slot(self._slot, store=self.store, pause=self._give_way)
+        parts.writer.close_slot(self._slot, store=self.store, pause=_give_way)
         self._flushed_at = now
         self._slot = slot_start(now, parts.slot_s)
         if not quick:
@@ -230,7 +231,7 @@ class Flusher:
             except StorageError as error:
                 writer.unavailable(str(error))
                 return None
-            self._engine = self._parts.make_engine(store, self._give_way)
+            self._engine = self._parts.make_engine(store, _give_way)
             self._outbox = self._parts.make_outbox(store)
         self.store = store
         return store
@@ -285,8 +286,8 @@ class Flusher:
         from watchkeeper.runtime.retention import prune, roll_up
 
         parts.recorder.series(SELF_STORED).record(store.size_bytes())
-        roll_up(store, now=now, pause=self._give_way)
-        seal(store, now=now, pause=self._give_way)
+        roll_up(store, now=now, pause=_give_way)
+        seal(store, now=now, pause=_give_way)
         if now - self._pruned_at >= PRUNE_EVERY_S:
             self._pruned_at = now
             prune(
@@ -296,12 +297,8 @@ class Flusher:
                 keep_events_s=parts.keep_events_s,
                 keep_samples_s=parts.keep_samples_s,
                 max_samples=parts.max_samples,
-                pause=self._give_way,
+                pause=_give_way,
             )
-
-    def _give_way(self) -> None:
-        """Let request threads run: a busy thread delays them by the switch interval."""
-        self._stopping.wait(0.001)
 
     def _close(self) -> None:
         """Write the last slot, say goodbye, hand over."""
@@ -317,3 +314,10 @@ class Flusher:
             store.release("retention", owner=str(worker.id))
             store.close()
             parts.writer.worker = None  # one that starts again is another worker
+
+
+def _give_way() -> None:
+    """Let request threads run if this thread has been busy for a while."""
+    from watchkeeper.storage.turns import give_way
+
+    give_way()

@@ -54,16 +54,21 @@ class Resources:
 
     def sample(self, now: float) -> None:
         """Set every gauge that this platform has a figure for."""
+        from watchkeeper.storage.turns import give_way
+
         psutil = _loaded()
         if self._process is None or self._process.pid != os.getpid():  # a fork made us another
             self._process = psutil.Process()
             self._process_cpu = None
         process = self._process
+        give_way()
         self._set(PROCESS_CPU, lambda: self._process_ratio(process, now))
         self._set(PROCESS_MEMORY, lambda: float(process.memory_info().rss))
         self._set(PROCESS_FDS, lambda: float(process.num_fds()))
         self._set(PROCESS_THREADS, lambda: float(process.num_threads()))
+        give_way()
         self._set(HOST_CPU, self._host_ratio)
+        give_way()
         self._set(HOST_MEMORY, self._memory_ratio)
 
     def _set(self, metric: Metric, figure: Callable[[], float | None]) -> None:

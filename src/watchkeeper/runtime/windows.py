@@ -10,6 +10,7 @@ from watchkeeper.core.slot import Frame, FrameKey, slot_start
 from watchkeeper.core.tallies import Meter, Tally, Window, metrics_of
 from watchkeeper.core.verdicts import MAX_WAIT_SLOTS, window_slots
 from watchkeeper.storage.store import Store
+from watchkeeper.storage.turns import give_way
 
 AHEAD_SLOTS: Final = 3  # frames of hosts whose clock runs ahead are read this far
 
@@ -71,6 +72,7 @@ class Windows:
             self._read.add(frame.key)
             self._written.add(frame.key.start)
             for name, meter in self._meters.items():
+                give_way()
                 groups = self._tallies[name]
                 for group, tally in meter.measure(frame).items():
                     slots = groups.setdefault(group, {})

@@ -141,22 +141,11 @@ class SqlFrames(Part):
 
     def unrolled(self, resolution: int, *, before: float, limit: int) -> list[Frame]:
         """Read frames that ended at or before `before` and are in no coarser frame yet."""
-        # Find what waits; a newer process' frames wait for one that knows their format.
-        statement = (
-            select(*_KEY)
-            .where(
-                frame.c.resolution == resolution,
-                frame.c.start <= before - resolution,
-                frame.c.rolled == 0,
-                frame.c.part == 0,
-                frame.c.format <= packed.VERSION,
-            )
-            .order_by(*_KEY)
-            .limit(limit + 1)
-        )
+        wanted = {"resolution": resolution, "newest": before - resolution, "most": limit + 1}
         damaged: list[FrameKey] = []
         with self._database.read() as connection:
-            keys = [FrameKey(resolution, *row) for row in connection.execute(statement)]
+            found_keys = connection.execute(standing.UNROLLED, wanted)
+            keys = [FrameKey(resolution, *row) for row in found_keys]
             keys = list(rows.whole_minutes(keys, limit=limit))
             found = self._read(connection, keys, None, damaged=damaged)
         if damaged:

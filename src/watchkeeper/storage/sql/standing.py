@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import Insert
 
+from watchkeeper.storage.frame import VERSION
 from watchkeeper.storage.sql.dialect import Dialect
 from watchkeeper.storage.sql.schema import alert, check, frame, issue, lease, outbox, worker
 
@@ -66,6 +67,19 @@ ISSUES: Final = (
         issue.c.first_at >= bindparam("first_seen_since"),
     )
     .order_by(issue.c.last_at.desc(), issue.c.id.desc())
+    .limit(bindparam("most"))
+)
+# Find the frames that wait for a roll-up; those of a newer process' format wait for such a one.
+UNROLLED: Final = (
+    select(frame.c.start, frame.c.worker, frame.c.sequence)
+    .where(
+        frame.c.resolution == bindparam("resolution"),
+        frame.c.start <= bindparam("newest"),
+        frame.c.rolled == 0,
+        frame.c.part == 0,
+        frame.c.format <= VERSION,
+    )
+    .order_by(frame.c.start, frame.c.worker, frame.c.sequence)
     .limit(bindparam("most"))
 )
 # Count what is due now or later; the index on the status answers it.
