@@ -33,7 +33,7 @@ def install(observer: Observer) -> Callable[[], None]:
     patches = Patches()
 
     def ended(request: ClientRequest, response: ClientResponse | None, start: float) -> None:
-        with _GUARD:
+        try:
             url = request.url
             note(
                 observer,
@@ -42,6 +42,8 @@ def install(observer: Observer) -> Callable[[], None]:
                 status=None if response is None else response.status,
                 start=start,
             )
+        except Exception as problem:  # noqa: BLE001  # a border: see `Guard.swallow`
+            _GUARD.swallow(problem)
 
     async def middleware(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
         response = None

@@ -106,11 +106,13 @@ class _Methods:
             return result
         finally:
             seconds = perf_counter() - start
-            with _GUARD:
+            try:
                 if self._patches.on and query not in _EMPTY:
                     self._executed(
                         _SYSTEM, query, start=start, seconds=seconds, rows=rows, failed=failed
                     )
+            except Exception as problem:  # noqa: BLE001  # a border: see `Guard.swallow`
+                _GUARD.swallow(problem)
 
 
 class _Pools:

@@ -80,7 +80,7 @@ class _Statements:
         finally:
             seconds = perf_counter() - start
             covered.reset(token)
-            with _GUARD:
+            try:
                 cursor = context["cursor"].cursor
                 self._executed(
                     _system(context["connection"]),
@@ -90,6 +90,8 @@ class _Statements:
                     rows=-1 if failed else cursor.rowcount,
                     failed=failed,
                 )
+            except Exception as problem:  # noqa: BLE001  # a border: see `Guard.swallow`
+                _GUARD.swallow(problem)
 
 
 def _text(sql: Any, cursor: object) -> str:

@@ -27,7 +27,7 @@ def install(observer: Observer) -> Callable[[], None]:
     patches = Patches()
 
     def ended(request: httpx.Request, response: httpx.Response | None, start: float) -> None:
-        with _GUARD:
+        try:
             if patches.on:
                 url = request.url
                 note(
@@ -37,6 +37,8 @@ def install(observer: Observer) -> Callable[[], None]:
                     status=None if response is None else response.status_code,
                     start=start,
                 )
+        except Exception as problem:  # noqa: BLE001  # a border: see `Guard.swallow`
+            _GUARD.swallow(problem)
 
     def sync(send: Callable[..., httpx.Response]) -> Callable[..., httpx.Response]:
         @wraps(send)

@@ -54,7 +54,7 @@ class _Cursors:
     def ended(self, cursor: Any, query: object, start: float, *, failed: bool) -> None:
         """Record a statement that began at `start`."""
         seconds = perf_counter() - start
-        with _GUARD:
+        try:
             text = query if isinstance(query, str) else _text(cursor, query)
             if self._patches.on and text not in _EMPTY:
                 self._executed(
@@ -65,6 +65,8 @@ class _Cursors:
                     rows=-1 if failed else cursor.rowcount,
                     failed=failed,
                 )
+        except Exception as problem:  # noqa: BLE001  # a border: see `Guard.swallow`
+            _GUARD.swallow(problem)
 
     def execute(self, execute: Callable[..., Any]) -> Callable[..., Any]:
         """Wrap a method that returns when the statement was executed."""
@@ -73,8 +75,14 @@ class _Cursors:
         def watched(cursor: Any, query: object, *args: Any, **more: Any) -> Any:
             if covered.get() is not None:
                 return execute(cursor, query, *args, **more)
-            with _Execution(self, cursor, query):
-                return execute(cursor, query, *args, **more)
+            start = perf_counter()
+            try:
+                result = execute(cursor, query, *args, **more)
+            except BaseException:
+                self.ended(cursor, query, start, failed=True)
+                raise
+            self.ended(cursor, query, start, failed=False)
+            return result
 
         return watched
 
@@ -85,8 +93,14 @@ class _Cursors:
         async def watched(cursor: Any, query: object, *args: Any, **more: Any) -> Any:
             if covered.get() is not None:
                 return await execute(cursor, query, *args, **more)
-            with _Execution(self, cursor, query):
-                return await execute(cursor, query, *args, **more)
+            start = perf_counter()
+            try:
+                result = await execute(cursor, query, *args, **more)
+            except BaseException:
+                self.ended(cursor, query, start, failed=True)
+                raise
+            self.ended(cursor, query, start, failed=False)
+            return result
 
         return watched
 

@@ -94,12 +94,14 @@ class _Commands:
         return make
 
     def _ended(self, name: object, start: float, *, failed: bool) -> None:
-        with _GUARD:
+        try:
             if name is None or not self.patches.on:
                 return
             seconds = perf_counter() - start
             known = self._names.get(name) or self._learn(name)
             self._observer.command(_DB, known, start, seconds, failed=failed)
+        except Exception as problem:  # noqa: BLE001  # a border: see `Guard.swallow`
+            _GUARD.swallow(problem)
 
     def _learn(self, text: object) -> str:
         name = _command(text)

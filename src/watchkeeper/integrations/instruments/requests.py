@@ -87,7 +87,7 @@ class _Adapters:
         return watched
 
     def _ended(self, request: PreparedRequest, response: Response | None, start: float) -> None:
-        with _GUARD:
+        try:
             if self.patches.on:
                 url = urlsplit(request.url or "")
                 note(
@@ -97,3 +97,5 @@ class _Adapters:
                     status=None if response is None else response.status_code,
                     start=start,
                 )
+        except Exception as problem:  # noqa: BLE001  # a border: see `Guard.swallow`
+            _GUARD.swallow(problem)

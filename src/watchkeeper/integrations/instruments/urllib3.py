@@ -27,13 +27,15 @@ def install(observer: Observer) -> Callable[[], None]:
     patches = Patches()
 
     def ended(pool: Any, method: str, url: str, status: int | None, start: float) -> None:
-        with _GUARD:
+        try:
             if not patches.on:
                 return
             driver = drive.get()
             if driver is not None:
                 driver.counted = True
             note(observer, method=method, host=_host(pool, url), status=status, start=start)
+        except Exception as problem:  # noqa: BLE001  # a border: see `Guard.swallow`
+            _GUARD.swallow(problem)
 
     def make(send: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(send)
