@@ -14,6 +14,7 @@ from stored import HERE, SHOP, batch, counted, counter, event, frame, latency, s
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.rollup import merge_frames
 from watchkeeper.core.slot import Value
+from watchkeeper.runtime.hours import seal
 from watchkeeper.runtime.retention import prune, roll_up
 from watchkeeper.storage import Store, open_store
 
@@ -222,6 +223,40 @@ def test_each_kind_is_kept_for_its_own_time(store: Store):
     kept = store.events(issue.id, limit=9)
     assert [1, 29] == [round((now - one.at) / DAY_S) for one in kept]
     assert 3 + 1 + 2 + 2 == gone
+
+
+def test_each_tier_of_a_sealed_hour_is_kept_for_its_own_time(store: Store):
+    """Minute frames go once their hour is sealed, chunks after two weeks, rows after 400 days."""
+    now = 500 * DAY_S
+    ages = (1 / 24, 1, 13, 15, 399, 401)
+    starts = [int(now - age * DAY_S) // 3_600 * 3_600 for age in ages]
+    store.add_frames([frame(start, 0, resolution=60) for start in starts])
+    while seal(store, now=now + 3_720, pause=rest):
+        pass
+    late = frame(starts[1] + 60, 0, resolution=60)
+    store.add_frames([late])
+
+    for keep in (KEEP, {**KEEP, 3_600: 14 * DAY_S}):
+        prune(store, now=now, keep_s=keep, keep_events_s=DAY_S, pause=rest, **SAMPLES)
+
+        frames = store.frames(60, since=0, until=now, **HERE)
+        assert [late.key.start, starts[0]] == [one.key.start for one in frames]
+        assert starts[:3] == [start for start in starts if store.minutes(start, **HERE)]
+        sealed = store.sealed_hours(since=0, until=now, **HERE)
+        assert sorted(starts[: 3 if 3_600 in keep else 5]) == sorted(sealed)
+
+
+def test_where_slots_are_minutes_they_stay_when_their_hour_is_sealed(store: Store):
+    """Rules look at slots, of whatever length: they are kept for the time that is set."""
+    now = 40 * DAY_S
+    start = int(now - DAY_S)
+    store.add_frames([frame(start, 1, resolution=60)])
+    seal(store, now=now, pause=rest)
+
+    keep = {60: 14 * DAY_S}
+    prune(store, now=now, keep_s=keep, keep_events_s=DAY_S, pause=rest, **SAMPLES)
+
+    assert [start] == [one.key.start for one in store.frames(60, since=0, until=now, **HERE)]
 
 
 def test_pruning_pauses_between_transactions(store: Store):

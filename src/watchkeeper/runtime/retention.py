@@ -1,5 +1,7 @@
 """Coarser and gone: slots become minutes, and what is past its time is deleted.
 
+Minutes become hours in `runtime.hours`.
+
 Both are safe to run in several processes at once: the store's marks decide what is rolled up, and
 deleting twice deletes nothing more. The lease that the flusher takes before is only for thrift.
 """
@@ -8,19 +10,23 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
+from watchkeeper.core.hours import HOUR_S, MINUTE_S
 from watchkeeper.core.rollup import merge_frames
 from watchkeeper.core.slot import Frame, FrameKey, slot_start
 from watchkeeper.storage.store import ALL_WORKERS, Store
 
-MINUTE_S: Final = 60
 CLOSED_AFTER_S: Final = 30.0  # a minute waits so long for slow workers; later ones make a part
 SLOT_LENGTHS_S: Final = tuple(s for s in range(1, MINUTE_S) if MINUTE_S % s == 0)
 MAX_FRAMES: Final = 400  # read at once: 8 workers' minutes of 10-s slots, about 3 MB
 MAX_ROUNDS: Final = 25  # per slot length and call; a longer backlog goes on in the next one
 MAX_ROWS: Final = 1_000  # deleted in one transaction
+MAX_LARGE_ROWS: Final = 50  # of minute frames, each of many kB
 MAX_PRUNES: Final = 100  # transactions per kind of row and call
 
 DAY_S: Final = 86_400.0
+# Minutes in sealed hours are in chunks as well; who began to read a page may still ask for them.
+KEEP_SEALED_S: Final = 3 * HOUR_S
+KEEP_HOURS_S: Final = 400 * DAY_S
 KEEP_WORKERS_S: Final = 7 * DAY_S
 KEEP_CHECKS_S: Final = 90 * DAY_S
 KEEP_ISSUES_S: Final = 90 * DAY_S
@@ -64,14 +70,20 @@ def prune(
 ) -> int:
     """Delete what is past its time, in small transactions; return how many rows went.
 
-    `keep_s` tells for each resolution (in seconds) how long its frames are kept; slots of other
-    lengths, from an earlier setting, are kept as long as the finest that is named. Of samples no
-    more than the newest `max_samples` stay.
+    `keep_s` tells for each resolution (in seconds) how long it is kept: slots, minutes, hours.
+    Slots of other lengths, from an earlier setting, are kept as long as the finest that is named.
+    Minute frames go soon after their hour is sealed, unless they are the slots; it is the chunks
+    that are kept as long as minutes. Of samples no more than the newest `max_samples` stay.
     """
-    finest_s = keep_s[min(keep_s)]
-    kept = {**dict.fromkeys(SLOT_LENGTHS_S, finest_s), **keep_s}
+    finest = min(keep_s)
+    kept = {**dict.fromkeys(SLOT_LENGTHS_S, keep_s[finest]), **keep_s}
+    hours_s = kept.pop(HOUR_S, KEEP_HOURS_S)
+    sealed_s = KEEP_SEALED_S if finest < MINUTE_S else keep_s[finest]
+    gone = _in_chunks(store.prune_sealed, now - sealed_s, pause, limit=MAX_LARGE_ROWS)
     deletions: list[tuple[Callable[..., int], float]] = [
         *((partial(store.prune_frames, resolution), age_s) for resolution, age_s in kept.items()),
+        (store.prune_chunks, kept[MINUTE_S]),
+        (store.prune_hours, hours_s),
         (store.prune_events, keep_events_s),
         (partial(store.prune_samples, most=max_samples), keep_samples_s),
         (store.prune_issues, KEEP_ISSUES_S),
@@ -79,7 +91,7 @@ def prune(
         (store.prune_checks, KEEP_CHECKS_S),
         (store.prune_workers, KEEP_WORKERS_S),
     ]
-    gone = sum(_in_chunks(delete, now - age_s, pause) for delete, age_s in deletions)
+    gone += sum(_in_chunks(delete, now - age_s, pause) for delete, age_s in deletions)
     store.prepare(at=now)
     return gone
 
@@ -102,10 +114,16 @@ def _by_minute(frames: Iterable[Frame]) -> dict[int, list[Frame]]:
     return minutes
 
 
-def _in_chunks(delete: Callable[..., int], before: float, pause: Callable[[], object]) -> int:
+def _in_chunks(
+    delete: Callable[..., int],
+    before: float,
+    pause: Callable[[], object],
+    *,
+    limit: int = MAX_ROWS,
+) -> int:
     gone = 0
     for _ in range(MAX_PRUNES):
-        some = delete(before=before, limit=MAX_ROWS)
+        some = delete(before=before, limit=limit)
         gone += some
         if not some:
             break
