@@ -258,6 +258,7 @@ class Watchkeeper:
             keep_s={
                 settings.slot_s: settings.seconds("keep_slots"),
                 60: settings.seconds("keep_minutes"),
+                3_600: settings.seconds("keep_hours"),
             },
             keep_events_s=settings.seconds("keep_events"),
             keep_samples_s=settings.seconds("keep_samples"),

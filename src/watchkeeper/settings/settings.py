@@ -30,6 +30,7 @@ _DURATIONS: Final = (
     "hold",
     "keep_slots",
     "keep_minutes",
+    "keep_hours",
     "keep_events",
     "keep_samples",
     "statement_timeout",
@@ -84,6 +85,8 @@ class Settings:
     """How long slots are kept."""
     keep_minutes: str = "14d"
     """How long minutes are kept."""
+    keep_hours: str = "400d"
+    """How long the rows of hours are kept."""
     keep_events: str = "30d"
     """How long stored events of errors are kept."""
     keep_samples: str = "7d"
