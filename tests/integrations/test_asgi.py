@@ -358,7 +358,10 @@ def test_an_application_without_lifespan_says_so_itself(recorded):
 
 
 @pytest.mark.trap("installed twice or after start", "asgi")
-def test_wrapping_twice_counts_once(recorded, caplog: pytest.LogCaptureFixture):
+@pytest.mark.parametrize("passed_on", [lambda scope: scope, dict])
+def test_wrapping_twice_counts_once(
+    recorded, caplog: pytest.LogCaptureFixture, passed_on: Callable
+):
     """A second wrapping is ignored with a line, a hidden one does not count."""
     once = integrations.asgi(sends(START, BODY))
 
@@ -366,7 +369,7 @@ def test_wrapping_twice_counts_once(recorded, caplog: pytest.LogCaptureFixture):
     assert "second wrapping" in caplog.text
 
     async def around(scope: dict, receive: Callable, send: Callable) -> None:
-        await once(scope, receive, send)
+        await once(passed_on(scope), receive, send)
 
     run(integrations.asgi(around), scope())
 

@@ -222,14 +222,46 @@ def test_a_body_of_known_size_keeps_it(recorded):
 
 
 @pytest.mark.trap("installed twice or after start", "wsgi")
-def test_wrapping_twice_counts_once(recorded):
+@pytest.mark.parametrize("passed_on", [lambda environ: environ, dict])
+def test_wrapping_twice_counts_once(recorded, passed_on: Callable):
     """A second wrapping is ignored, a hidden one does not count."""
     once = integrations.wsgi(answers([b"ok"]))
 
     assert once is integrations.wsgi(once)
-    Server().serve(integrations.wsgi(lambda environ, start: once(environ, start)))
+    Server().serve(integrations.wsgi(lambda environ, start: once(passed_on(environ), start)))
 
     assert {"answered GET (unmatched) 200": 1} == recorded.outcomes()
+
+
+def test_a_request_within_a_request_counts_too(recorded):
+    """An application that asks another one, or itself, has two requests."""
+    inner = integrations.wsgi(answers([b"inner"]))
+
+    def app(given: dict, start_response: Callable) -> Iterable[bytes]:
+        body = Server().serve(inner, PATH_INFO="/inner")
+        start_response(OK, [])
+        return body
+
+    assert [b"inner"] == Server().serve(integrations.wsgi(app))
+    assert {"answered GET (unmatched) 200": 2} == recorded.outcomes()
+
+
+def test_the_end_of_a_body_is_asked_for_once(recorded):
+    """What an application's iterator does at its end happens as often as without us."""
+    asked = []
+
+    class Ends:
+        def __iter__(self) -> Iterator[bytes]:
+            return self
+
+        def __next__(self) -> bytes:
+            asked.append(None)
+            if len(asked) > 2:
+                raise StopIteration
+            return b"part"
+
+    assert [b"part", b"part"] == Server().serve(integrations.wsgi(answers(Ends())))
+    assert 3 == len(asked)
 
 
 @pytest.mark.parametrize("path", ["/livez", "/watchkeeper/readyz"])
