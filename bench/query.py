@@ -5,7 +5,8 @@ python bench/query.py --quick     the same in ten seconds, for a first impressio
 
 Rounds with and without the instrument follow each other, so that both meet the same machine; the
 figures are medians. SQLAlchemy asks a SQLite database in memory; psycopg and asyncpg ask a
-PostgreSQL server started for the purpose, of which only the client's CPU counts.
+PostgreSQL server, the HTTP clients a small server, both started for the purpose: only the client's
+CPU counts.
 """
 
 import argparse
@@ -16,17 +17,24 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE, Popen
 from time import perf_counter, process_time
 from typing import Final
 
 import asyncpg
+import httpx
 import psycopg
+import requests
+import urllib3
 from sqlalchemy import create_engine, text
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.integrations.instruments import asyncpg as asyncpg_instrument
+from watchkeeper.integrations.instruments import httpx as httpx_instrument
 from watchkeeper.integrations.instruments import psycopg as psycopg_instrument
+from watchkeeper.integrations.instruments import requests as requests_instrument
 from watchkeeper.integrations.instruments import sqlalchemy as sqlalchemy_instrument
+from watchkeeper.integrations.instruments import urllib3 as urllib3_instrument
 from watchkeeper.runtime.observer import Observer
 from watchkeeper.runtime.record import Record, current
 from watchkeeper.runtime.recorder import Recorder
@@ -35,6 +43,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
 import servers  # the tests' own PostgreSQL
 
 QUERIES: Final = 500  # of one round; a request holds a thousand spans
+OBSERVER: Final = Observer(Recorder(Scope(service="bench", environment="bench")))
 
 Install = Callable[[Observer], Callable[[], None]]
 
@@ -50,9 +59,6 @@ def watched(install: Install | None) -> Iterator[None]:
         if undo:
             undo()
         current.reset(token)
-
-
-OBSERVER: Final = Observer(Recorder(Scope(service="bench", environment="bench")))
 
 
 def result(bare: list[float], with_us: list[float]) -> dict[str, float]:
@@ -137,6 +143,52 @@ async def with_asyncpg(url: str, rounds: int) -> dict[str, float]:
         await connection.close()
 
 
+SERVER: Final = """
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_):
+        pass
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+print(f"http://127.0.0.1:{server.server_port}/", flush=True)
+server.serve_forever()
+"""
+
+
+def with_http_clients(rounds: int) -> dict[str, dict[str, float]]:
+    """Get two bytes over one connection that is kept open."""
+    with Popen([sys.executable, "-c", SERVER], stdout=PIPE, text=True) as server:
+        try:
+            url = server.stdout.readline().strip()
+            with httpx.Client() as client, requests.Session() as session:
+                pool = urllib3.PoolManager()
+                return {
+                    "httpx": measure(lambda: client.get(url), httpx_instrument.install, rounds),
+                    "requests": measure(lambda: session.get(url), as_in_use, rounds),
+                    "urllib3": measure(
+                        lambda: pool.request("GET", url), urllib3_instrument.install, rounds
+                    ),
+                }
+        finally:
+            server.terminate()
+
+
+def as_in_use(observer: Observer) -> Callable[[], None]:
+    """Switch on the instruments of requests and of urllib3, which it drives."""
+    undo = urllib3_instrument.install(observer), requests_instrument.install(observer)
+    return lambda: [one() for one in reversed(undo)]
+
+
 def main() -> None:
     """Measure what is there and print it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -147,6 +199,7 @@ def main() -> None:
         with servers.postgres() as server:
             figures["psycopg"] = with_psycopg(server.url, rounds)
             figures["asyncpg"] = asyncio.run(with_asyncpg(server.url, rounds))
+    figures |= with_http_clients(rounds // 2)
     print(json.dumps(figures, indent=2))
 
 
