@@ -233,6 +233,7 @@ class Flusher:
                 return None
             self._engine = self._parts.make_engine(store, _give_way)
             self._outbox = self._parts.make_outbox(store)
+            _load_tidying()
         self.store = store
         return store
 
@@ -314,6 +315,12 @@ class Flusher:
             store.release("retention", owner=str(worker.id))
             store.close()
             parts.writer.worker = None  # one that starts again is another worker
+
+
+def _load_tidying() -> None:
+    """Import now what is needed in a minute: an import cannot give way in its midst."""
+    import watchkeeper.runtime.hours
+    import watchkeeper.runtime.retention  # noqa: F401  # for later
 
 
 def _give_way() -> None:

@@ -123,9 +123,9 @@ def _in_chunks(
 ) -> int:
     gone = 0
     for _ in range(MAX_PRUNES):
+        pause()
         some = delete(before=before, limit=limit)
         gone += some
         if not some:
             break
-        pause()
     return gone
