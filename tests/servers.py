@@ -80,6 +80,11 @@ class Postgres:
         """The URL of the maintenance database."""
         return f"postgresql://watchkeeper@127.0.0.1:{self._port}/postgres"
 
+    @property
+    def shop_url(self) -> str:
+        """The URL of a database that is there."""
+        return self.url
+
     def start(self) -> None:
         """Start the server on its port and wait until it answers."""
         settings = {
@@ -171,6 +176,13 @@ class MariaDB:
             connection.cursor() as cursor,
         ):
             yield cursor
+
+    @property
+    def shop_url(self) -> str:
+        """The URL of a database that is made if it is not there."""
+        with self.administer() as cursor:
+            cursor.execute("CREATE DATABASE IF NOT EXISTS shop")
+        return f"{self.url}/shop"
 
     def start(self) -> None:
         """Start the server on its port and wait until it answers."""

@@ -272,6 +272,8 @@ class Watchkeeper:
         return open_store(
             self.settings.database_url,
             statement_timeout_s=self.settings.seconds("statement_timeout"),
+            prefix=self.settings.table_prefix,
+            schema=self.settings.database_schema,
         )
 
     def _make_engine(self, store: Store, pause: Callable[[], None]) -> AlertEngine:
@@ -315,7 +317,7 @@ class Watchkeeper:
         settings = self.settings
         parts = [
             "watchkeeper: on",
-            _place(settings.database_url),
+            settings.database_place,
             f'dashboard {settings.dashboard_prefix} (run "watchkeeper open")'
             if settings.dashboard
             else "no dashboard",
@@ -383,15 +385,6 @@ def capture_exception(
         made = _current
         if made is not None and made.enabled:
             made.capture(exc, fingerprint=fingerprint, context=context)
-
-
-def _place(database_url: str) -> str:
-    """Name the database without user, password and host options."""
-    if "://" not in database_url:
-        return f"sqlite {database_url}"
-    scheme, rest = database_url.split("://", 1)
-    name = rest.split("?", 1)[0].rsplit("/", 1)[-1]
-    return f"{scheme.split('+')[0]} {name}".strip()
 
 
 __all__ = ["Watchkeeper", "capture_exception", "current", "forget_current", "obtain"]

@@ -175,15 +175,17 @@ def test_a_killed_worker_loses_at_most_one_slot(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_database_server_that_goes_away_is_waited_for(tmp_path, own_postgres):
-    """PostgreSQL stopped under load and started again: every request is counted once."""
-    url = own_postgres.url
+@pytest.mark.parametrize("kind", ["own_postgres", "own_mariadb"])
+def test_a_database_server_that_goes_away_is_waited_for(tmp_path, request, kind):
+    """A server stopped under load and started again: every request is counted once."""
+    database = request.getfixturevalue(kind)
+    url = database.shop_url
     with shop(tmp_path, url) as server, Customer(server.url) as customer:
         assert until(lambda: counted(url))
-        own_postgres.stop()
+        database.stop()
         assert until(lambda: "database unreachable for" in server.log.read_text())
         time.sleep(4)
-        own_postgres.start()
+        database.start()
         assert until(lambda: "database is back after" in server.log.read_text(), within_s=40)
         customer.__exit__()
 

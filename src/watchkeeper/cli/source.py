@@ -71,14 +71,19 @@ def open_existing(settings: Settings) -> Store:
     Raises StorageError if there is none, ConfigurationError if the address makes no sense.
     """
     url = settings.database_url
-    path = sqlite_path(url)
+    path = sqlite_path(url if isinstance(url, str) else str(url.url))
     if path is not None and not path.is_file():
         raise StorageError(NOT_MADE_YET.format(path=path))
-    if url.startswith("memory:"):
+    if isinstance(url, str) and url.startswith("memory:"):
         raise ConfigurationError(
             "database_url: memory:// is gone with its process; there is nothing to look into"
         )
-    return open_store(url, statement_timeout_s=settings.seconds("statement_timeout"))
+    return open_store(
+        url,
+        statement_timeout_s=settings.seconds("statement_timeout"),
+        prefix=settings.table_prefix,
+        schema=settings.database_schema,
+    )
 
 
 def sqlite_path(url: str) -> Path | None:

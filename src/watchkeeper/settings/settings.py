@@ -1,15 +1,19 @@
 """The settings: frozen, checked when made, every error naming the key and the cure."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
 from watchkeeper.core.badness import BadnessRules, badness_rules
 from watchkeeper.core.rules import Alert
 from watchkeeper.core.units import parse_duration, parse_share, parse_size
 from watchkeeper.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 USUAL_SLOT_S: Final = 10
 DEFAULT_DATABASE: Final = "watchkeeper.db"
@@ -35,6 +39,8 @@ _DURATIONS: Final = (
     "keep_samples",
     "statement_timeout",
 )
+_PREFIX: Final = re.compile("[a-z][a-z0-9_]{0,19}")  # PostgreSQL's names end at 63 characters
+_SCHEMA: Final = re.compile("([a-z][a-z0-9_]{0,62})?")
 _POSITIVE: Final = ("max_routes", "max_series", "max_issues", "max_samples")
 
 
@@ -49,8 +55,13 @@ class Settings:
 
     enabled: bool | None = None
     """On or off; unset means on, but off under test runners."""
-    database_url: str = field(default=DEFAULT_DATABASE, repr=False)
-    """Where everything is kept: a file name, `sqlite:///…`, `postgresql://…` or `mariadb://…`."""
+    database_url: "str | Engine" = field(default=DEFAULT_DATABASE, repr=False)
+    """Where everything is kept: a file name, `sqlite:///…`, `postgresql://…` or `mariadb://…`;
+    in code also an `Engine` of SQLAlchemy's."""
+    table_prefix: str = "wk_"
+    """What the names of our tables and indexes begin with."""
+    database_schema: str = ""
+    """The schema of PostgreSQL that our tables are in; unset: the user's own, mostly `public`."""
     service: str = ""
     """The name of the application; unset: the name of the working directory."""
     environment: str = "production"
@@ -159,6 +170,7 @@ class Settings:
         self.badness()
         if isinstance(self.quiet_routes, str):
             raise ConfigurationError(f'quiet_routes: write a list: ["{self.quiet_routes}"]')
+        self._check_database()
         self._check_addresses()
         self._check_alerts()
         self._check_routing()
@@ -178,6 +190,18 @@ class Settings:
         """Return a setting that is a duration, in seconds."""
         return parse_duration(getattr(self, name), where=name)
 
+    @property
+    def database_place(self) -> str:
+        """Name the database in a few words, without user, password and host options."""
+        url = self.database_url
+        if not isinstance(url, str):
+            return f"{url.dialect.name} {url.url.database or ''}".strip()
+        if "://" not in url:
+            return f"sqlite {url}"
+        scheme, rest = url.split("://", 1)
+        name = rest.split("?", 1)[0].rsplit("/", 1)[-1]
+        return f"{scheme.split('+')[0]} {name}".strip()
+
     def badness(self) -> BadnessRules:
         """Return what counts as a bad request, on each route."""
         return badness_rules(
@@ -195,13 +219,32 @@ class Settings:
                     'write Alert("name", when="error_rate > 5%")'
                 )
 
-    def _check_addresses(self) -> None:
-        scheme, separator, _ = self.database_url.partition("://")
-        if separator and scheme.partition("+")[0] not in DATABASES:
+    def _check_database(self) -> None:
+        url = self.database_url
+        if isinstance(url, str):
+            scheme, separator, _ = url.partition("://")
+            if separator and scheme.partition("+")[0] not in DATABASES:
+                raise ConfigurationError(
+                    f"database_url: {scheme!r} is not supported; write a file name, "
+                    "sqlite:///…, postgresql://… or mariadb://…"
+                )
+        elif not hasattr(url, "dialect") or hasattr(url, "sync_engine"):
             raise ConfigurationError(
-                f"database_url: {scheme!r} is not supported; write a file name, "
-                "sqlite:///…, postgresql://… or mariadb://…"
+                f"database_url: {type(url).__name__} is neither a text nor an Engine of "
+                "SQLAlchemy (an AsyncEngine's driver cannot be used from our thread; write a URL)"
             )
+        if not _PREFIX.fullmatch(_text(self.table_prefix, "table_prefix")):
+            raise ConfigurationError(
+                f"table_prefix: {self.table_prefix!r} must be of at most 20 lower-case letters, "
+                "digits and underscores, and begin with a letter, as wk_ does"
+            )
+        if not _SCHEMA.fullmatch(_text(self.database_schema, "database_schema")):
+            raise ConfigurationError(
+                f"database_schema: {self.database_schema!r} must be of lower-case letters, "
+                "digits and underscores, and begin with a letter"
+            )
+
+    def _check_addresses(self) -> None:
         prefix = self.dashboard_prefix
         if not prefix.startswith("/") or prefix.endswith("/"):
             raise ConfigurationError(

@@ -2,7 +2,7 @@
 
 import sys
 from importlib import import_module
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from watchkeeper.storage.store import (
     AdminStore,
@@ -13,6 +13,9 @@ from watchkeeper.storage.store import (
     SampleStore,
     Store,
 )
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 __all__ = [
     "AdminStore",
@@ -26,12 +29,21 @@ __all__ = [
 ]
 
 STATEMENT_TIMEOUT_S: Final = 10.0  # a page or a flush that takes longer has failed
+TABLE_PREFIX: Final = "wk_"
 
 
-def open_store(url: str, *, statement_timeout_s: float = STATEMENT_TIMEOUT_S) -> Store:
+def open_store(
+    url: "str | Engine",
+    *,
+    statement_timeout_s: float = STATEMENT_TIMEOUT_S,
+    prefix: str = TABLE_PREFIX,
+    schema: str = "",
+) -> Store:
     """Make the store that a URL names; nothing is connected or written yet.
 
-    "sqlite:///path", a bare path, "postgresql://…" or "memory://" (gone with the process).
+    "sqlite:///path", a bare path, "postgresql://…", "mariadb://…" or "memory://" (gone with the
+    process); an Engine of SQLAlchemy's is connected as it connects, with a pool of our own. Names
+    of tables begin with `prefix`; `schema` is PostgreSQL's.
     Raises ConfigurationError that names `database_url` and the cure. The first call imports
     SQLAlchemy, which takes some 100 ms: call it where nobody waits.
     """
@@ -45,7 +57,7 @@ def open_store(url: str, *, statement_timeout_s: float = STATEMENT_TIMEOUT_S) ->
         _import_beside_gevent("watchkeeper.storage.sql")
         from watchkeeper.storage.sql import open_sql
 
-        return open_sql(url, statement_timeout_s=statement_timeout_s)
+        return open_sql(url, statement_timeout_s=statement_timeout_s, prefix=prefix, schema=schema)
 
 
 def _import_beside_gevent(module: str) -> None:

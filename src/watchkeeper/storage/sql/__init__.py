@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from watchkeeper.exceptions import ConfigurationError
@@ -71,14 +71,54 @@ class SqlStore(SqlHours, SqlIssues, SqlSamples, SqlAlerts, SqlChecks, SqlAdmin):
         return Written.STORED
 
 
-def open_sql(address: str, *, statement_timeout_s: float) -> SqlStore:
-    """Make the store of a URL or of a path to a SQLite file; nothing is connected yet.
+def open_sql(
+    address: str | Engine, *, statement_timeout_s: float, prefix: str, schema: str
+) -> SqlStore:
+    """Make the store of a URL, a path to a SQLite file or a host's engine; nothing is connected.
 
     Raises ConfigurationError for a URL that makes no sense and for a driver that is missing.
     """
-    url, dialect = _understood(address)
-    _require_driver(url, dialect)
-    return SqlStore(Database(url, dialect, statement_timeout_s=statement_timeout_s))
+    if isinstance(address, str):
+        host = None
+        url, dialect = _understood(address)
+        _require_driver(url, dialect)
+    else:
+        host = address
+        url, dialect = _of_engine(address)
+    if schema and not dialect.schemas:
+        raise ConfigurationError(
+            f"database_schema: {dialect.name} has none; set table_prefix, or name another database"
+        )
+    return SqlStore(
+        Database(
+            url,
+            dialect,
+            statement_timeout_s=statement_timeout_s,
+            prefix=prefix,
+            schema=schema,
+            host=host,
+        )
+    )
+
+
+def _of_engine(engine: object) -> tuple[URL, Dialect]:
+    if not isinstance(engine, Engine):
+        raise ConfigurationError(
+            f"database_url: {type(engine).__name__} is neither a URL nor an Engine of SQLAlchemy; "
+            "an AsyncEngine's driver cannot be used from our thread: write a URL"
+        )
+    dialect = dialect_of(engine.dialect.name)
+    if dialect is None:
+        raise ConfigurationError(
+            f"database_url: an Engine for {engine.dialect.name} is not supported; {CURE}"
+        )
+    if engine.dialect.is_async:
+        raise ConfigurationError(
+            f"database_url: the Engine's driver, {engine.dialect.driver}, is asynchronous; "
+            f"write {dialect.driver}://…"
+        )
+    _require_file(engine.url, dialect)
+    return engine.url, dialect
 
 
 def _understood(address: str) -> tuple[URL, Dialect]:
@@ -97,15 +137,19 @@ def _understood(address: str) -> tuple[URL, Dialect]:
         raise ConfigurationError(
             f"database_url: {driver} is an asynchronous driver; write {dialect.driver}://…"
         )
-    if not dialect.server:
-        if not url.database or url.database == ":memory:":
-            raise ConfigurationError(
-                'database_url: SQLite needs a file; write "sqlite:///watchkeeper.db", '
-                'or "memory://" to keep nothing'
-            )
+    _require_file(url, dialect)
+    if not dialect.server and url.database:
         # A host that changes its directory later must not end up with a second file.
         url = url.set(database=str(Path(url.database).absolute()))
     return (url if driver else url.set(drivername=dialect.driver)), dialect
+
+
+def _require_file(url: URL, dialect: Dialect) -> None:
+    if not dialect.server and (not url.database or url.database == ":memory:"):
+        raise ConfigurationError(
+            'database_url: SQLite needs a file; write "sqlite:///watchkeeper.db", '
+            'or "memory://" to keep nothing'
+        )
 
 
 def _require_driver(url: URL, dialect: Dialect) -> None:

@@ -12,6 +12,7 @@ from watchkeeper.storage.sql import partitions, standing
 from watchkeeper.storage.sql.base import Part
 from watchkeeper.storage.sql.faults import place
 from watchkeeper.storage.sql.migrations import migrate
+from watchkeeper.storage.sql.names import actual
 from watchkeeper.storage.sql.schema import lease, meta, metadata, token
 from watchkeeper.storage.store import Lease
 
@@ -110,8 +111,9 @@ class SqlAdmin(Part):
                 for end in ("", "-wal")
                 if os.path.exists(f"{path}{end}")
             )
-        statement, values = self._database.dialect.size(list(metadata.tables))
         with self._database.read() as connection:
+            names = [actual(connection, name) for name in metadata.tables]
+            statement, values = self._database.dialect.size(names)
             size = connection.execute(statement, values).scalar_one()
         return int(size)
 

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from watchkeeper.core.covered import Cover, covered
 from watchkeeper.storage.fork_gate import fork_gate
 from watchkeeper.storage.sql.dialect import Dialect
 from watchkeeper.storage.sql.faults import translated
+from watchkeeper.storage.sql.names import PREFIX, rename
 from watchkeeper.storage.turns import give_way
 
 CONNECT_TIMEOUT_S: Final = 5
@@ -31,11 +32,26 @@ WAL_PAUSE_S: Final = 0.05
 class Database:
     """Connections to one database, made when first used and made anew after a fork."""
 
-    def __init__(self, url: URL, dialect: Dialect, *, statement_timeout_s: float) -> None:
-        """Remember where the database is; nothing is opened yet."""
+    def __init__(
+        self,
+        url: URL,
+        dialect: Dialect,
+        *,
+        statement_timeout_s: float,
+        prefix: str = PREFIX,
+        schema: str = "",
+        host: Engine | None = None,
+    ) -> None:
+        """Remember where the database is; nothing is opened yet.
+
+        `host` is an engine of the application: connections are made as its own are, but are ours.
+        """
         self.url = url
         self.dialect = dialect
         self.statement_timeout_s = statement_timeout_s
+        self.schema = schema
+        self._prefix = prefix
+        self._host = host
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._engine: Engine | None = None
@@ -101,41 +117,52 @@ class Database:
 
     def _open(self) -> Engine:
         engine = self._open_server() if self.dialect.server else self._open_file()
+        rename(engine, self._prefix)
         # Between statements is where a thread of ours has been busy with Python.
         event.listen(engine, "before_cursor_execute", give_way)
         return engine
 
-    def _open_server(self) -> Engine:
-        arguments = self.dialect.connect_arguments(self.url, timeout_s=CONNECT_TIMEOUT_S)
-        engine = create_engine(
+    def _new_engine(self, arguments: Mapping[str, Any], *, pre_ping: bool) -> Engine:
+        if self._host is not None:
+            # A pool of our own, which is never full of the host's, and which a fork may drop;
+            # it connects as the host's does: address, password, certificates and events.
+            host = self._host
+            return Engine(host.pool.recreate(), host.dialect, host.url)
+        return create_engine(
             self.url,
             pool_size=POOL_SIZE,
             max_overflow=MAX_OVERFLOW,
             pool_timeout=CONNECT_TIMEOUT_S,
-            pool_pre_ping=True,
+            pool_pre_ping=pre_ping,
             connect_args=dict(arguments),
         )
 
+    def _open_server(self) -> Engine:
+        engine = self._new_engine(
+            self.dialect.connect_arguments(self.url, timeout_s=CONNECT_TIMEOUT_S), pre_ping=True
+        )
+
         def prepare(connection: Any, _record: object) -> None:
-            self.dialect.prepare(connection, limit_s=self.statement_timeout_s)
+            connection.commit()  # what a listener of the host's may have begun
+            # Whatever the default of the host's engine or of the server is. Stricter levels would
+            # let those who only append wait for each other on MariaDB.
+            engine.dialect.set_isolation_level(connection, "READ COMMITTED")
+            self.dialect.prepare(connection, limit_s=self.statement_timeout_s, schema=self.schema)
 
         event.listen(engine, "connect", prepare)
         return engine
 
     def _open_file(self) -> Engine:
-        engine = create_engine(
-            self.url,
-            pool_size=POOL_SIZE,
-            max_overflow=MAX_OVERFLOW,
-            pool_timeout=CONNECT_TIMEOUT_S,
-            connect_args={"timeout": BUSY_TIMEOUT_S},
-        )
+        engine = self._new_engine({"timeout": BUSY_TIMEOUT_S}, pre_ping=False)
 
         def prepare(connection: Any, record: Any) -> None:
             connection.isolation_level = None  # transactions begin where we say so, below
             deadline = record.info["deadline"] = _Deadline()
             connection.set_progress_handler(deadline.passed, OPCODES_BETWEEN_LOOKS)
-            _prepare_file(connection)
+            if self._host is None:
+                _prepare_file(connection)
+            else:  # a file of the host's: how it is laid out is not ours to change
+                connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
 
         def begin(connection: Connection) -> None:
             self._set_deadline(connection)

@@ -19,7 +19,7 @@ class Dialect(ABC):
     driver: str  # SQLAlchemy's name of the dialect and driver that we use
     extra: str = ""  # what to install for the driver, "" if nothing
     server: bool = False  # over a network, with a clock, time-outs and connections of its own
-    steps_are_whole: bool = True  # a change of the schema that breaks leaves no trace
+    schemas: bool = False  # a database holds several sets of tables, each with a name
     partitions: bool = False  # whole days are dropped instead of deleted row by row
 
     @abstractmethod
@@ -45,7 +45,9 @@ class Dialect(ABC):
         """Return what the driver is told when it connects."""
         return {}
 
-    def prepare(self, connection: Any, *, limit_s: float) -> None:  # noqa: B027  # a file: nothing
+    def prepare(  # noqa: B027  # a file needs nothing
+        self, connection: Any, *, limit_s: float, schema: str
+    ) -> None:
         """Set up a driver's new connection; statements and locks may take `limit_s` seconds."""
 
     @contextmanager
@@ -56,9 +58,15 @@ class Dialect(ABC):
         """
         yield
 
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """Do a part of a step; where it was done before an earlier try broke: nothing."""
+        yield
+
     def change(self, connection: Connection, statement: str) -> None:
         """Run one statement of a step; where it was run before an earlier try broke: nothing."""
-        connection.exec_driver_sql(statement)
+        with self.again():
+            connection.exec_driver_sql(statement)
 
     def size(self, tables: Sequence[str]) -> tuple[TextClause, Mapping[str, Any]]:
         """Return the query for the bytes that tables take, indexes included, and its values."""

@@ -84,12 +84,10 @@ class Mariadb(Dialect):
         }
         return {name: value for name, value in arguments.items() if name not in url.query}
 
-    def prepare(self, connection: Any, *, limit_s: float) -> None:
+    def prepare(self, connection: Any, *, limit_s: float, schema: str) -> None:
         """Set up a driver's new connection; statements and locks may take `limit_s` seconds."""
         with connection.cursor() as cursor:
-            # Without gap locks, those who append to one table do not wait for each other; wrong
-            # values are errors. MySQL's figures of sizes would be those of yesterday.
-            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            # Wrong values are errors; MySQL's figures of sizes would be those of yesterday.
             cursor.execute(
                 "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"
                 " /*!80000 , information_schema_stats_expiry = 0 */"
@@ -121,10 +119,11 @@ class Mariadb(Dialect):
             connection.execute(text("SELECT RELEASE_LOCK(:name)"), name)
             connection.exec_driver_sql(_limits(usual_s))
 
-    def change(self, connection: Connection, statement: str) -> None:
-        """Run one statement of a step; where it was run before an earlier try broke: nothing."""
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """Do a part of a step; where it was done before an earlier try broke: nothing."""
         try:
-            connection.exec_driver_sql(statement)
+            yield
         except DBAPIError as error:
             if error_code(error.orig) not in _DONE_BEFORE:
                 raise
@@ -155,5 +154,4 @@ MARIADB: Final = Mariadb(
     driver="mysql+pymysql",
     extra="mariadb",
     server=True,
-    steps_are_whole=False,
 )

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, inspect, select, update
+from sqlalchemy.schema import CreateTable
 
 from watchkeeper.exceptions import SchemaError
 from watchkeeper.storage.sql import partitions
 from watchkeeper.storage.sql.database import Database
+from watchkeeper.storage.sql.names import actual
 from watchkeeper.storage.sql.schema import meta, metadata
 
 SCHEMA: Final = "schema"  # the key in wk_meta
@@ -27,11 +29,12 @@ class Step:
 
 
 def _create(database: Database, connection: Connection) -> None:
-    found = [] if database.dialect.steps_are_whole else inspect(connection).get_table_names()
-    metadata.create_all(connection)
-    for known in (metadata.tables[name] for name in found if name in metadata.tables):
-        for index in known.indexes:  # which an earlier try left undone
-            index.create(connection, checkfirst=True)
+    for one in metadata.sorted_tables:
+        with database.dialect.again():
+            connection.execute(CreateTable(one))
+        for index in sorted(one.indexes, key=lambda index: str(index.name)):
+            with database.dialect.again():
+                index.create(connection)
     if database.dialect.partitions:
         # Payloads are compressed already.
         packed = (
@@ -218,7 +221,7 @@ def _version_at_a_glance(database: Database, newest: int) -> bool:
 
 
 def _version(connection: Connection) -> int:
-    if not inspect(connection).has_table(meta.name):
+    if not inspect(connection).has_table(actual(connection, meta.name)):
         return 0
     # Read the schema's version.
     statement = select(meta.c.value).where(meta.c.name == SCHEMA)

@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from watchkeeper.core.slot import slot_start
+from watchkeeper.storage.sql.names import actual, known
 from watchkeeper.storage.sql.schema import DAY_S
 
 DAYS_BEHIND: Final = 1  # a history of yesterday, slots that waited while the database was away
@@ -60,8 +61,8 @@ def existing(connection: Connection, table: str) -> list[Partition]:
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
         "WHERE i.inhparent = to_regclass(:parent)"
     )
-    names = connection.execute(statement, {"parent": table}).scalars()
-    found = (_parsed(table, name) for name in names)
+    names = connection.execute(statement, {"parent": actual(connection, table)}).scalars()
+    found = (_parsed(table, known(connection, name)) for name in names)
     return sorted((one for one in found if one), key=lambda one: (one.start, one.name))
 
 

@@ -61,13 +61,15 @@ class Postgresql(Dialect):
             arguments["prepare_threshold"] = None
         return arguments
 
-    def prepare(self, connection: Any, *, limit_s: float) -> None:
+    def prepare(self, connection: Any, *, limit_s: float, schema: str) -> None:
         """Set up a driver's new connection; statements and locks may take `limit_s` seconds."""
         limit_ms = int(limit_s * 1000)
         with connection.cursor() as cursor:
             cursor.execute(f"SET statement_timeout = {limit_ms}")
             cursor.execute(f"SET lock_timeout = {limit_ms}")
             cursor.execute("SET timezone = 'UTC'")
+            if schema:
+                cursor.execute(f'SET search_path = "{schema}"')
         connection.commit()
 
     @contextmanager
@@ -77,6 +79,10 @@ class Postgresql(Dialect):
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{limit_s}s'")
         # One process at a time; the lock ends with the transaction, as the settings do.
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        if connection.exec_driver_sql("SELECT current_schema() IS NULL").scalar_one():
+            # Make the schema that `prepare` chose.
+            schema = connection.exec_driver_sql("SHOW search_path").scalar_one()
+            connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         yield
 
     def size(self, tables: Sequence[str]) -> tuple[TextClause, Mapping[str, Any]]:
@@ -97,5 +103,6 @@ POSTGRESQL: Final = Postgresql(
     driver="postgresql+psycopg",
     extra="postgres",
     server=True,
+    schemas=True,
     partitions=True,
 )
