@@ -198,3 +198,26 @@ def test_every_store_gives_the_same_sealed_page(store, span_s):
     assert ask(query(made, span_s=span_s)).routes[0].requests == (
         ask(query(store, span_s=span_s)).routes[0].requests
     )
+
+
+def test_the_page_of_a_day_tells_routes_and_errors_apart():
+    """Charts come from the sum of all routes, the table from the rows of each: both are whole."""
+    values = {
+        **requests([0.1] * 6, route="/a"),
+        **requests([0.3] * 3, route="/b"),
+        **requests([0.2], route="/b", status="503"),
+        series(catalogue.HTTP_BAD, method="GET", route="/a"): 2.0,
+        series(catalogue.HTTP_DISCONNECTS, method="GET", route="/b"): 1.0,
+    }
+    store = hours(24, values)
+
+    view = look(store, span_s=86_400)
+
+    assert (1_440 * 11, 1_440 * 3) == (view.figures.requests, view.figures.errors)
+    assert {("GET", "/a", 1_440 * 6), ("GET", "/b", 1_440 * 5)} == {
+        (row.method, row.route, row.requests) for row in view.routes
+    }
+    assert {(44, 12)} == {
+        (point.figures.requests, point.figures.errors) for point in view.points if point.figures
+    }
+    assert pytest.approx(0.3, rel=0.03) == view.figures.p95_s

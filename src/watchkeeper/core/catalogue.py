@@ -283,6 +283,12 @@ SELF_UP: Final = Metric(
     help="1 in every minute of which something is stored; made when its hour is sealed.",
     across=Across.MAX,
 )
+HTTP_ALL: Final = Metric(
+    name="http_server_all_requests_duration_seconds",
+    kind=Kind.HISTOGRAM,
+    help="Time of all requests by class of status (2xx, 5xx); made when their hour is sealed.",
+    labels=("status",),
+)
 
 CATALOGUE: Final = (
     HTTP_DURATION,
@@ -332,4 +338,5 @@ CATALOGUE: Final = (
     SELF_OUTBOX,
     SELF_STORED,
     SELF_UP,
+    HTTP_ALL,
 )

@@ -1,7 +1,7 @@
 """From the store to view models, for the pages, the JSON API and the CLI alike."""
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from watchkeeper.core.hours import HOUR_S
@@ -9,7 +9,15 @@ from watchkeeper.core.slot import Frame, slot_start
 from watchkeeper.dashboard.figures import part, quantile
 from watchkeeper.dashboard.reading import SETTLING_S, read_pieces
 from watchkeeper.dashboard.status import judge
-from watchkeeper.dashboard.tallies import METRICS, Adding, Route, RouteTally, Tallies, Tally
+from watchkeeper.dashboard.tallies import (
+    METRICS,
+    SUMMED_METRICS,
+    Adding,
+    Route,
+    RouteTally,
+    Tallies,
+    Tally,
+)
 from watchkeeper.dashboard.views import (
     Figures,
     IncidentRow,
@@ -57,6 +65,7 @@ def overview(
     earlier = begin - align_up(end - begin, MINUTE_S)
     minutes: set[int] = set()
     hours: set[int] = set()
+    summed: set[int] = set()
     grid = _Grid(minutes=minutes, hours=hours, step=step)
     shown, sooner = Adding(), Adding(by_route=False)
     for piece in read_pieces(
@@ -71,13 +80,34 @@ def overview(
         minutes_from=begin if step < HOUR_S else None,
         fine_from=begin if fine else None,
         means=True,
+        summed_metrics=SUMMED_METRICS,
     ):
+        if piece.summed is not None:
+            summed.add(piece.summed)
         minutes |= piece.minutes
         hours |= piece.hours
         if piece.start >= begin:
             shown.add(piece, point_of=grid.point_of, pause=pause)
         else:
             sooner.add(piece, point_of=lambda _: earlier, pause=pause)
+    if summed:
+        for piece in read_pieces(
+            store,
+            service=service,
+            environment=environment,
+            since=min(summed),
+            border=min(summed),
+            until=max(summed) + HOUR_S,
+            slot_s=slot_s,
+            metrics=METRICS,
+        ):
+            of_hours = tuple(frame for frame in piece.frames if frame.key.start in summed)
+            shown.add(
+                replace(piece, frames=of_hours if piece.hours else ()),
+                point_of=lambda _: earlier,
+                pause=pause,
+                only_routes=True,
+            )
     tallies = shown.tallies(pause=pause)
     before = sooner.tallies(pause=pause).whole
     workers = store.workers(

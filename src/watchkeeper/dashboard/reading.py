@@ -1,7 +1,7 @@
 """Reading a window, its tiers joined without gap or double count."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Final
 
@@ -32,6 +32,7 @@ class Reading:
     minutes: frozenset[int] = frozenset()
     hours: frozenset[int] = frozenset()
     covered_s: Mapping[int, int] = field(default_factory=dict)
+    summed: int | None = None  # the start of an hour of which only `summed_metrics` were read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,7 @@ class _Asked:
     fine_from: float
     sealed: Mapping[int, int]
     means: bool
+    summed_metrics: Collection[str]
 
 
 def read_pieces(
@@ -62,6 +64,7 @@ def read_pieces(
     minutes_from: float | None = None,
     fine_from: int | None = None,
     means: bool = False,
+    summed_metrics: Collection[str] = (),
 ) -> Iterator[Reading]:
     """Read some metrics' values of [since, until), in pieces, none of them across `border`.
 
@@ -71,6 +74,9 @@ def read_pieces(
     what starts at or after the end of the newest minute frame. With `fine_from` slots serve from
     that moment on for every minute that they cover in whole. `since`, `border` and `fine_from`
     are whole minutes. What came late appears with the next roll-up.
+
+    Where minutes of a whole sealed hour are wanted, `summed_metrics` are read in the place of
+    `metrics` if there are any; such a piece says so.
 
     The gauges of whole hours hold the hour's last reading as `last`; with `means` the mean of the
     readings of its minutes, those that are missing counting as 0 where gauges are added up. Two
@@ -90,6 +96,7 @@ def read_pieces(
         fine_from=until if fine_from is None else fine_from,
         sealed=sealed,
         means=means,
+        summed_metrics=summed_metrics,
     )
     hours_until = until if minutes_from is None else minutes_from
     pieces = [
@@ -166,9 +173,16 @@ def _mean(row: HourRow, minutes: int) -> Gauge:
 def _minutes(asked: _Asked, start: int, end: float) -> Reading:
     hour = slot_start(start, HOUR_S)
     sealed = hour in asked.sealed
-    minutes = _of_chunks(asked, hour, start, end) if sealed else _of_frames(asked, start, end)
+    summing = bool(sealed and asked.summed_metrics and end - start == HOUR_S)
+    minutes = (
+        _of_chunks(asked, hour, start, end, summing=summing)
+        if sealed
+        else _of_frames(asked, start, end)
+    )
     if sealed and not minutes and end - start == HOUR_S:
         return _hours(asked, start, int(end))  # minutes of so long ago are kept no more
+    if summing:
+        return replace(_joined(start, minutes, [], asked.slot_s), summed=start)
     slots_from = asked.fine_from if sealed else asked.slots_from
     slots: list[Frame] = []
     if slots_from < end and asked.slot_s < MINUTE_S:
@@ -194,13 +208,13 @@ def _of_frames(asked: _Asked, start: int, end: float) -> list[Frame]:
     )
 
 
-def _of_chunks(asked: _Asked, hour: int, start: int, end: float) -> list[Frame]:
+def _of_chunks(asked: _Asked, hour: int, start: int, end: float, *, summing: bool) -> list[Frame]:
     """Read the minutes of a sealed hour; one is there if anything was stored of it."""
     minutes = asked.store.minutes(
         hour,
         service=asked.service,
         environment=asked.environment,
-        metrics=(*asked.metrics, SELF_UP.name),
+        metrics=(*(asked.summed_metrics if summing else asked.metrics), SELF_UP.name),
     )
     return [one for one in minutes if start <= one.key.start < end]
 

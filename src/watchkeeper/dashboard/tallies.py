@@ -28,7 +28,7 @@ class _Part(IntEnum):
     EXCUSED = 7  # an error by its status that the settings do not call bad
 
 
-_PARTS: Final = {
+_PARTS: Final[dict[str, _Part]] = {
     catalogue.HTTP_DURATION.name: _Part.DURATION,
     catalogue.HTTP_BROKEN.name: _Part.BAD,
     catalogue.HTTP_UNHANDLED.name: _Part.BAD,
@@ -42,6 +42,14 @@ _PARTS: Final = {
 
 METRICS: Final = tuple(_PARTS)
 """The names of the metrics that are added up here; those of others may be left unread."""
+
+SUMMED_METRICS: Final = (
+    catalogue.HTTP_ALL.name,
+    *(name for name in METRICS if name != catalogue.HTTP_DURATION.name),
+)
+"""What the minutes of sealed hours are added up from where routes need not be told apart."""
+
+_PARTS[catalogue.HTTP_ALL.name] = _Part.DURATION
 
 
 class Counted:
@@ -204,8 +212,12 @@ class Adding:
         *,
         point_of: Callable[[Frame], int],
         pause: Callable[[], None],
+        only_routes: bool = False,
     ) -> None:
         """Add one piece; `point_of` says which point of the chart a frame belongs to.
+
+        A piece of summed metrics adds to the points only; with `only_routes` it adds to the routes
+        only.
 
         `pause` is called between frames, so that the host's threads get their turn.
         """
@@ -213,14 +225,15 @@ class Adding:
         # Keyed by identity: frames read together share their series, which are kept by their
         # meanings meanwhile, so that no id is used again. That is faster than by their hash.
         meanings: dict[int, _Meaning] = {}
+        routes = None if piece.summed is not None else self._routes
         for frame in piece.frames:
             at, start = point_of(frame), frame.key.start
-            point = points[at] = self._points.setdefault(at, Tally())
+            point = points[at] = Tally() if only_routes else self._points.setdefault(at, Tally())
             point.spans[start] = piece.covered_s.get(start, frame.key.resolution)
             for series, value in frame.values.items():
                 meaning = meanings.get(id(series))
                 if meaning is None:
-                    meaning = meanings[id(series)] = _meaning(series, self._routes)
+                    meaning = meanings[id(series)] = _meaning(series, routes)
                 if meaning.part:
                     _add(point, meaning, value, frame.key.start)
             pause()

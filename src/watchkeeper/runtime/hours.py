@@ -4,19 +4,18 @@ Safe to run in several processes at once, and to be killed at any moment: the st
 minutes in the transaction that writes the rows they went into.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
-from watchkeeper.core.catalogue import SELF_UP
-from watchkeeper.core.hours import HOUR_S, MINUTE_S, by_series, joined, summed, with_late
+from watchkeeper.core.hours import HOUR_S, by_series, joined, summed, with_late
+from watchkeeper.core.made import make
 from watchkeeper.core.metrics import Series
-from watchkeeper.core.slot import Frame, FrameKey, Gauge, Value, slot_start
+from watchkeeper.core.slot import FrameKey, Value, slot_start
 from watchkeeper.storage.hour import pack_minutes
 from watchkeeper.storage.store import SealedHour, Store, StoredHour, Unsealed
 
 CLOSED_AFTER_S: Final = 120.0  # the last minute's frame is a while in coming; later ones are late
 MAX_HOURS: Final = 2  # in one call, at 1 to 2 s each; a longer backlog goes on in the next one
-UP: Final = Gauge(1.0, 1.0, 1.0)
 
 
 def seal(store: Store, *, now: float, pause: Callable[[], object]) -> int:
@@ -35,17 +34,16 @@ def seal(store: Store, *, now: float, pause: Callable[[], object]) -> int:
 def _seal_hour(store: Store, hour: Unsealed, pause: Callable[[], object]) -> bool:
     sealed: list[SealedHour] = []
     sources: Collection[FrameKey] = ()
-    up: dict[Series, dict[int, Value]] = {}
+    made: dict[Series, dict[int, Value]] = {}
     for share in range(hour.shares):
         frames = store.unsealed_frames(hour, share)
         if share == 0:
             sources = [frame.key for frame in frames]
         pause()
         minutes = by_series(frames, pause=pause)
-        for one, known in _up(frames).items():
-            up.setdefault(one, {}).update(known)
+        make(frames, made, pause=pause)
         if share == hour.shares - 1:
-            minutes.update(up)
+            minutes.update(made)
         stored = store.stored_hour(hour.start, minutes)
         if stored is None:
             return False  # a newer version's: left for one that can read it
@@ -69,16 +67,3 @@ def _sealed(series: Series, late: Mapping[int, Value], stored: StoredHour | None
         chunk=pack_minutes(minutes),
         revision=0 if stored is None else stored.revision,
     )
-
-
-def _up(frames: Iterable[Frame]) -> dict[Series, dict[int, Value]]:
-    """Make the series that tells of which minutes there is something, for each scope in frames."""
-    up: dict[Series, dict[int, Value]] = {}
-    for frame in frames:
-        minute = frame.key.start % HOUR_S // MINUTE_S
-        scopes = {(one.label("service"), one.label("environment")) for one in frame.values}
-        for service, environment in scopes:
-            labels = (("environment", environment), ("service", service))
-            series = Series(SELF_UP.name, SELF_UP.kind, labels, SELF_UP.across)
-            up.setdefault(series, {})[minute] = UP
-    return up
