@@ -73,7 +73,7 @@ assert survived < KILLS / 2, survived
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize("kind", ["sqlite", "postgres", "mariadb"])
 def test_a_roller_killed_fifty_times_loses_and_doubles_nothing(
     request: pytest.FixtureRequest, kind: str
 ):
