@@ -7,16 +7,15 @@ import asyncio
 import gc
 import json
 import statistics
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import psutil
 
 import apps
+import children
 import exchanges
 
 REQUESTS = 200_000
@@ -58,7 +57,10 @@ def grown(kind: str, requests: int, slot: str) -> dict[str, int]:
 
 def measure(slot: str, requests: int, *, runs: int) -> dict[str, object]:
     """Run pairs of processes; what watching adds to the growth, and to all that is held."""
-    pairs = [(_run("bare", requests, slot), _run("watched", requests, slot)) for _ in range(runs)]
+    pairs = [
+        [children.measured("memory.py", kind, requests, slot) for kind in ("bare", "watched")]
+        for _ in range(runs)
+    ]
 
     def added_mb(key: str) -> float:
         added = statistics.median(watched[key] - bare[key] for bare, watched in pairs)
@@ -69,13 +71,6 @@ def measure(slot: str, requests: int, *, runs: int) -> dict[str, object]:
         "added_by_recording_mb": added_mb("grown"),
         "added_with_libraries_mb": added_mb("held"),
     }
-
-
-def _run(kind: str, requests: int, slot: str) -> dict[str, int]:
-    command = [sys.executable, Path(__file__), kind, str(requests), slot]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, int] = json.loads(done.stdout)
-    return found
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ python bench/stall.py bare|watched 10 10s              prints pauses in millisec
 import asyncio
 import json
 import statistics
-import subprocess
 import sys
 import threading
 import time
@@ -19,10 +18,10 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import apps
+import children
 import exchanges
 import watchkeeper
 
@@ -115,8 +114,8 @@ def measure(slot: str, seconds: float, *, runs: int) -> dict[str, object]:
     """Run pairs of processes; the median over them of each figure, in milliseconds."""
     bare, watched = [], []
     for _ in range(runs):
-        bare.append(_run("bare", seconds, slot))
-        watched.append(_run("watched", seconds, slot))
+        bare.append(children.measured("stall.py", "bare", seconds, slot))
+        watched.append(children.measured("stall.py", "watched", seconds, slot))
 
     def median(found: list[dict[str, float]], key: str) -> float:
         return round(statistics.median(each[key] for each in found), 2)
@@ -133,13 +132,6 @@ def measure(slot: str, seconds: float, *, runs: int) -> dict[str, object]:
         "bare_p9999_ms": median(bare, "p9999"),
         "watched_p9999_ms": median(watched, "p9999"),
     }
-
-
-def _run(kind: str, seconds: float, slot: str) -> dict[str, float]:
-    command = [sys.executable, Path(__file__), kind, str(seconds), slot]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
 
 
 if __name__ == "__main__":
