@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 
 from watchkeeper.core.pace import GIVE_WAY_S
@@ -32,22 +33,13 @@ def endpoint(path: str) -> Callable[[Watched, Visit], Any] | None:
     for pattern, answer in _TABLE:
         found = pattern.fullmatch(path)
         if found:
-            return _Endpoint(answer, found.groups())
+            return partial(_answered, answer, found.groups())
     return None
 
 
-class _Endpoint:
-    """One address with the parts of its path."""
-
-    __slots__ = ("_answer", "_parts")
-
-    def __init__(self, answer: Answer, parts: tuple[str, ...]) -> None:
-        self._answer = answer
-        self._parts = parts
-
-    def __call__(self, wk: Watched, visit: Visit) -> Any:
-        view = self._answer(wk, visit, *self._parts)
-        return None if view is None else plain(asdict(view))
+def _answered(answer: Answer, parts: tuple[str, ...], wk: Watched, visit: Visit) -> Any:
+    view = answer(wk, visit, *parts)
+    return None if view is None else plain(asdict(view))
 
 
 def _query(wk: Watched, visit: Visit) -> Query:
