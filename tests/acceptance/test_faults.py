@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+import written
 from processes import get, until, uvicorn
 from servers import missing
 
-import written
 from watchkeeper.core.catalogue import HTTP_DURATION
 
 APP = """

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+import written
 from processes import Server, until, uvicorn
 from servers import free_port
 
-import written
 from watchkeeper.core.catalogue import HTTP_DURATION
 
 FILES = {

@@ -1,13 +1,11 @@
 """The addresses of the JSON API that tell of the inside of requests."""
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Final
 
-from watchkeeper.core.pace import GIVE_WAY_S
 from watchkeeper.dashboard.api import plain
 from watchkeeper.dashboard.inside import routes
 from watchkeeper.dashboard.jobs import jobs
@@ -19,6 +17,7 @@ from watchkeeper.dashboard.samples import sample, samples
 from watchkeeper.dashboard.statements import statements
 from watchkeeper.dashboard.sums import Query
 from watchkeeper.dashboard.visit import Visit, Watched
+from watchkeeper.storage.turns import give_way
 
 Answer = Callable[..., Any]
 """From a Watchkeeper, a visit and the parts of its path to a view model; None: not found."""
@@ -51,12 +50,8 @@ def _query(wk: Watched, visit: Visit) -> Query:
         end=visit.window.end,
         now=visit.now,
         slot_s=wk.settings.slot_s,
-        pause=_give_way,
+        pause=give_way,
     )
-
-
-def _give_way() -> None:
-    time.sleep(GIVE_WAY_S)  # lets another thread run: a request of the host's may be waiting
 
 
 def _routes(wk: Watched, visit: Visit) -> Any:

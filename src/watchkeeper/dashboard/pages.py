@@ -1,12 +1,10 @@
 """From view models to HTML. Everything shown is hostile input: escaping is on everywhere."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from watchkeeper.core.pace import GIVE_WAY_S
 from watchkeeper.dashboard import texts
 from watchkeeper.dashboard.assets import assets
 from watchkeeper.dashboard.charts import CHARTS, Chart, summary
@@ -14,6 +12,7 @@ from watchkeeper.dashboard.stacks import read_stack
 from watchkeeper.dashboard.status import Level, silent_after_s
 from watchkeeper.dashboard.views import NO_FIGURES, IssuePage, Overview
 from watchkeeper.dashboard.windows import PRESET_NAMES, Window
+from watchkeeper.storage.turns import give_way
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -142,7 +141,7 @@ def _render(name: str, **context: Any) -> bytes:
     page = []
     for piece in pieces:
         page.append(piece)
-        time.sleep(GIVE_WAY_S)  # gives way: drawing is Python-busy, and a request may be waiting
+        give_way()  # drawing is Python-busy, and a request of the host's may be waiting
     # What no UTF-8 can hold (a lone surrogate in a message) is shown as a question mark.
     return "".join(page).encode("utf-8", "replace")
 

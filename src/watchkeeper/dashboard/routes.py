@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from watchkeeper.core.pace import GIVE_WAY_S
 from watchkeeper.dashboard import pages
 from watchkeeper.dashboard.access import Access, Visitor
 from watchkeeper.dashboard.api import overview_json, trouble_json
@@ -29,6 +28,7 @@ from watchkeeper.dashboard.windows import parse_window
 from watchkeeper.exceptions import StorageError
 from watchkeeper.runtime.guard import guard
 from watchkeeper.storage.store import Store
+from watchkeeper.storage.turns import give_way
 
 REFRESH_S: Final = 10.0
 MAX_CPU_SHARE: Final = 0.05  # of one core, for refreshing one open page
@@ -218,7 +218,7 @@ class Dashboard:
             end=window.end,
             now=visit.now,
             slot_s=slot_s,
-            pause=_give_way,
+            pause=give_way,
         )
         with self._lock:
             self._cost_s = time.thread_time() - began_s
@@ -283,7 +283,3 @@ def _not_found(visit: Visit, problem: str) -> Response:
         return json_response({"error": problem}, status=404)
     body = pages.message_page(visit.shell, problem, back=True)
     return html(body, status=404)
-
-
-def _give_way() -> None:
-    time.sleep(GIVE_WAY_S)  # lets another thread run: a request of the host's may be waiting

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from observed import Observed
 from processes import until
+from written import counted
 
 from watchkeeper.integrations.instruments import celery as instrument
-from written import counted
 
 WORKER = """
 import os, time

@@ -11,9 +11,9 @@ import redis
 import rq
 from observed import Observed
 from rq.job import Job
+from written import counted
 
 from watchkeeper.integrations.instruments import rq as instrument
-from written import counted
 
 JOBS = """
 import os
