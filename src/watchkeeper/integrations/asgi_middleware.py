@@ -1,11 +1,10 @@
 """The ASGI wrapper: sees each request of an application begin and end, and changes nothing."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from time import perf_counter, time
+from time import perf_counter
 from typing import Any, Final
 
 from watchkeeper.app import Watchkeeper
-from watchkeeper.core.queue_time import queue_seconds
 from watchkeeper.integrations.lifespan import Lifespan
 from watchkeeper.integrations.naming import Naming
 from watchkeeper.integrations.outcomes import FAILED, METHODS, Answer, Exchange, Outcomes, Route
@@ -281,18 +280,12 @@ class _Exchange(Exchange):
                 (id(scope.get("endpoint")), scope["method"], status)
             ) or middleware.learn(scope, status)
             if middleware.queue_header:
-                self._note_queue(middleware.queue_header, seconds)
+                self.note_queue(_header(scope, middleware.queue_header), seconds)
             answer.record(seconds)
             if seconds > answer.choice.above or self.inside is not None:
                 middleware.outcomes.look(self, answer, seconds)
         except Exception as error:  # noqa: BLE001  # a border: see `Guard.swallow`
             _GUARD.swallow(error)
-
-    def _note_queue(self, name: bytes, seconds: float) -> None:
-        header = _header(self.scope, name)
-        waited = queue_seconds(header, now=time() - seconds) if header else None
-        if waited is not None:
-            self.opened().queue_s = waited
 
 
 class _MeasuredExchange(_Exchange):

@@ -6,7 +6,7 @@ from weakref import ref
 
 from watchkeeper.app import Watchkeeper
 from watchkeeper.integrations.late import too_late
-from watchkeeper.integrations.outcomes import Route
+from watchkeeper.integrations.rules import Rules
 from watchkeeper.integrations.wsgi_middleware import (
     Application,
     Environ,
@@ -32,7 +32,7 @@ def install(app: Any, watchkeeper: Watchkeeper) -> None:
     app.wsgi_app = WsgiMiddleware(
         _served_weakly(app),
         watchkeeper,
-        find_route=_Routes(app).of,
+        find_route=Rules(ref(app)).route,
         hint=("werkzeug.request", "url_rule"),
     )
     handle = _weakly(app.handle_user_exception)
@@ -81,28 +81,6 @@ def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:
         return function(find(), *args)
 
     return call
-
-
-class _Routes:
-    """The routes of one application, by rule."""
-
-    def __init__(self, app: Any) -> None:
-        """Start with none; the application's rules bound how many there will be."""
-        self._find_app: Callable[[], Any] = ref(app)
-        self._routes: dict[str, Route] = {}
-
-    def of(self, rule: Any) -> Route | None:
-        """Return the route that Flask dispatched a request to, without the mount point."""
-        if rule is None:
-            return None
-        route = self._routes.get(rule.rule)
-        if route is None:
-            app = self._find_app()  # None: it went before the last of its responses
-            endpoint = app and app.view_functions.get(rule.endpoint)
-            is_static = rule.endpoint.rpartition(".")[2] == "static"
-            route = Route(rule.rule, endpoint=endpoint, is_quiet=is_static)
-            self._routes[rule.rule] = route
-        return route
 
 
 def _unhandled(sender: Any, exception: BaseException, **extra: Any) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import inf
+from time import time
 from types import CodeType
 from typing import Final
 from uuid import uuid4
@@ -21,6 +22,7 @@ from watchkeeper.core.catalogue import (
     HTTP_UNHANDLED,
 )
 from watchkeeper.core.metrics import QUIET, UNMATCHED, Metric
+from watchkeeper.core.queue_time import queue_seconds
 from watchkeeper.core.sampling import Reason, RouteChoice
 from watchkeeper.runtime.record import Inside, Record, RequestContext
 from watchkeeper.runtime.samples import Taken
@@ -116,6 +118,12 @@ class Exchange(Record):
     def request_id(self) -> str:
         """Return the request's id as the client sent it."""
         raise NotImplementedError
+
+    def note_queue(self, header: str, seconds: float) -> None:
+        """Note how long it waited before it began, so many seconds ago, by a proxy's header."""
+        waited = queue_seconds(header, now=time() - seconds) if header else None
+        if waited is not None:
+            self.opened().queue_s = waited
 
 
 class Outcomes:

@@ -8,6 +8,7 @@ from watchkeeper.app import Watchkeeper
 from watchkeeper.integrations.asgi_middleware import AsgiMiddleware, Scope
 from watchkeeper.integrations.late import too_late
 from watchkeeper.integrations.outcomes import FAILED, Route
+from watchkeeper.integrations.rules import Rules
 from watchkeeper.integrations.suspects import acquit, settle, suspect
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.record import RequestContext
@@ -56,28 +57,18 @@ def _before(handle: Handler, see: Callable[..., None]) -> Handler:
 
 
 class _Routes:
-    """The routes of one application, by rule."""
+    """The routes of one application, by what its requests remember."""
 
     middleware: AsgiMiddleware
 
     def __init__(self, app: Any) -> None:
-        """Start with none; the application's rules bound how many there will be."""
-        self._app = app
-        self._routes: dict[str, Route] = {}
+        """Start with none."""
+        self._rules = Rules(lambda: app)
 
     def of(self, scope: Scope, status: int) -> Route | None:
         """Return the route that Quart dispatched a request to, without the mount point."""
         settle(self.middleware, scope, status)
-        rule = scope.get(_RULE)
-        if rule is None:
-            return None
-        route = self._routes.get(rule.rule)
-        if route is None:
-            endpoint = self._app.view_functions.get(rule.endpoint)
-            is_static = rule.endpoint.rpartition(".")[2] == "static"
-            route = Route(rule.rule, endpoint=endpoint, is_quiet=is_static)
-            self._routes[rule.rule] = route
-        return route
+        return self._rules.route(scope.get(_RULE))
 
 
 class _Watcher:

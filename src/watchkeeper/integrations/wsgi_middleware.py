@@ -1,12 +1,11 @@
 """The WSGI wrapper: sees each request of an application begin and end, and changes nothing."""
 
 from collections.abc import Callable, Iterable
-from time import perf_counter, time
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Final
 
 from watchkeeper.app import Watchkeeper
-from watchkeeper.core.queue_time import queue_seconds
 from watchkeeper.integrations import outcomes
 from watchkeeper.integrations.naming import Naming
 from watchkeeper.integrations.outcomes import FAILED, METHODS, Answer, Outcomes, Route
@@ -24,11 +23,11 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 FindRoute = Callable[[Any], Route | None]
 AnswerKey = tuple[int, str | None, str]  # the id of the hint, method, status line
 
-_GUARD: Final = guard("request")
-_new: Final = object.__new__  # without `__init__`, whose call costs more than setting the fields
 MAX_STATUSES: Final = 200
 MAX_ANSWERS: Final = 10_000
 
+_GUARD: Final = guard("request")
+_new: Final = object.__new__  # without `__init__`, whose call costs more than setting the fields
 _STATUSES: Final[dict[str, int]] = {}  # "200 OK" → 200
 _QUEUE_HEADERS: Final = ("HTTP_X_REQUEST_START", "HTTP_X_QUEUE_START")
 
@@ -201,7 +200,7 @@ class Exchange(outcomes.Exchange):
             self._end()
             middleware = self.middleware
             if middleware.queue_header:
-                self._note_queue(middleware.queue_header, seconds)
+                self.note_queue(self.environ.get(middleware.queue_header, ""), seconds)
             known = middleware.answers.get(
                 (id(self.hint), self.environ.get("REQUEST_METHOD"), self.status_line)
             )
@@ -303,12 +302,6 @@ class Exchange(outcomes.Exchange):
                     _STATUSES[line] = status
             self.status = status
         return self.status or FAILED
-
-    def _note_queue(self, name: str, seconds: float) -> None:
-        header = self.environ.get(name)
-        waited = queue_seconds(header, now=time() - seconds) if header else None
-        if waited is not None:
-            self.opened().queue_s = waited
 
     def _method(self) -> str:
         return str(self.environ.get("REQUEST_METHOD", ""))
