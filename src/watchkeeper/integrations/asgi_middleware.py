@@ -25,6 +25,7 @@ FindRoute = Callable[[Scope, int], Route | None]
 _GUARD: Final = guard("request")
 _new: Final = object.__new__  # without `__init__`, whose call costs more than setting the fields
 _NOTHING: Final = object()
+_FILES: Final = frozenset({"http.response.pathsend", "http.response.zerocopysend"})
 _QUEUE_HEADERS: Final = (b"x-request-start", b"x-queue-start")
 
 
@@ -182,7 +183,7 @@ class _Exchange(Exchange):
     complete: bool
     first_byte_s: float
     forward: Send
-    left: bool  # the client, before the response was complete
+    left: bool  # the client, before the response was complete: it counts when the app returns
     middleware: AsgiMiddleware
     scope: Scope
     take: Receive
@@ -195,15 +196,25 @@ class _Exchange(Exchange):
         kind = message["type"]
         if kind == "http.response.start":
             self.status = message.get("status", 0)
-        elif kind == "http.response.body" or kind == "http.response.zerocopysend":
-            if message.get("more_body", False):
+        elif kind == "http.response.body" or kind in _FILES:
+            is_last = not message.get("more_body", False)
+            if self.first_byte_s or not is_last:
                 self._streams(message)
-            else:
-                if self.first_byte_s:
-                    self._streams(message)
-                self._end()
-        elif kind == "http.response.pathsend":
-            self._end()
+            if is_last and not self.complete and not self.left:
+                self.complete = True
+                try:
+                    seconds = perf_counter() - self.start
+                    middleware, scope, status = self.middleware, self.scope, self.status
+                    answer = middleware.answers.get(
+                        (id(scope.get("endpoint")), scope["method"], status)
+                    ) or middleware.learn(scope, status)
+                    if middleware.queue_header:
+                        self.note_queue(_header(scope, middleware.queue_header), seconds)
+                    answer.record(seconds)
+                    if seconds > answer.choice.above or self.inside is not None:
+                        middleware.outcomes.look(self, answer, seconds)
+                except Exception as error:  # noqa: BLE001  # a border: see `Guard.swallow`
+                    _GUARD.swallow(error)
         return self.forward(message)
 
     async def receive(self) -> Message:
@@ -268,24 +279,6 @@ class _Exchange(Exchange):
                 self.first_byte_s = perf_counter() - self.start
             elif message.get("body", b"") and not self.complete:
                 self.opened().first_byte_s = self.first_byte_s
-
-    def _end(self) -> None:
-        if self.complete or self.left:  # nobody is there: what it was shows when the app returns
-            return
-        seconds = perf_counter() - self.start
-        self.complete = True
-        try:
-            middleware, scope, status = self.middleware, self.scope, self.status
-            answer = middleware.answers.get(
-                (id(scope.get("endpoint")), scope["method"], status)
-            ) or middleware.learn(scope, status)
-            if middleware.queue_header:
-                self.note_queue(_header(scope, middleware.queue_header), seconds)
-            answer.record(seconds)
-            if seconds > answer.choice.above or self.inside is not None:
-                middleware.outcomes.look(self, answer, seconds)
-        except Exception as error:  # noqa: BLE001  # a border: see `Guard.swallow`
-            _GUARD.swallow(error)
 
 
 class _MeasuredExchange(_Exchange):
