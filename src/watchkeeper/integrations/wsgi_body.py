@@ -1,6 +1,6 @@
 """The body of a WSGI response on its way out, so that its end, close or failure is seen."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from time import perf_counter
 from typing import Any, Final, Protocol
 
@@ -31,38 +31,19 @@ class Ending(Protocol):
 
 
 class Body:
-    """A response's body: finished at its end, its close or its failure."""
+    """A response's body: finished at its end, its close or its failure.
 
-    __slots__ = ("exchange", "result")
+    Its fields are set by who makes it, without an `__init__`: see `Exchange`.
+    """
 
+    __slots__ = ("blocks", "exchange", "result")
+
+    blocks: Iterator[bytes]  # see `passing`
     exchange: Ending
     result: Iterable[bytes]  # the application's
 
-    def __init__(self, result: Iterable[bytes], exchange: Ending) -> None:
-        """Stand for `result`; its fields may as well be set by who makes it."""
-        self.exchange = exchange
-        self.result = result
-
     def __iter__(self) -> Iterator[bytes]:
-        exchange = self.exchange
-        blocks = 0
-        first_s = 0.0
-        try:
-            for block in self.result:
-                blocks += 1
-                if blocks == 1:
-                    first_s = perf_counter() - exchange.start
-                elif blocks == 2:
-                    exchange.streams(first_s)
-                yield block
-        except GeneratorExit:  # dropped half-way: its end is the close, or this object's
-            raise
-        except BaseException as exc:
-            with _GUARD:
-                exchange.failed(exc)
-            raise
-        if not exchange.complete:
-            exchange.finished()
+        return self.blocks
 
     def close(self) -> None:
         """Close the application's body."""
@@ -77,37 +58,57 @@ class Body:
         if not self.exchange.complete:
             self.exchange.finished()
 
-    def __del__(self) -> None:
-        # Neither exhausted nor closed, as test clients like to do: it ends when it is dropped.
-        if not self.exchange.complete:
-            self.exchange.finished()
+
+def passing(result: Iterable[bytes], exchange: Ending) -> Iterator[bytes]:
+    """Pass blocks on after a first one of nothing, which is for who makes this, not to be sent.
+
+    So it runs already when it is handed out, and sees it when it is dropped: neither exhausted
+    nor closed, as test clients like to do. A `__del__` would be called for every request.
+    """
+    blocks = 0
+    first_s = 0.0
+    try:
+        yield b""
+        for block in result:
+            blocks += 1
+            if blocks == 1:
+                first_s = perf_counter() - exchange.start
+            elif blocks == 2:
+                exchange.streams(first_s)
+            yield block
+    except GeneratorExit:
+        exchange.finished()
+        raise
+    except BaseException as exc:
+        with _GUARD:
+            exchange.failed(exc)
+        raise
+    if not exchange.complete:
+        exchange.finished()
 
 
 class SizedBody(Body):
     """A body whose number of blocks is known, from which a server may tell Content-Length."""
 
-    __slots__ = ("_size",)
-
-    def __init__(self, result: Iterable[bytes], exchange: Ending) -> None:
-        """Stand for `result`, whose length is asked for when it is wanted."""
-        super().__init__(result, exchange)
-        self._size: Callable[[], int] = result.__len__  # type: ignore[attr-defined]
+    __slots__ = ()
 
     def __len__(self) -> int:
-        return self._size()
+        return len(self.result)  # type: ignore[arg-type]
 
 
 def watched(result: Iterable[bytes], exchange: Ending, environ: dict[str, Any]) -> Iterable[bytes]:
     """Return the body so that its end is seen; what is complete already goes on as it is."""
     kind = type(result)
-    if kind in UNSIZED:
-        return Body(result, exchange)
     if kind is list or kind is tuple or kind is environ.get("wsgi.file_wrapper"):
         # The response is made; sending it, with sendfile for a file, is the server's business.
         exchange.finished()
         return result
-    if hasattr(result, "__len__"):
-        return SizedBody(result, exchange)
-    if len(UNSIZED) < MAX_UNSIZED:
+    is_sized = hasattr(result, "__len__")
+    if not is_sized and len(UNSIZED) < MAX_UNSIZED:
         UNSIZED.add(kind)
-    return Body(result, exchange)
+    body = SizedBody() if is_sized else Body()
+    body.exchange = exchange
+    body.result = result
+    body.blocks = blocks = passing(result, exchange)
+    next(blocks)
+    return body

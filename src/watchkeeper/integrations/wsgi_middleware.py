@@ -11,7 +11,7 @@ from watchkeeper.integrations.naming import Naming
 from watchkeeper.integrations.outcomes import FAILED, METHODS, Answer, Outcomes, Route
 from watchkeeper.integrations.own import PROBES, OwnPages
 from watchkeeper.integrations.own_wsgi import serve_page
-from watchkeeper.integrations.wsgi_body import UNSIZED, Body, watched
+from watchkeeper.integrations.wsgi_body import UNSIZED, Body, passing, watched
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.record import Record, RequestContext, current
 
@@ -101,9 +101,11 @@ class WsgiMiddleware:
                 exchange.failed(exc)
             raise
         if type(result) in UNSIZED:
-            body = _new(Body)
-            body.result = result
+            body = Body()
             body.exchange = exchange
+            body.result = result
+            body.blocks = blocks = passing(result, exchange)
+            next(blocks)
             return body
         return watched(result, exchange, environ)
 
@@ -197,8 +199,8 @@ class Exchange(outcomes.Exchange):
             return
         seconds = perf_counter() - self.start
         try:
-            self._end()
             middleware = self.middleware
+            self._end()
             if middleware.queue_header:
                 self.note_queue(self.environ.get(middleware.queue_header, ""), seconds)
             known = middleware.answers.get(
