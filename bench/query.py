@@ -51,7 +51,7 @@ Install = Callable[[Observer], Callable[[], None]]
 @contextmanager
 def watched(install: Install | None) -> Iterator[None]:
     """Run a round as one request, with the instrument or without."""
-    token = current.set(Record(perf_counter()))
+    token = current.set(Record.beginning(perf_counter()))
     undo = install(OBSERVER) if install else None
     try:
         yield

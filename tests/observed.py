@@ -129,7 +129,7 @@ class Observed:
 @contextmanager
 def within_request() -> Iterator[Record]:
     """Run the block as if within a request; what happened inside is in the record."""
-    record = Record(0.0)
+    record = Record.beginning(0.0)
     token = current.set(record)
     try:
         yield record

@@ -148,6 +148,7 @@ class Watchkeeper:
         self.drain()
         with self._lock:
             was_started, self.started = self.started, False
+            self.own_cost.look_now()
         # Also when another thread is at it: the process may end as soon as this returns.
         self._flusher.stop(deadline_s=self.stop_within_s)
         if was_started:

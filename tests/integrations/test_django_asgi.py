@@ -131,7 +131,7 @@ def test_streams_and_queues_have_their_times(recorded):
     began = f"t={time.time() - 30:.3f}".encode()
     with project() as app:
         for _ in range(2):  # that a proxy sends its time is seen once in a while
-            recorded.watchkeeper.own_cost.measure_from = 0.0
+            recorded.watchkeeper.own_cost.look_now()
             site.call_asgi(app, "/stream/async/", headers=[(b"x-request-start", began)])
 
     recorded.outcomes()

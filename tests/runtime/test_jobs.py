@@ -268,7 +268,7 @@ def test_what_happens_inside_is_seen_under_the_jobs_name(observer: Observer):
 
 def test_a_job_within_a_request_is_one_part_of_it(observer: Observer):
     """The request shows the job as one span; what is in the job is the job's."""
-    outer = Record(0.0)
+    outer = Record.beginning(0.0)
     token = current.set(outer)
 
     with job("report"), span("pages"):

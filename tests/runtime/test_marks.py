@@ -26,7 +26,7 @@ class Checkout(Record):
 @pytest.fixture
 def request_record() -> Iterator[Record]:
     """A request that runs."""
-    token = current.set(Checkout(0.0))
+    token = current.set(Checkout.beginning(0.0))
     yield current.get()
     current.reset(token)
 
@@ -152,7 +152,7 @@ def test_requests_that_run_at_once_keep_their_own_marks():
     """Tasks and threads of one request share its marks; those of another do not see them."""
 
     async def serve(user: str) -> Record:
-        record = Record(0.0)
+        record = Record.beginning(0.0)
         current.set(record)
         await asyncio.sleep(0)
         await asyncio.to_thread(set_user, user)

@@ -45,7 +45,7 @@ def taken(inside: Inside | None = None, **given) -> Taken:
 
 def inside(*spans) -> Inside:
     """Make what a record holds after these spans."""
-    record = Record(100.0)
+    record = Record.beginning(100.0)
     for operation, start, seconds in spans:
         record.add(operation, start, seconds)
     return record.opened()

@@ -30,7 +30,7 @@ def observer() -> Iterator[Observer]:
 @pytest.fixture
 def record() -> Iterator[Record]:
     """A request that runs."""
-    token = current.set(Record(0.0))
+    token = current.set(Record.beginning(0.0))
     yield current.get()
     current.reset(token)
 

@@ -13,6 +13,7 @@ from watchkeeper.integrations.own_asgi import find_page, serve_page
 from watchkeeper.integrations.templates import Templates
 from watchkeeper.integrations.websockets import Connection
 from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.live import FOLD_AT
 from watchkeeper.runtime.record import RequestContext, current
 
 Scope = MutableMapping[str, Any]
@@ -23,10 +24,15 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 FindRoute = Callable[[Scope, int], Route | None]
 
 _GUARD: Final = guard("request")
-_new: Final = object.__new__  # without `__init__`, whose call costs more than setting the fields
 _NOTHING: Final = object()
 _FILES: Final = frozenset({"http.response.pathsend", "http.response.zerocopysend"})
 _QUEUE_HEADERS: Final = (b"x-request-start", b"x-queue-start")
+
+# How far a response is: not a byte of its body, a part of it, and how it ended.
+OPEN: Final = 0
+STREAMING: Final = 1
+LEFT: Final = 2  # the client, before the response was complete: it counts when the app returns
+COMPLETE: Final = 3
 
 
 class AsgiMiddleware:
@@ -43,8 +49,8 @@ class AsgiMiddleware:
         self.app = app
         self.outcomes = Outcomes(watchkeeper)
         self.templates = Templates(self.outcomes.unmatched)
-        # What the wrapper knows of (id of the endpoint, method, status), found once.
-        self.answers: dict[tuple[int, str, int], Answer] = self.templates.answers
+        # The answer that an endpoint, by its id, gave last: mostly it gives the same one again.
+        self.answers: dict[int, Answer] = self.templates.answers
         self.queue_header = b""  # the one that the proxy sends, once it was seen
         self._find_route = find_route
         naming = watchkeeper.settings.route_name
@@ -69,21 +75,19 @@ class AsgiMiddleware:
                 await serve_page(self._own, page, scope, receive, send)
                 return
         outer = current.get()
-        if outer is not None and isinstance(outer, _Exchange) and outer.serves(scope):
+        if outer is not None and outer.serves(scope):
             await self.app(scope, receive, send)  # a wrapper further out counts this request
             return
-        if not self._watchkeeper.started:
-            self.begin()
         start = perf_counter()
-        exchange = (
-            _new(_Exchange) if start < self.own_cost.measure_from else self._measured(scope, start)
-        )
-        exchange.inside = exchange.failure = None
+        exchange = _Exchange() if start < self.own_cost.look_from else self._looked(scope, start)
+        exchange.inside = None
         exchange.start = start
-        exchange.status = exchange.first_byte_s = 0
-        exchange.complete = exchange.left = False
-        exchange.middleware, exchange.scope = self, scope
-        exchange.take, exchange.forward = receive, send
+        exchange.status = 0
+        exchange.phase = OPEN
+        exchange.middleware = self
+        exchange.scope = scope
+        exchange.take = receive
+        exchange.forward = send
         active = self._active
         active.append(start)
         current.set(exchange)
@@ -97,7 +101,7 @@ class AsgiMiddleware:
             if active:  # a child that was forked amid this request has none
                 active.pop()
             current.set(outer)
-        if exchange.inside is not None or not exchange.complete:  # type: ignore[redundant-expr]
+        if exchange.inside is not None or exchange.phase != COMPLETE:  # type: ignore[redundant-expr]
             with _GUARD:
                 exchange.ended()
 
@@ -132,7 +136,7 @@ class AsgiMiddleware:
             and method in METHODS
             and self.templates.is_single(scope)
         ):
-            self.answers[id(scope.get("endpoint")), method, status] = answer
+            self.answers[id(scope.get("endpoint"))] = answer
         return answer
 
     def begin(self) -> None:
@@ -140,14 +144,15 @@ class AsgiMiddleware:
         with _GUARD:
             self._watchkeeper.start()
 
-    def _measured(self, scope: Scope, start: float) -> "_Exchange":
-        """Measure this request's cost if it is time to; see whether a proxy sends its time."""
+    def _looked(self, scope: Scope, start: float) -> "_Exchange":
+        """Do what is not to be done for every request: start, measure, look for a proxy's time."""
         with _GUARD:
+            self._watchkeeper.start()
             if not self.queue_header:
                 self.queue_header = _sent_queue_header(scope)
             if self.own_cost.is_due(start):
-                return _new(_MeasuredExchange)
-        return _new(_Exchange)
+                return _MeasuredExchange()
+        return _Exchange()
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -170,21 +175,12 @@ class AsgiMiddleware:
 class _Exchange(Exchange):
     """One request and its response, as seen from outside of an ASGI application."""
 
-    __slots__ = (
-        "complete",
-        "first_byte_s",
-        "forward",
-        "left",
-        "middleware",
-        "scope",
-        "take",
-    )
+    __slots__ = ("first_byte_s", "forward", "middleware", "phase", "scope", "take")
 
-    complete: bool
-    first_byte_s: float
+    first_byte_s: float  # of a body in several parts
     forward: Send
-    left: bool  # the client, before the response was complete: it counts when the app returns
     middleware: AsgiMiddleware
+    phase: int
     scope: Scope
     take: Receive
 
@@ -197,20 +193,27 @@ class _Exchange(Exchange):
         if kind == "http.response.start":
             self.status = message.get("status", 0)
         elif kind == "http.response.body" or kind in _FILES:
-            is_last = not message.get("more_body", False)
-            if self.first_byte_s or not is_last:
+            is_last = not message.get("more_body")
+            if self.phase or not is_last:
                 self._streams(message)
-            if is_last and not self.complete and not self.left:
-                self.complete = True
+            if is_last and self.phase < LEFT:
+                self.phase = COMPLETE
                 try:
                     seconds = perf_counter() - self.start
                     middleware, scope, status = self.middleware, self.scope, self.status
-                    answer = middleware.answers.get(
-                        (id(scope.get("endpoint")), scope["method"], status)
-                    ) or middleware.learn(scope, status)
+                    answer = middleware.answers.get(id(scope.get("endpoint")))
+                    if (
+                        answer is None
+                        or answer.status != status
+                        or answer.method != scope["method"]
+                    ):
+                        answer = middleware.learn(scope, status)
                     if middleware.queue_header:
                         self.note_queue(_header(scope, middleware.queue_header), seconds)
-                    answer.record(seconds)
+                    pending = answer.pending
+                    pending.append(seconds)
+                    if len(pending) >= FOLD_AT:
+                        answer.fold()
                     if seconds > answer.choice.above or self.inside is not None:
                         middleware.outcomes.look(self, answer, seconds)
                 except Exception as error:  # noqa: BLE001  # a border: see `Guard.swallow`
@@ -220,8 +223,8 @@ class _Exchange(Exchange):
     async def receive(self) -> Message:
         """Pass a message on, noting that the client left: no exception tells it."""
         message = await self.take()
-        if message["type"] == "http.disconnect":
-            self.left = True
+        if message["type"] == "http.disconnect" and self.phase < LEFT:
+            self.phase = LEFT
         return message
 
     def failed(self, exc: BaseException) -> None:
@@ -230,12 +233,12 @@ class _Exchange(Exchange):
         outcomes, method = middleware.outcomes, scope["method"]
         status = self.status or FAILED
         route = middleware.route(scope, status)
-        if self.complete:
+        if self.phase == COMPLETE:
             if not isinstance(exc, Exception):
                 return
             if status < FAILED and not outcomes.is_expected(exc, route):
                 outcomes.unhandled(route, method)
-        elif _is_departure(exc, left=self.left):
+        elif _is_departure(exc, left=self.phase == LEFT):
             outcomes.disconnected(route, method)
             outcomes.ended(self, route)
             return
@@ -248,8 +251,8 @@ class _Exchange(Exchange):
         """Record that the application returned: with all said, or in the midst of it."""
         middleware, method = self.middleware, self.scope["method"]
         route = middleware.route(self.scope, self.status or FAILED)
-        if not self.complete:
-            if self.left:
+        if self.phase != COMPLETE:
+            if self.phase == LEFT:
                 middleware.outcomes.disconnected(route, method)
             else:
                 middleware.outcomes.broken(self, route, method, perf_counter() - self.start)
@@ -261,9 +264,10 @@ class _Exchange(Exchange):
         route = middleware.route(scope, self.status)
         return middleware.outcomes.context(self, route, method=scope["method"], status=self.status)
 
-    def serves(self, scope: Scope) -> bool:
+    def serves(self, request: Scope) -> bool:
         """Tell whether this is the request of a scope, or of the one that it was copied from."""
-        return scope is self.scope or scope.get("headers") is self.scope.get("headers", _NOTHING)
+        mine = self.scope
+        return request is mine or request.get("headers") is mine.get("headers", _NOTHING)
 
     def request_id(self) -> str:
         """Return the request's id as the client sent it."""
@@ -275,9 +279,10 @@ class _Exchange(Exchange):
         An empty last part does not count: frameworks send one after a body that was whole.
         """
         with _GUARD:
-            if not self.first_byte_s:
+            if self.phase == OPEN:
+                self.phase = STREAMING
                 self.first_byte_s = perf_counter() - self.start
-            elif message.get("body", b"") and not self.complete:
+            elif self.phase == STREAMING and message.get("body"):
                 self.opened().first_byte_s = self.first_byte_s
 
 
@@ -294,13 +299,13 @@ class _MeasuredExchange(_Exchange):
 
     def _send(self, message: Message) -> Awaitable[None]:
         """Measure what is ours of sending a message."""
-        was_complete, forward = self.complete, self.forward
+        was_complete, forward = self.phase == COMPLETE, self.forward
         began = perf_counter()
         self.forward = _send_nothing
         _Exchange.send(self, message)
         self.forward = forward
         self._cost_s += perf_counter() - began
-        if self.complete and not was_complete:
+        if self.phase == COMPLETE and not was_complete:
             with _GUARD:
                 self.middleware.own_cost.measured(self._cost_s)
         return forward(message)
@@ -308,11 +313,9 @@ class _MeasuredExchange(_Exchange):
 
 def _unseen(middleware: AsgiMiddleware, scope: Scope) -> _Exchange:
     """Make the exchange of a request that ran out of the context of its own."""
-    exchange = _Exchange(perf_counter())
-    exchange.failure = None
+    exchange = _Exchange.beginning(perf_counter())
     exchange.status = 0
-    exchange.complete = exchange.left = False
-    exchange.first_byte_s = 0.0
+    exchange.phase = OPEN
     exchange.middleware = middleware
     exchange.scope = scope
     exchange.take = _receive_nothing

@@ -24,6 +24,7 @@ from watchkeeper.core.catalogue import (
 from watchkeeper.core.metrics import QUIET, UNMATCHED, Metric
 from watchkeeper.core.queue_time import queue_seconds
 from watchkeeper.core.sampling import Reason, RouteChoice
+from watchkeeper.runtime.live import NOWHERE, LiveSeries
 from watchkeeper.runtime.record import Inside, Record, RequestContext
 from watchkeeper.runtime.samples import Taken
 
@@ -80,11 +81,12 @@ _NEVER: Final = _Fixed(inf)
 class Answer:
     """The answers of one route to one method with one status.
 
-    `record` adds the seconds of one; those above `choice.above`, and those with something
-    inside, need `Outcomes.look` as well.
+    `record` adds the seconds of one, or who cannot pay for a call does what it does: see
+    `LiveSeries.inlet`. Those above `choice.above`, and those with something inside, need
+    `Outcomes.look` as well.
     """
 
-    __slots__ = ("choice", "method", "record", "route", "status")
+    __slots__ = ("choice", "fold", "method", "pending", "record", "route", "status")
 
     def __init__(
         self,
@@ -92,14 +94,16 @@ class Answer:
         method: str,
         status: int,
         *,
-        record: Callable[[float], None],
+        series: LiveSeries,
         choice: RouteChoice | _Fixed,
     ) -> None:
         """Describe answers; `choice` tells which of them need a look."""
         self.route = route
         self.method = method
         self.status = status
-        self.record = record
+        self.record = series.record
+        self.pending = series.inlet()
+        self.fold = series.fold
         self.choice = choice
 
 
@@ -110,10 +114,9 @@ class Exchange(Record):
     costs more than what it does.
     """
 
-    __slots__ = ("failure", "status")
+    __slots__ = ("status",)
 
     status: int
-    failure: Taken | None  # a bad request that waits to be told its issue
 
     def request_id(self) -> str:
         """Return the request's id as the client sent it."""
@@ -178,9 +181,10 @@ class Outcomes:
             return
         if inside is not None and (inside.spans or inside.folded):
             self._observer.finish(inside, self._label(route), None)
-        failure, exchange.failure = exchange.failure, None
-        if failure is not None and not (inside is not None and inside.excused):
-            self._sampler.keep_failed(failure, inside.issue if inside is not None else "")
+        if inside is not None and inside.failure is not None:
+            failure, inside.failure = inside.failure, None
+            if not inside.excused:
+                self._sampler.keep_failed(failure, inside.issue)
 
     def broken(self, exchange: Exchange, route: Route, method: str, seconds: float) -> None:
         """Count a request whose response was cut off by the application."""
@@ -240,7 +244,7 @@ class Outcomes:
         self._watchkeeper.start()  # does nothing, unless this process was forked without hooks
         name = standard(method)
         if not route.is_recorded:
-            return Answer(route, name, status, record=_nothing, choice=_NEVER)
+            return Answer(route, name, status, series=NOWHERE, choice=_NEVER)
         badness = self._badness.of(route.template)
         is_bad = status in badness.statuses
         series = self._recorder.series(
@@ -254,7 +258,7 @@ class Outcomes:
             route,
             name,
             status,
-            record=series.record,
+            series=series,
             choice=choice,
         )
         if name is method or name == method:  # other methods are without bound: not remembered
@@ -304,8 +308,7 @@ class Outcomes:
             choice=choice,
         )
         if bad:
-            exchange.opened()  # so that its end is looked at as well, when its issue is known
-            exchange.failure = taken
+            exchange.opened().failure = taken  # looked at again at its end, with its issue
         else:
             self._sampler.keep(taken)
 
@@ -322,10 +325,6 @@ class Outcomes:
 def standard(method: str) -> str:
     """Return the method if it is one of the standard set, else "_OTHER"."""
     return method if method in METHODS else OTHER_METHOD
-
-
-def _nothing(seconds: float) -> None:
-    """Leave a request out."""
 
 
 def _id_of(exchange: Exchange) -> str:

@@ -47,7 +47,7 @@ class Templates:
         self._several: dict[int, list[_Candidate]] = {}
         self._kept: dict[int, object] = {}  # endpoints, so that no id comes to mean another one
         # By an endpoint's id, hence kept here, to be forgotten together with the endpoint.
-        self.answers: dict[tuple[int, str, int], Answer] = {}
+        self.answers: dict[int, Answer] = {}
 
     def is_single(self, scope: Scope) -> bool:
         """Tell whether a request's endpoint always means the same route."""

@@ -33,7 +33,7 @@ class Ending(Protocol):
 class Body:
     """A response's body: finished at its end, its close or its failure.
 
-    Its fields are set by who makes it, without an `__init__`: see `Exchange`.
+    Its fields are set by who makes it, without an `__init__`: see `Record`.
     """
 
     __slots__ = ("blocks", "exchange", "result")

@@ -1,6 +1,6 @@
 """The WSGI wrapper: sees each request of an application begin and end, and changes nothing."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Final
@@ -13,6 +13,7 @@ from watchkeeper.integrations.own import PROBES, OwnPages
 from watchkeeper.integrations.own_wsgi import serve_page
 from watchkeeper.integrations.wsgi_body import UNSIZED, Body, passing, watched
 from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.live import FOLD_AT
 from watchkeeper.runtime.record import Record, RequestContext, current
 
 Environ = dict[str, Any]
@@ -27,7 +28,6 @@ MAX_STATUSES: Final = 200
 MAX_ANSWERS: Final = 10_000
 
 _GUARD: Final = guard("request")
-_new: Final = object.__new__  # without `__init__`, whose call costs more than setting the fields
 _STATUSES: Final[dict[str, int]] = {}  # "200 OK" → 200
 _QUEUE_HEADERS: Final = ("HTTP_X_REQUEST_START", "HTTP_X_QUEUE_START")
 
@@ -53,7 +53,8 @@ class WsgiMiddleware:
         self.outcomes = Outcomes(watchkeeper)
         self.find_route = find_route or _no_route
         self.active = watchkeeper.recorder.active
-        self.answers: dict[AnswerKey, tuple[Answer, object]] = {}
+        self.answers: dict[AnswerKey, Answer] = {}
+        self._hints: dict[int, object] = {}  # kept, so that no id comes to mean another one
         self.own_cost = watchkeeper.own_cost
         self.queue_header = ""  # the one that the proxy sends, once it was seen
         naming = watchkeeper.settings.route_name
@@ -65,28 +66,21 @@ class WsgiMiddleware:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request; exceptions of the application go on as they came."""
-        if not self._watchkeeper.started:
-            with _GUARD:
-                self._watchkeeper.start()
         path = environ.get("PATH_INFO", "")
         if self._prefix in path or (self._at_root and path.endswith(self._at_root)):
             page = self._own.find(path, root=environ.get("SCRIPT_NAME", "").rstrip("/"))
             if page is not None:
+                with _GUARD:
+                    self._watchkeeper.start()
                 return serve_page(self._own, page, environ, start_response)
         outer = current.get()
-        if outer is not None and isinstance(outer, Exchange) and outer.serves(environ):
+        if outer is not None and outer.serves(environ):
             return self.app(environ, start_response)  # a wrapper further out counts this request
         start = perf_counter()
-        exchange = (
-            _new(Exchange)
-            if start < self.own_cost.measure_from
-            else self._measured(environ, start)
-        )
-        exchange.inside = exchange.failure = exchange.route = exchange.suspect = None
+        exchange = Exchange() if start < self.own_cost.look_from else self._looked(environ, start)
+        exchange.inside = exchange.hint = exchange.route = exchange.suspect = None
         exchange.start = start
-        exchange.status = 0
         exchange.status_line = ""
-        exchange.hint = None
         exchange.complete = False
         exchange.environ = environ
         exchange.forward = start_response
@@ -109,24 +103,27 @@ class WsgiMiddleware:
             return body
         return watched(result, exchange, environ)
 
-    def _measured(self, environ: Environ, start: float) -> "Exchange":
-        """Measure this request's cost if it is time to; see whether a proxy sends its time."""
+    def _looked(self, environ: Environ, start: float) -> "Exchange":
+        """Do what is not to be done for every request: start, measure, look for a proxy's time."""
         with _GUARD:
+            self._watchkeeper.start()
             if not self.queue_header:
                 self.queue_header = next((name for name in _QUEUE_HEADERS if name in environ), "")
             if self.own_cost.is_due(start):
-                return _new(_MeasuredExchange)
-        return _new(Exchange)
+                return _MeasuredExchange()
+        return Exchange()
 
     def is_settled_by(self, hint: object) -> bool:
         """Tell whether requests with this hint are always of the same route."""
         return self.naming is None and (hint is not None or self.find_route is _no_route)
 
     def remember(self, key: AnswerKey, answer: Answer, hint: object) -> None:
-        """Keep what records answers, with the hint, so that no id comes to mean another one."""
+        """Keep what records the answers with this hint."""
         if len(self.answers) >= MAX_ANSWERS:
             self.answers.clear()
-        self.answers[key] = answer, hint
+            self._hints.clear()
+        self._hints[id(hint)] = hint
+        self.answers[key] = answer
 
     def named(self, route: Route, environ: Environ) -> Route:
         """Return the route of a request under the user's name, if there is one."""
@@ -180,12 +177,12 @@ class Exchange(outcomes.Exchange):
             return self.forward(status, headers)
         return self.forward(status, headers, exc_info)
 
-    def serves(self, environ: Environ) -> bool:
-        """Tell whether this is the request of `environ`, or of the one that it was copied from."""
+    def serves(self, request: MutableMapping[str, Any]) -> bool:
+        """Tell whether this is the request of an environ, or of what it was copied from."""
         if self.complete:
             return False
-        source = environ.get("wsgi.input")
-        return environ is self.environ or (
+        source = request.get("wsgi.input")
+        return request is self.environ or (
             source is not None and source is self.environ.get("wsgi.input")
         )
 
@@ -198,16 +195,20 @@ class Exchange(outcomes.Exchange):
         if self.complete:
             return
         seconds = perf_counter() - self.start
+        middleware = self.middleware
         try:
-            middleware = self.middleware
             self._end()
-            if middleware.queue_header:
-                self.note_queue(self.environ.get(middleware.queue_header, ""), seconds)
-            known = middleware.answers.get(
+            answer = middleware.answers.get(
                 (id(self.hint), self.environ.get("REQUEST_METHOD"), self.status_line)
             )
-            answer = known[0] if known is not None and self.route is None else self._learn()
-            answer.record(seconds)
+            if answer is None or self.route is not None:
+                answer = self._learn()
+            if middleware.queue_header:
+                self.note_queue(self.environ.get(middleware.queue_header, ""), seconds)
+            pending = answer.pending
+            pending.append(seconds)
+            if len(pending) >= FOLD_AT:
+                answer.fold()
             if seconds > answer.choice.above or self.inside is not None:
                 self._settled_status()
                 middleware.outcomes.look(self, answer, seconds)
@@ -296,14 +297,13 @@ class Exchange(outcomes.Exchange):
     def _settled_status(self) -> int:
         """Return the status of the response, or that of a failure if there is none."""
         line = self.status_line
-        if line:
-            status = _STATUSES.get(line)
-            if status is None:
-                status = int(line[:3])
-                if len(_STATUSES) < MAX_STATUSES:
-                    _STATUSES[line] = status
-            self.status = status
-        return self.status or FAILED
+        status = _STATUSES.get(line) if line else 0
+        if status is None:
+            status = int(line[:3])
+            if len(_STATUSES) < MAX_STATUSES:
+                _STATUSES[line] = status
+        self.status = status
+        return status or FAILED
 
     def _method(self) -> str:
         return str(self.environ.get("REQUEST_METHOD", ""))

@@ -31,7 +31,8 @@ class JobRecord(Record):
 
     def __init__(self, job: Job, before: Record | None) -> None:
         """Begin a run within the request or job `before`, if there is one."""
-        super().__init__(perf_counter())
+        self.inside = None
+        self.start = perf_counter()
         self.job = job
         self.before = before
 

@@ -33,9 +33,20 @@ class LiveSeries:
 
     def record(self, value: float) -> None:
         """Add one finite number: an increase, a reading or an observation."""
-        pending = self.pending
-        pending.append(value)
-        if len(pending) >= FOLD_AT and self._lock.acquire(blocking=False):
+        self.pending.append(value)
+        if len(self.pending) >= FOLD_AT:
+            self.fold()
+
+    def inlet(self) -> list[float]:
+        """Return what may be appended to, in the place of a call of `record`, for ever.
+
+        Who does calls `fold` whenever FOLD_AT values are there.
+        """
+        return self.pending
+
+    def fold(self) -> None:
+        """Add what is pending to the value, unless somebody else is at it."""
+        if self._lock.acquire(blocking=False):
             try:
                 self._fold()
             finally:
@@ -128,6 +139,20 @@ class _LiveHistogram(LiveSeries):
         self._histogram = Histogram()
 
 
+class _Through(list[float]):
+    """The inlet of a series that keeps no values itself."""
+
+    __slots__ = ("_series",)
+
+    def __init__(self, series: LiveSeries) -> None:
+        super().__init__()
+        self._series = series
+
+    def append(self, value: float) -> None:
+        """Record the value."""
+        self._series.record(value)
+
+
 class Nowhere(_LiveCounter):
     """Where values go when even "(other)" has no room."""
 
@@ -135,6 +160,14 @@ class Nowhere(_LiveCounter):
 
     def record(self, value: float) -> None:
         """Drop the value."""
+
+    def inlet(self) -> list[float]:
+        """Return what hands each value to `record`: nothing waits here."""
+        return _Through(self)
+
+
+NOWHERE: Final = Nowhere(Series("", Kind.COUNTER, ()))
+"""Where the requests go that are not to be recorded."""
 
 
 class Detour(LiveSeries):
@@ -160,6 +193,10 @@ class Detour(LiveSeries):
         """Add one number to the target, and note that it was a detour."""
         self._target.record(value)
         self._note(self._metric, self._folded_labels)
+
+    def inlet(self) -> list[float]:
+        """Return what hands each value to `record`: nothing waits here."""
+        return _Through(self)
 
     def take(self) -> Value | None:
         """Hand over nothing: the values are the target's."""

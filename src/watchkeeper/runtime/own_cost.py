@@ -55,7 +55,7 @@ class OwnCost:
 
     def __init__(self, recorder: Recorder, *, slot_s: float, budget: float = 0.01) -> None:
         """Begin with full sampling; `budget` is a share of one core."""
-        self.measure_from = 0.0  # perf_counter from which on the next request is measured
+        self.look_from = 0.0  # perf_counter from which on the next request is looked at: see below
         self.figures = Figures()
         self.on_level: Callable[[Level], None] = _nothing
         self._recorder = recorder
@@ -72,6 +72,7 @@ class OwnCost:
 
     def reset(self) -> None:
         """Forget what was spent: for the child of a fork, whose thread is a new one."""
+        self.look_now()
         self._lock = Lock()
         self._spent_s = 0.0
         self._requests = 0
@@ -80,10 +81,14 @@ class OwnCost:
 
     def is_due(self, start: float) -> bool:
         """Tell whether the request that begins at `start` (perf_counter) is to be measured."""
-        if start < self.measure_from:
+        if start < self.look_from:
             return False
-        self.measure_from = start + MEASURE_EVERY_S
+        self.look_from = start + MEASURE_EVERY_S
         return True
+
+    def look_now(self) -> None:
+        """Have the next request looked at: it is measured, and starts what has not started."""
+        self.look_from = 0.0
 
     def measured(self, seconds: float) -> None:
         """Note what recording took of one request."""

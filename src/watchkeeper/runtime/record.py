@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from watchkeeper.runtime.operations import Operation
+    from watchkeeper.runtime.samples import Taken
 
 MAX_SPANS: Final = 1_000  # of one request; further ones are folded into one figure per operation
 MAX_FOLDED: Final = 500  # operations that have such a figure
@@ -31,6 +33,7 @@ class Inside:
 
     __slots__ = (
         "excused",
+        "failure",
         "first_byte_s",
         "folded",
         "issue",
@@ -46,6 +49,7 @@ class Inside:
         self.spans: list[Span] = []
         self.folded: dict[Operation, tuple[int, float]] = {}  # number and seconds past MAX_SPANS
         self.excused = False  # failed in a way that the settings do not call bad
+        self.failure: Taken | None = None  # a bad request that waits to be told its issue
         self.first_byte_s = 0.0  # of a streamed response
         self.issue = ""  # fingerprint of the error that the request failed with
         self.queue_s = 0.0  # between proxy and application
@@ -64,14 +68,24 @@ class Inside:
 
 
 class Record:
-    """One request or job as it runs. Its wrapper makes it, several threads may add to it."""
+    """One request or job as it runs. Its wrapper makes it, several threads may add to it.
+
+    It has no `__init__`: a call costs more than what it would do, and most records are made for
+    every request. Their wrapper sets all fields itself.
+    """
 
     __slots__ = ("inside", "start")
 
-    def __init__(self, start: float) -> None:
-        """Begin at `start` (perf_counter)."""
-        self.inside: Inside | None = None
-        self.start = start
+    inside: Inside | None
+    start: float  # perf_counter
+
+    @classmethod
+    def beginning(cls, start: float) -> Self:
+        """Make one that begins at `start` (perf_counter), with nothing inside."""
+        record = cls()
+        record.inside = None
+        record.start = start
+        return record
 
     def opened(self) -> Inside:
         """Return what is inside, which begins with this call if there was nothing."""
@@ -91,6 +105,10 @@ class Record:
         elif operation in inside.folded or len(inside.folded) < MAX_FOLDED:
             count, total = inside.folded.get(operation, (0, 0.0))
             inside.folded[operation] = count + 1, total + seconds
+
+    def serves(self, request: MutableMapping[str, Any]) -> bool:
+        """Tell whether this is the record of a request: of its ASGI scope, or WSGI environ."""
+        return False
 
     def describe(self) -> RequestContext | None:
         """Tell of which request this is the record; None for anything else than a request."""
