@@ -25,8 +25,7 @@ from watchkeeper.core.metrics import QUIET, UNMATCHED, Metric
 from watchkeeper.core.queue_time import queue_seconds
 from watchkeeper.core.sampling import Reason, RouteChoice
 from watchkeeper.runtime.live import NOWHERE, LiveSeries
-from watchkeeper.runtime.record import Inside, Record, RequestContext
-from watchkeeper.runtime.samples import Taken
+from watchkeeper.runtime.record import Inside, Record, RequestContext, Taken
 
 METHODS: Final = frozenset(
     {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}

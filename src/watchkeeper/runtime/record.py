@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
+    from watchkeeper.core.sampling import Reason, RouteChoice
     from watchkeeper.runtime.operations import Operation
-    from watchkeeper.runtime.samples import Taken
 
 MAX_SPANS: Final = 1_000  # of one request; further ones are folded into one figure per operation
 MAX_FOLDED: Final = 500  # operations that have such a figure
@@ -65,6 +65,51 @@ class Inside:
         part.tags, part.user = self.tags, self.user
         part.first_byte_s, part.queue_s = self.first_byte_s, self.queue_s
         return part
+
+
+class Taken:
+    """A request that may be stored, as its wrapper saw it; shaped later, by the flusher."""
+
+    __slots__ = (
+        "at",
+        "choice",
+        "inside",
+        "issue",
+        "method",
+        "reason",
+        "request_id",
+        "route",
+        "seconds",
+        "start",
+        "status",
+    )
+
+    def __init__(
+        self,
+        inside: Inside | None,
+        *,
+        start: float,
+        at: float,
+        reason: Reason,
+        method: str,
+        route: str,
+        status: int,
+        seconds: float,
+        request_id: str,
+        choice: RouteChoice | None,
+    ) -> None:
+        """Hold on to what is inside; `start` (perf_counter) is when it began, `at` its end."""
+        self.inside = inside
+        self.start = start
+        self.at = at
+        self.reason = reason
+        self.method = method
+        self.route = route
+        self.status = status
+        self.seconds = seconds
+        self.request_id = request_id
+        self.choice = choice
+        self.issue = ""
 
 
 class Record:

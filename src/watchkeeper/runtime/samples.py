@@ -21,7 +21,7 @@ from watchkeeper.core.sampling import (
 from watchkeeper.core.scrub import clean, cut, scrub
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.observer import totals
-from watchkeeper.runtime.record import Inside
+from watchkeeper.runtime.record import Inside, Taken
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
     from watchkeeper.storage.store import Sample
@@ -32,51 +32,6 @@ MAX_SPAN_CHARS: Final = 500
 MAX_NAME_CHARS: Final = 200
 
 _SHAPING = guard("sample")
-
-
-class Taken:
-    """A request that may be stored, as its wrapper saw it; shaped later, by the flusher."""
-
-    __slots__ = (
-        "at",
-        "choice",
-        "inside",
-        "issue",
-        "method",
-        "reason",
-        "request_id",
-        "route",
-        "seconds",
-        "start",
-        "status",
-    )
-
-    def __init__(
-        self,
-        inside: Inside | None,
-        *,
-        start: float,
-        at: float,
-        reason: Reason,
-        method: str,
-        route: str,
-        status: int,
-        seconds: float,
-        request_id: str,
-        choice: RouteChoice | None,
-    ) -> None:
-        """Hold on to what is inside; `start` (perf_counter) is when it began, `at` its end."""
-        self.inside = inside
-        self.start = start
-        self.at = at
-        self.reason = reason
-        self.method = method
-        self.route = route
-        self.status = status
-        self.seconds = seconds
-        self.request_id = request_id
-        self.choice = choice
-        self.issue = ""
 
 
 class Sampler:
