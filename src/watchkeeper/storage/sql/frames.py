@@ -14,6 +14,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     tuple_,
     update,
@@ -23,9 +24,11 @@ from watchkeeper.core.metrics import Scope, Series
 from watchkeeper.core.slot import Frame, FrameKey, Value
 from watchkeeper.storage import frame as packed
 from watchkeeper.storage import rows
+from watchkeeper.storage.records import MAX_PAST_WORKERS, WORKER_SILENT_S
 from watchkeeper.storage.rows import MAX_NAME, cut
 from watchkeeper.storage.sql import partitions, standing
 from watchkeeper.storage.sql.base import Part, chunks, new_id
+from watchkeeper.storage.sql.releases import add_mark
 from watchkeeper.storage.sql.schema import frame, meta, series, worker
 from watchkeeper.storage.store import Worker
 
@@ -46,8 +49,9 @@ class SqlFrames(Part):
         serialise = update(meta).where(meta.c.name == "schema").values(value=meta.c.value)
         with self._database.write() as connection:
             connection.execute(serialise)
-            found = self._workers(connection, scope, since=at - rows.WORKER_LIVE_S)
-            taken = {one.number for one in found if rows.is_live(one, scope, at=at)}
+            place = {"service": scope.service, "environment": scope.environment}
+            live_since = {**place, "seen_since": at - rows.WORKER_LIVE_S}
+            taken = set(connection.execute(standing.NUMBERS, live_since).scalars())
             new = Worker(
                 id=0,
                 number=rows.smallest_free(taken),
@@ -70,6 +74,8 @@ class SqlFrames(Part):
                     seen_at=at,
                 )
             )
+            if (mark := rows.first_mark(new)) is not None:
+                add_mark(connection, self._database.dialect, mark)
             return replace(new, id=new_id(added))
 
     def stop_worker(self, worker_id: int, *, at: float) -> None:
@@ -194,10 +200,26 @@ class SqlFrames(Part):
         )
         return dropped + self._delete_frames(resolution, old)
 
-    def prune_workers(self, *, before: float, limit: int) -> int:
-        """Delete up to `limit` workers last seen before; return how many."""
-        # Workers long gone.
-        old = select(worker.c.id).where(worker.c.seen_at < before).limit(limit)
+    def prune_workers(self, *, before: float, limit: int, most: int = MAX_PAST_WORKERS) -> int:
+        """Delete up to `limit` workers last seen before, or past and not among the newest."""
+        scope = [worker.c.service, worker.c.environment]
+        newest_first = [worker.c.seen_at.desc(), worker.c.id.desc()]
+        ranked = select(
+            worker.c.id,
+            worker.c.seen_at,
+            worker.c.stopped_at,
+            func.row_number().over(partition_by=scope, order_by=newest_first).label("place"),
+            func.max(worker.c.seen_at).over(partition_by=scope).label("latest"),
+        ).subquery("ranked")
+        past = or_(
+            ranked.c.stopped_at.is_not(None), ranked.c.seen_at < ranked.c.latest - WORKER_SILENT_S
+        )
+        # Workers long gone, and those of a scope that restarts too often to keep them all.
+        old = (
+            select(ranked.c.id)
+            .where(or_(ranked.c.seen_at < before, and_(ranked.c.place > most, past)))
+            .limit(limit)
+        )
         with self._database.write() as connection:
             return connection.execute(self._database.dialect.delete_chosen(worker, old)).rowcount
 
