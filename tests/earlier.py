@@ -1,6 +1,8 @@
-"""Databases as earlier versions left them: their tables, and a little data in them."""
+"""Databases past the store: as earlier versions left them, and as SQL clients see them."""
 
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine, create_engine
 
@@ -50,6 +52,17 @@ def execute(url: str, script: str) -> None:
             if statement.strip():
                 connection.exec_driver_sql(statement)
     engine.dispose()
+
+
+def pasted(url: str, statement: str) -> list[tuple[Any, ...]]:
+    """Run a statement as a SQL client does, past SQLAlchemy; its rows."""
+    engine = engine_of(url)
+    with closing(engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(statement.strip().removesuffix(";"))
+        rows = [tuple(row) for row in cursor.fetchall()] if cursor.description else []
+        connection.commit()
+    engine.dispose()
+    return rows
 
 
 def make_earlier(url: str, version: int) -> None:
