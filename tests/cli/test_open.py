@@ -131,3 +131,4 @@ def test_a_link_is_made_where_there_is_no_audit_yet(file: Path):
 
     assert result.exit_code == 0
     assert "/login?token=" in result.stdout
+    assert "Traceback" not in result.stderr

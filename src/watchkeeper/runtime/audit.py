@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from watchkeeper.core.metrics import Scope
+from watchkeeper.exceptions import StorageError
 from watchkeeper.runtime.guard import guard
 
 if TYPE_CHECKING:  # a host that only records does not wait for it
     from watchkeeper.storage.store import AuditStore
 
 _AUDIT: Final = guard("audit")
+_log = logging.getLogger("watchkeeper")
 
 
 class Action(StrEnum):
@@ -36,20 +39,22 @@ def write_down(
 ) -> None:
     """Write down that `actor` did something; `data` holds JSON values and no secret.
 
-    Never raises: where it cannot be written, that is logged and counted, and what was asked for
-    is done all the same.
+    Never raises: where it cannot be written, that is logged, and what was asked for is done all
+    the same.
     """
     from watchkeeper.storage.store import Audit
 
+    entry = Audit(
+        service=scope.service,
+        environment=scope.environment,
+        at=at,
+        actor=actor,
+        action=action,
+        target=target,
+        data=data or {},
+    )
     with _AUDIT:
-        store.audit(
-            Audit(
-                service=scope.service,
-                environment=scope.environment,
-                at=at,
-                actor=actor,
-                action=action,
-                target=target,
-                data=data or {},
-            )
-        )
+        try:
+            store.audit(entry)
+        except StorageError as error:
+            _log.warning("watchkeeper: not in the audit: %s by %s (%s)", action, actor, error)
