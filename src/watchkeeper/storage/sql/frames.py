@@ -202,26 +202,47 @@ class SqlFrames(Part):
 
     def prune_workers(self, *, before: float, limit: int, most: int = MAX_PAST_WORKERS) -> int:
         """Delete up to `limit` workers last seen before, or past and not among the newest."""
-        scope = [worker.c.service, worker.c.environment]
-        newest_first = [worker.c.seen_at.desc(), worker.c.id.desc()]
-        ranked = select(
-            worker.c.id,
-            worker.c.seen_at,
-            worker.c.stopped_at,
-            func.row_number().over(partition_by=scope, order_by=newest_first).label("place"),
-            func.max(worker.c.seen_at).over(partition_by=scope).label("latest"),
-        ).subquery("ranked")
-        past = or_(
-            ranked.c.stopped_at.is_not(None), ranked.c.seen_at < ranked.c.latest - WORKER_SILENT_S
-        )
-        # Workers long gone, and those of a scope that restarts too often to keep them all.
-        old = (
-            select(ranked.c.id)
-            .where(or_(ranked.c.seen_at < before, and_(ranked.c.place > most, past)))
-            .limit(limit)
-        )
         with self._database.write() as connection:
-            return connection.execute(self._database.dialect.delete_chosen(worker, old)).rowcount
+            # Workers long gone.
+            gone = self._delete_workers(connection, worker.c.seen_at < before, limit)
+            # Name the scopes, from the index.
+            scopes = select(worker.c.service, worker.c.environment).distinct()
+            for service, environment in connection.execute(scopes).all():
+                if gone >= limit:
+                    break
+                own = and_(worker.c.service == service, worker.c.environment == environment)
+                gone += self._delete_past(connection, own, most=most, limit=limit - gone)
+        return gone
+
+    def _delete_past(
+        self, connection: Connection, own: ColumnElement[bool], *, most: int, limit: int
+    ) -> int:
+        """Delete workers of a scope that are past and not among its newest."""
+        # Window functions would say it in one statement, but MariaDB's take the square of the rows:
+        # 0.15 s for 1,000, more than 10 s for 20,000. These take 10 ms.
+        newest = (
+            select(worker.c.seen_at, worker.c.id)
+            .where(own)
+            .order_by(worker.c.seen_at.desc(), worker.c.id.desc())
+        )
+        first = connection.execute(newest.limit(1)).first()
+        last = connection.execute(newest.limit(1).offset(most - 1)).first()
+        if first is None or last is None:
+            return 0
+        older = or_(
+            worker.c.seen_at < last.seen_at,
+            and_(worker.c.seen_at == last.seen_at, worker.c.id < last.id),
+        )
+        silent = worker.c.seen_at < first.seen_at - WORKER_SILENT_S
+        past = or_(worker.c.stopped_at.is_not(None), silent)
+        return self._delete_workers(connection, and_(own, older, past), limit)
+
+    def _delete_workers(
+        self, connection: Connection, which: ColumnElement[bool], limit: int
+    ) -> int:
+        # Delete some workers, whichever they are.
+        chosen = select(worker.c.id).where(which).limit(limit)
+        return connection.execute(self._database.dialect.delete_chosen(worker, chosen)).rowcount
 
     def _delete_frames(self, resolution: int, old: Select[Any]) -> int:
         with self._database.write() as connection:
