@@ -4,8 +4,11 @@ import subprocess
 import sys
 
 import pytest
+from sqlalchemy import insert
 
+from earlier import engine_of
 from watchkeeper.storage import open_store
+from watchkeeper.storage.sql.schema import worker
 
 CHILD = """
 import sys
@@ -53,4 +56,27 @@ def test_processes_that_register_together_share_no_number(sql_url: str, releases
     assert 50 == len({known for known, _ in made})
     marks = store.releases(service="shop", environment="production", since=0, until=1e12, limit=9)
     assert sorted(set(releases)) == sorted(one.scope.release for one in marks)
+    store.close()
+
+
+def test_a_table_that_has_grown_is_pruned(sql_url: str):
+    """Twenty thousand restarts, left by an earlier version, are not too many for one statement."""
+    store = open_store(sql_url)
+    store.migrate()
+    engine = engine_of(sql_url)
+    names = dict.fromkeys(("service", "environment", "release", "host"), "shop")
+    rows = [
+        {**names, "id": at, "number": 1, "pid": 1, "started_at": at, "seen_at": at}
+        | {"stopped_at": at}
+        for at in range(1, 20_001)
+    ]
+    with engine.begin() as connection:
+        connection.execute(insert(worker), rows)
+    engine.dispose()
+
+    assert 1_000 == store.prune_workers(before=-1.0, limit=1_000)
+    assert 18_500 == store.prune_workers(before=-1.0, limit=100_000)
+
+    kept = store.workers(service="shop", environment="shop", seen_since=0)
+    assert list(range(20_000, 19_500, -1)) == [one.id for one in kept]
     store.close()
