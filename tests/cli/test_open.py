@@ -1,5 +1,6 @@
 """`watchkeeper open`."""
 
+import sqlite3
 import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -8,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from watchkeeper.cli import watchkeeper
-from watchkeeper.dashboard.access import Access
+from watchkeeper.dashboard.access import Access, mention
 from watchkeeper.storage import open_store
 
 
@@ -106,3 +107,28 @@ def test_settings_in_code_are_found_by_the_module(
     assert done.stdout.startswith("https://in.code/watchkeeper/login?token=")
     assert "(from the code of shopapp:app)" in done.stderr
     assert done.returncode == 0
+
+
+def test_who_made_a_link_is_written_down(file: Path):
+    """The audit names the link by a part of its hash, and holds nothing that signs in."""
+    result = CliRunner().invoke(watchkeeper, ["open", "--service", "shop"])
+
+    token = parse_qs(urlsplit(result.stdout.strip()).query)["token"][0]
+    store = open_store(str(file))
+    (entry,) = store.audits(service="shop", environment="production", since=0, until=1e12, limit=9)
+    store.close()
+    assert ("link.make", f"link {mention(token)}") == (entry.action, entry.target)
+    assert entry.actor.startswith("cli")
+    assert token not in repr(entry)
+
+
+def test_a_link_is_made_where_there_is_no_audit_yet(file: Path):
+    """On tables of the schema before, which the application brings up to date, it works too."""
+    with sqlite3.connect(file) as connection:
+        connection.execute("DROP TABLE wk_audit")
+
+    result = CliRunner().invoke(watchkeeper, ["open"])
+
+    assert result.exit_code == 0
+    assert "/login?token=" in result.stdout
+    assert "Traceback" not in result.stderr

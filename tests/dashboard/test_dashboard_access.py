@@ -5,7 +5,7 @@ import re
 import pytest
 from dashboards import NOW, Browser, header, made_shop, text, watched
 
-from watchkeeper.dashboard.access import make_login_token
+from watchkeeper.dashboard.access import make_login_token, mention
 from watchkeeper.dashboard.http import Request
 from watchkeeper.dashboard.login import safe_next
 from watchkeeper.dashboard.routes import Dashboard
@@ -363,3 +363,61 @@ def test_with_the_database_away_nobody_new_comes_in():
     assert 503 == page.status
     assert "UNKNOWN" in text(page)
     assert "db:5432" not in text(page)
+
+
+def entries(wk):
+    """Return what was written down of this dashboard, the oldest first."""
+    found = wk.store.audits(
+        service=wk.scope.service,
+        environment=wk.scope.environment,
+        since=0,
+        until=1e12,
+        limit=99,
+    )
+    return found[::-1]
+
+
+def test_who_comes_and_goes_is_written_down():
+    """A session is named from its beginning to its end; how it began is told."""
+    wk = closed_shop()
+    token = make_login_token(wk.store, now=wk.now)
+    browser = Browser(wk)
+    browser.post("/login", form(browser.get(f"/login?token={token}")))
+    session = browser.cookies["watchkeeper_session"]
+    browser.post("/logout", form(browser.get("/")))
+
+    began, ended = entries(wk)
+
+    assert ("session.begin", {"way": "link", "link": mention(token)}) == (
+        began.action,
+        began.data,
+    )
+    assert "session.end" == ended.action
+    assert re.fullmatch(r"session [0-9a-f]{8}", began.actor)
+    assert began.actor == ended.actor
+    assert NOW == began.at == ended.at
+    assert token not in repr((began, ended))
+    assert session not in repr((began, ended))
+    assert "127.0.0.1" not in repr((began, ended))
+
+
+def test_who_comes_with_the_password_is_written_down():
+    """The password itself is not."""
+    wk = closed_shop(password="very-secret")
+    browser = Browser(wk)
+    browser.post("/login", form(browser.get("/login"), password="very-secret"))
+
+    (began,) = entries(wk)
+
+    assert {"way": "password"} == began.data
+    assert "very-secret" not in repr(began)
+
+
+def test_who_does_not_come_in_writes_nothing():
+    """Somebody who tries passwords cannot fill the table."""
+    wk = closed_shop(password="very-secret")
+    browser = Browser(wk)
+    browser.post("/login", form(browser.get("/login"), password="guess"))
+    browser.post("/logout", "csrf=made-up")
+
+    assert [] == entries(wk)

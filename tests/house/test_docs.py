@@ -83,6 +83,7 @@ def test_every_warning_is_searchable():
         "cannot write",
         "tables are schema",
         "nobody is told: no channel set",
+        "not in the audit: ",
         "has more than",
         "there are more than",
         "from now on: ",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from watchkeeper.dashboard import endpoints, views_inside
+from watchkeeper.dashboard import audits, endpoints, releases, views_inside
 from watchkeeper.dashboard.parameters import LIMIT, MAX_LIMIT, MAX_OFFSET
 from watchkeeper.dashboard.sums import Level
 from watchkeeper.runtime.folded import FoldedValue
@@ -16,8 +16,9 @@ PROSE = re.sub(r"^```.*?^```$", "", PAGE, flags=re.MULTILINE | re.DOTALL)
 NAMED = frozenset(part for code in re.findall(r"`([^`]+)`", PROSE) for part in code.split("."))
 VIEWS = [
     one
-    for one in vars(views_inside).values()
-    if is_dataclass(one) and one.__module__ == views_inside.__name__
+    for module in (views_inside, releases, audits)
+    for one in vars(module).values()
+    if is_dataclass(one) and one.__module__ == module.__name__
 ]
 
 

@@ -31,6 +31,7 @@ from stored import (
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import FrameKey
 from watchkeeper.storage import Store
+from watchkeeper.storage.records import MAX_PAST_WORKERS
 from watchkeeper.storage.store import (
     ALL_WORKERS,
     AlertChange,
@@ -124,6 +125,62 @@ class TestWorkers:
         store.stop_worker(worker.id, at=60.0)
 
         assert [60.0] == [one.stopped_at for one in store.workers(**HERE, seen_since=0)]
+
+    def test_a_thousand_restarts_leave_few_rows(self, store: Store):
+        """A worker that restarts a thousand times within an hour stays number 1."""
+        for number in range(1_000):
+            at = number * 3.6
+            one = store.register(SHOP, host="web-1", pid=number, at=at)
+            assert 1 == one.number
+            store.stop_worker(one.id, at=at + 3.0)
+            if number % 160 == 0:  # each ten minutes
+                store.prune_workers(before=-1.0, limit=1_000)
+        last = store.register(SHOP, host="web-1", pid=1, at=3_600.0)
+
+        assert MAX_PAST_WORKERS + 40 == len(store.workers(**HERE, seen_since=0))
+        assert 40 == store.prune_workers(before=-1.0, limit=1_000)
+
+        kept = store.workers(**HERE, seen_since=0)
+        assert (1, 1_001) == (last.number, last.id)
+        assert list(range(1_001, 501, -1)) == [one.id for one in kept]
+
+    def test_workers_that_crash_again_and_again_leave_few_rows(self, store: Store):
+        """Killed ones are past once they are silent for an hour while others write."""
+        for at in range(5):
+            store.register(SHOP, host="web-1", pid=1, at=at * 100.0)
+        living = store.register(SHOP, host="web-1", pid=1, at=450.0)
+
+        assert 0 == store.prune_workers(before=-1.0, limit=9, most=2)
+        store.write(batch(frame(3_800, living.id), at=3_810.5))
+
+        # Silent for an hour at 3,810.5: those of 0, 100 and 200.
+        assert 3 == store.prune_workers(before=-1.0, limit=9, most=2)
+        assert [3_810.5, 400.0, 300.0] == [
+            one.seen_at for one in store.workers(**HERE, seen_since=0)
+        ]
+
+    def test_running_workers_are_never_pruned_for_their_number(self, store: Store):
+        """However many run, each keeps its row; another service's restarts do not count."""
+        running = [store.register(SHOP, host="web-1", pid=1, at=100.0) for _ in range(5)]
+        for _ in range(3):
+            store.stop_worker(store.register(OTHER, host="web-1", pid=1, at=90.0).id, at=91.0)
+
+        assert 1 == store.prune_workers(before=-1.0, limit=9, most=2)
+
+        assert 5 == len(store.workers(**HERE, seen_since=0)) == len(running)
+        assert 2 == len(store.workers(**THERE, seen_since=0))
+
+    def test_frames_of_a_forgotten_worker_are_read(self, store: Store, worker: Worker):
+        """What a worker wrote outlives its row."""
+        store.write(batch(frame(10, worker.id)))
+        store.stop_worker(worker.id, at=21.0)
+        store.register(SHOP, host="web-1", pid=2, at=22.0)
+
+        assert 1 == store.prune_workers(before=-1.0, limit=9, most=1)
+
+        (read,) = store.frames(10, since=0, until=60, **HERE)
+        assert VALUES == read.values
+        assert [] == store.frames(10, since=0, until=60, **THERE)
 
     def test_workers_long_gone_are_pruned(self, store: Store, worker: Worker):
         """Workers that nobody has seen for long are deleted."""

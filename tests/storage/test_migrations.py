@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, inspect
+from sqlalchemy import Connection, inspect
 from stored import HERE, SHOP, batch, frame, sample
 
+from earlier import engine_of, execute, make_earlier
 from watchkeeper.exceptions import SchemaError
 from watchkeeper.runtime.hours import seal
 from watchkeeper.storage import open_store
@@ -16,6 +17,7 @@ from watchkeeper.storage.sql import SqlStore
 from watchkeeper.storage.sql.database import Database
 from watchkeeper.storage.sql.migrations import STEPS, Step, migrate
 from watchkeeper.storage.sql.schema import metadata
+from watchkeeper.storage.store import Audit
 
 CHILD = """
 import sys
@@ -34,20 +36,10 @@ with ThreadPoolExecutor(3) as threads:
 """
 
 
-DRIVERS = {"postgresql:": "postgresql+psycopg:", "mysql:": "mysql+pymysql:"}
-
-
 @pytest.fixture
 def url(sql_url: str) -> str:
     """Name an empty database of each kind in turn."""
     return sql_url
-
-
-def engine_of(url: str) -> Engine:
-    """Connect to a database without the store."""
-    for scheme, driver in DRIVERS.items():
-        url = url.replace(scheme, driver)
-    return create_engine(url)
 
 
 def opened(url: str) -> SqlStore:
@@ -159,16 +151,6 @@ def test_an_installation_that_broke_in_its_midst_is_finished(url: str):
     store.close()
 
 
-def execute(url: str, script: str) -> None:
-    """Run a script of statements against a database, without the store."""
-    engine = engine_of(url)
-    with engine.begin() as connection:
-        for statement in script.split(";\n"):
-            if statement.strip():
-                connection.exec_driver_sql(statement)
-    engine.dispose()
-
-
 def structure(url: str) -> dict[str, object]:
     """Describe every table of ours: its columns, its key and its indexes."""
     engine = engine_of(url)
@@ -185,41 +167,28 @@ def structure(url: str) -> dict[str, object]:
     return described
 
 
-OLD_DATA = """
-INSERT INTO wk_meta VALUES ('schema', '1');
-INSERT INTO wk_meta VALUES ('installed_at', '1700000000.5');
-INSERT INTO wk_issue VALUES
-(7, 'shop', 'production', 'v1', '1:00000000000000aa', 'KeyError', 'KeyError: sku',
-'shop.orders:place', 'error', 'open', 3, 10.0, 20.0, 'v1');
-INSERT INTO wk_issue_alias VALUES ('shop', 'production', '1:00000000000000aa', 7);
-"""
-
-
-# A minute frame that counts three orders, as the first versions packed it.
-OLD_FRAME = "01789c636064606060650091cc0c70c0c2800fb0a012c402000803001b"
-OLD_FRAMES = """
-INSERT INTO wk_series VALUES (5, '000000000000000000000000000000a5', 'orders_total', 'counter',
-'sum', '[["environment","production"],["release","v1"],["service","shop"]]', 7200, 7200);
-INSERT INTO wk_frame VALUES (60, 7260, 0, 0, 0, 0, 1, {frame});
-"""
-
-
-@pytest.fixture(params=[1, 2])
-def old_url(request: pytest.FixtureRequest, url: str) -> str:
-    """Name a database as each earlier version left it, with an issue and a minute in it."""
-    kind = "sqlite" if url.startswith("sqlite") else "postgresql"
-    for version in range(1, request.param + 1):
-        tables = Path(__file__).with_name(f"schema_{version}_{kind}.sql").read_text("utf-8")
-        comment, _, tables = tables.partition("\n")
-        assert comment.startswith("--")
-        execute(url, tables)
-        if version == 1:
-            payload = f"X'{OLD_FRAME}'" if kind == "sqlite" else f"decode('{OLD_FRAME}', 'hex')"
-            execute(url, OLD_DATA + OLD_FRAMES.format(frame=payload))
+@pytest.fixture
+def old_url(url: str, old_version: int) -> str:
+    """Name a database as an earlier version left it, with an issue, a minute and workers in it."""
+    make_earlier(url, old_version)
     return url
 
 
-with_old_tables = pytest.mark.parametrize("sql_url", ["sqlite", "postgresql"], indirect=True)
+@pytest.fixture
+def old_version(request: pytest.FixtureRequest) -> int:
+    """Tell which version it was."""
+    return int(request.param)
+
+
+# MariaDB came with the third.
+with_old_tables = pytest.mark.parametrize(
+    ("sql_url", "old_version"),
+    [
+        *((kind, version) for version in (1, 2, 3) for kind in ("sqlite", "postgresql")),
+        ("mariadb", 3),
+    ],
+    indirect=True,
+)
 
 
 @with_old_tables
@@ -227,9 +196,9 @@ def test_tables_of_an_earlier_schema_are_brought_up_to_date(old_url: str):
     """An upgrade keeps what is stored, and what has tables since then can be written."""
     store = opened(old_url)
 
-    assert 3 == store.migrate()
+    assert 4 == store.migrate()
 
-    assert ("3", "1700000000.5") == (store.meta("schema"), store.meta("installed_at"))
+    assert ("4", "1700000000.5") == (store.meta("schema"), store.meta("installed_at"))
     assert 1 == seal(store, now=20_000.0, pause=lambda: None)
     orders = store.hours(since=7_200, until=7_201, **HERE, metrics=["orders_total"])
     assert [3.0] == [row.hour.sum for row in orders]
@@ -239,6 +208,43 @@ def test_tables_of_an_earlier_schema_are_brought_up_to_date(old_url: str):
     worker = store.register(SHOP, host="web", pid=1, at=100.0)
     store.write(batch(frame(100, worker.id), samples=[sample(1, at=105.0)]))
     assert [105.0] == [one.at for one in store.samples(**HERE, since=0, until=200, limit=9)]
+    store.audit(Audit(**HERE, at=100.0, actor="cli", action="link.make"))
+    assert ["cli"] == [one.actor for one in store.audits(**HERE, since=0, until=200, limit=9)]
+    store.close()
+
+
+@with_old_tables
+def test_what_ran_before_an_upgrade_is_marked(old_url: str):
+    """Each release that workers of the last days ran has its mark: when the first one started."""
+    store = opened(old_url)
+    store.migrate()
+    store.register(SHOP, host="web", pid=1, at=9_999.0)
+
+    marks = store.releases(**HERE, since=0, until=1e12, limit=9)
+
+    assert [("v2", 9_000.0, ""), ("v1", 7_100.0, "")] == [
+        (one.scope.release, one.at, one.by) for one in marks
+    ]
+    store.close()
+
+
+@pytest.mark.parametrize(("sql_url", "old_version"), [("mariadb", 3)], indirect=True)
+def test_a_step_that_broke_in_its_midst_is_finished(old_url: str):
+    """MariaDB keeps the first table; marks that were set by then stay as they are."""
+    store = opened(old_url)
+    store.migrate()
+    execute(
+        old_url,
+        "DROP TABLE wk_audit;\n"
+        "DELETE FROM wk_release WHERE at > 8000;\n"
+        "UPDATE wk_release SET set_by = 'me';\n"
+        "UPDATE wk_meta SET value = '3' WHERE name = 'schema';\n",
+    )
+
+    assert 4 == store.migrate()
+
+    assert ["", "me"] == [one.by for one in store.releases(**HERE, since=0, until=1e12, limit=9)]
+    assert [] == store.audits(**HERE, since=0, until=1e12, limit=9)
     store.close()
 
 
@@ -267,5 +273,5 @@ def test_all_tables_have_our_prefix(url: str):
     store.migrate()
 
     assert all(name.startswith("wk_") for name in metadata.tables)
-    assert 19 == len(metadata.tables)
+    assert 21 == len(metadata.tables)
     store.close()

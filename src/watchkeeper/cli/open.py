@@ -5,10 +5,12 @@ from typing import Final
 
 import click
 
+from watchkeeper.cli.actor import actor, scope_of
 from watchkeeper.cli.source import find_source, open_existing, source_options
 from watchkeeper.cli.terminal import echo
-from watchkeeper.dashboard.access import LINK_S, make_login_token
+from watchkeeper.dashboard.access import LINK_S, make_login_token, mention
 from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.runtime.audit import Action, write_down
 
 DEFAULT_ADDRESS: Final = "http://127.0.0.1:8000"
 
@@ -26,7 +28,16 @@ def command(db: str | None, app: str | None, service: str | None, environment: s
         raise ConfigurationError("dashboard: it is switched off; set dashboard = true")
     store = open_existing(settings)
     try:
-        token = make_login_token(store, now=time.time())
+        now = time.time()
+        token = make_login_token(store, now=now)
+        write_down(
+            store,
+            scope_of(settings),
+            Action.LINK_MAKE,
+            actor=actor(),
+            at=now,
+            target=f"link {mention(token)}",
+        )
         described = store.description()
     finally:
         store.close()

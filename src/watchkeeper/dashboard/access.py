@@ -24,6 +24,7 @@ SESSION_COOKIE: Final = "watchkeeper_session"
 FORM_COOKIE: Final = "watchkeeper_form"
 MAX_COOKIE: Final = 8_192  # characters of a Cookie header that are looked at
 MAX_TOKEN: Final = 200
+MENTION_DIGITS: Final = 8
 MAX_PASSWORD: Final = 1_000
 TRY_AGAIN_S: Final = 60.0
 MAX_TRIES: Final = 5  # failed log-ins per client and minute
@@ -60,6 +61,16 @@ def make_login_token(store: AdminStore, *, now: float) -> str:
     token = secrets.token_urlsafe(32)
     store.add_token(_digest(token), purpose=_PURPOSE, expires_at=now + LINK_S)
     return token
+
+
+def mention(secret: str) -> str:
+    """Return what names a token or a session in the audit: part of its hash, of use to nobody."""
+    return _digest(secret)[:MENTION_DIGITS]
+
+
+def new_session() -> str:
+    """Make a session that nobody can guess."""
+    return secrets.token_urlsafe(16)
 
 
 class Access:
@@ -102,9 +113,9 @@ class Access:
                 return Visitor(way=Way.SESSION, session=session)
         return Visitor(way=Way.CLOSED)
 
-    def sign_in(self, request: Request, store: AdminStore) -> tuple[str, str]:
+    def sign_in(self, request: Request, store: AdminStore, *, session: str) -> tuple[str, str]:
         """Return the Set-Cookie header of a new session, to be called after a proof."""
-        value = self._serializer("session", store).dumps(secrets.token_urlsafe(16))
+        value = self._serializer("session", store).dumps(session)
         return _set_cookie(request, SESSION_COOKIE, str(value), max_age_s=SESSION_S)
 
     def sign_out(self, request: Request) -> tuple[str, str]:

@@ -7,12 +7,14 @@ from functools import partial
 from typing import Any, Final
 
 from watchkeeper.dashboard.api import plain
+from watchkeeper.dashboard.audits import audits
 from watchkeeper.dashboard.inside import routes
 from watchkeeper.dashboard.jobs import jobs
 from watchkeeper.dashboard.outgoing import outgoing
 from watchkeeper.dashboard.own_figures import own_figures
 from watchkeeper.dashboard.parameters import parse_apdex, parse_choice, parse_id, parse_page
 from watchkeeper.dashboard.pools import pools
+from watchkeeper.dashboard.releases import releases
 from watchkeeper.dashboard.samples import sample, samples
 from watchkeeper.dashboard.statements import statements
 from watchkeeper.dashboard.sums import Query
@@ -90,6 +92,14 @@ def _sample(wk: Watched, visit: Visit, sample_id: str) -> Any:
     return sample(_query(wk, visit), sample_id)
 
 
+def _releases(wk: Watched, visit: Visit) -> Any:
+    return releases(_query(wk, visit), page=parse_page(visit.query))
+
+
+def _audit(wk: Watched, visit: Visit) -> Any:
+    return audits(_query(wk, visit), page=parse_page(visit.query))
+
+
 def _self(wk: Watched, visit: Visit) -> Any:
     return own_figures(_query(wk, visit), folded=wk.recorder.folded())
 
@@ -102,5 +112,7 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], Answer], ...]] = (
     (re.compile(r"/api/v1/jobs\.json"), _jobs),
     (re.compile(r"/api/v1/samples\.json"), _samples),
     (re.compile(r"/api/v1/samples/([0-9a-f]{32})\.json"), _sample),
+    (re.compile(r"/api/v1/releases\.json"), _releases),
+    (re.compile(r"/api/v1/audit\.json"), _audit),
     (re.compile(r"/api/v1/self\.json"), _self),
 )

@@ -4,12 +4,21 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
+from watchkeeper.core.metrics import Scope
 from watchkeeper.dashboard import pages
-from watchkeeper.dashboard.access import MAX_TOKEN, TRY_AGAIN_S, Access, Visitor
+from watchkeeper.dashboard.access import (
+    MAX_TOKEN,
+    TRY_AGAIN_S,
+    Access,
+    Visitor,
+    mention,
+    new_session,
+)
 from watchkeeper.dashboard.http import MAX_BODY_BYTES, Request, Response
 from watchkeeper.dashboard.pages import LoginForm, Shell
 from watchkeeper.dashboard.responses import html, see_other
-from watchkeeper.storage.store import AdminStore
+from watchkeeper.runtime.audit import Action, write_down
+from watchkeeper.storage.store import Store
 
 MAX_FIELDS: Final = 20
 MAX_NEXT: Final = 500
@@ -27,17 +36,18 @@ _TOO_OFTEN: Final = "Too many failed log-ins. Try again in a minute."
 class Login:
     """Answers what has to do with the door; `Access` decides."""
 
-    def __init__(self, access: Access) -> None:
-        """Take who decides."""
+    def __init__(self, access: Access, scope: Scope) -> None:
+        """Take who decides, and whose dashboard it is."""
         self._access = access
+        self._scope = scope
 
-    def closed(self, request: Request, shell: Shell, store: AdminStore) -> Response:
+    def closed(self, request: Request, shell: Shell, store: Store) -> Response:
         """Answer 403 with the three ways in, and the password's form where there is one."""
         wanted = f"{request.path}?{request.query}" if request.query else request.path
         return self._door(request, shell, store, "Closed.", next_path=safe_next(wanted))
 
     def page(
-        self, request: Request, shell: Shell, store: AdminStore, query: Mapping[str, str]
+        self, request: Request, shell: Shell, store: Store, query: Mapping[str, str]
     ) -> Response:
         """Show the button of a one-time link, or the password's form.
 
@@ -53,9 +63,7 @@ class Login:
         body = pages.message_page(shell, "Sign in to the dashboard", lines=lines, form=form)
         return html(body, *cookies)
 
-    def sign_in(
-        self, request: Request, shell: Shell, store: AdminStore, *, now: float
-    ) -> Response:
+    def sign_in(self, request: Request, shell: Shell, store: Store, *, now: float) -> Response:
         """Take a one-time token or the password, and give a session for it."""
         form = read_form(request)
         next_path = safe_next(form.get("next", "/"))
@@ -74,10 +82,15 @@ class Login:
             self._access.failed(request, now=now)
             reason = _SPENT_LINK if token else _WRONG_PASSWORD
             return self._door(request, shell, store, reason, next_path=next_path)
-        cookie = self._access.sign_in(request, store)
+        session = new_session()
+        cookie = self._access.sign_in(request, store, session=session)
+        way = {"way": "link", "link": mention(token)} if token else {"way": "password"}
+        self._write_down(store, Action.SESSION_BEGIN, session, now=now, data=way)
         return see_other(request.root + next_path, cookie)
 
-    def sign_out(self, request: Request, store: AdminStore, visitor: Visitor) -> Response:
+    def sign_out(
+        self, request: Request, store: Store, visitor: Visitor, *, now: float
+    ) -> Response:
         """End the session, if the form is of this very session."""
         form = read_form(request)
         good = bool(visitor.session) and self._access.is_form_good(
@@ -85,10 +98,23 @@ class Login:
         )
         if not good:
             return see_other(f"{request.root}/")
+        self._write_down(store, Action.SESSION_END, visitor.session, now=now)
         return see_other(f"{request.root}/login", self._access.sign_out(request))
 
+    def _write_down(
+        self,
+        store: Store,
+        action: Action,
+        session: str,
+        *,
+        now: float,
+        data: Mapping[str, str] | None = None,
+    ) -> None:
+        actor = f"session {mention(session)}"
+        write_down(store, self._scope, action, actor=actor, at=now, data=data or {})
+
     def _door(
-        self, request: Request, shell: Shell, store: AdminStore, heading: str, *, next_path: str
+        self, request: Request, shell: Shell, store: Store, heading: str, *, next_path: str
     ) -> Response:
         form: LoginForm | None = None
         cookies: tuple[tuple[str, str], ...] = ()

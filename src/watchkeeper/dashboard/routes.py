@@ -52,7 +52,7 @@ class Dashboard:
             auth=settings.auth,
             open_access=settings.open_access,
         )
-        self._login = Login(self._access)
+        self._login = Login(self._access, wk.scope)
         self._kept: OrderedDict[str, Overview] = OrderedDict()
         self._cost_s = 0.0
         self._lock = threading.Lock()
@@ -128,7 +128,7 @@ class Dashboard:
         if request.path == "/logout":
             if not posted:
                 return not_allowed("POST")
-            return self._login.sign_out(request, store, visitor)
+            return self._login.sign_out(request, store, visitor, now=now)
         if posted:
             return self._login.sign_in(request, shell, store, now=now)
         if visitor.is_in and "token" not in query:

@@ -31,6 +31,8 @@ KEEP_WORKERS_S: Final = 7 * DAY_S
 KEEP_CHECKS_S: Final = 90 * DAY_S
 KEEP_ISSUES_S: Final = 90 * DAY_S
 KEEP_INCIDENTS_S: Final = 400 * DAY_S
+KEEP_RELEASES_S: Final = 400 * DAY_S
+KEEP_AUDITS_S: Final = 400 * DAY_S
 
 
 def roll_up(
@@ -90,6 +92,8 @@ def prune(
         (store.prune_incidents, KEEP_INCIDENTS_S),
         (store.prune_checks, KEEP_CHECKS_S),
         (store.prune_workers, KEEP_WORKERS_S),
+        (store.prune_releases, KEEP_RELEASES_S),
+        (store.prune_audits, KEEP_AUDITS_S),
     ]
     gone += sum(_in_chunks(delete, now - age_s, pause) for delete, age_s in deletions)
     store.prepare(at=now)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Final
 from watchkeeper.storage.store import (
     AdminStore,
     AlertStore,
+    AuditStore,
     CheckStore,
     FrameStore,
     IssueStore,
+    ReleaseStore,
     SampleStore,
     Store,
 )
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
 __all__ = [
     "AdminStore",
     "AlertStore",
+    "AuditStore",
     "CheckStore",
     "FrameStore",
     "IssueStore",
+    "ReleaseStore",
     "SampleStore",
     "Store",
     "open_store",

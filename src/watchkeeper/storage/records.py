@@ -13,6 +13,8 @@ from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Frame
 
 ALL_WORKERS = 0  # the worker of frames that are merged over all workers
+MAX_PAST_WORKERS = 500  # of a scope: days of deploys, about 100 kB; a crash loop fills no more
+WORKER_SILENT_S = 3_600.0  # a worker silent for so long, while others write, is past
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,14 @@ from watchkeeper.storage.hours import Unsealed
 from watchkeeper.storage.store import (
     ALL_WORKERS,
     AlertChange,
+    Audit,
     CheckChange,
     CheckResult,
     Event,
     Incident,
     Issue,
     IssueCount,
+    Release,
     Sample,
     Statement,
     Worker,
@@ -31,6 +33,7 @@ MAX_TITLE: Final = 2_000  # characters of type and message (defaults.md: message
 MAX_OUTPUT: Final = 2_000  # what a health check said
 MAX_ERROR: Final = 1_000  # what a channel answered
 MAX_STATEMENT: Final = 4_096  # characters of a statement's text (defaults.md: SQL 4 kB)
+MAX_ACTION: Final = 64  # what somebody did
 MAX_CALLERS: Final = 5  # places that execute a statement, the latest first
 
 
@@ -162,6 +165,28 @@ def cut_scope(scope: Scope) -> Scope:
         service=cut(scope.service, MAX_NAME),
         environment=cut(scope.environment, MAX_NAME),
         release=cut(scope.release, MAX_NAME),
+    )
+
+
+def first_mark(worker: Worker) -> Release | None:
+    """Return the mark that a worker sets when it registers; None without a release."""
+    return Release(scope=worker.scope, at=worker.started_at) if worker.scope.release else None
+
+
+def cut_release(release: Release) -> Release:
+    """Cut a mark's texts to what is stored."""
+    return replace(release, scope=cut_scope(release.scope), by=cut(release.by, MAX_NAME))
+
+
+def cut_audit(entry: Audit) -> Audit:
+    """Cut an entry's texts to what is stored."""
+    return replace(
+        entry,
+        service=cut(entry.service, MAX_NAME),
+        environment=cut(entry.environment, MAX_NAME),
+        actor=cut(entry.actor, MAX_NAME),
+        action=cut(entry.action, MAX_ACTION),
+        target=cut(entry.target, MAX_NAME),
     )
 
 

@@ -1,17 +1,19 @@
-"""The contract of a store: seven small protocols; the rows that pass through are in `records`.
+"""The contract of a store: nine small protocols; most rows that pass through are in `records`.
 
 All times are seconds since the epoch (UTC). Every method may raise `StorageError`;
 `StorageUnavailableError` means "try again later". Every write is one transaction.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from watchkeeper.core.metrics import Scope, Series
+from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Frame, FrameKey
-from watchkeeper.storage.hours import HourRow, SealedHour, StoredHour, Unsealed
+from watchkeeper.storage.audits import Audit, AuditStore
+from watchkeeper.storage.hours import HourRow, HourStore, SealedHour, StoredHour, Unsealed
 from watchkeeper.storage.records import (
     ALL_WORKERS,
+    MAX_PAST_WORKERS,
     AlertChange,
     AlertRow,
     Batch,
@@ -29,6 +31,7 @@ from watchkeeper.storage.records import (
     Worker,
     Written,
 )
+from watchkeeper.storage.releases import Release, ReleaseStore
 
 __all__ = [
     "ALL_WORKERS",
@@ -36,6 +39,8 @@ __all__ = [
     "AlertChange",
     "AlertRow",
     "AlertStore",
+    "Audit",
+    "AuditStore",
     "Batch",
     "CheckChange",
     "CheckResult",
@@ -51,6 +56,8 @@ __all__ = [
     "Lease",
     "OutboxRow",
     "Outgoing",
+    "Release",
+    "ReleaseStore",
     "Sample",
     "SampleStore",
     "SealedHour",
@@ -69,7 +76,10 @@ class FrameStore(Protocol):
     damaged_frames: int  # payloads that could not be read and were left out, since the start
 
     def register(self, scope: Scope, *, host: str, pid: int, at: float) -> Worker:
-        """Add a worker: a new id, and the smallest number free among the live ones."""
+        """Add a worker: a new id, and the smallest number free among the live ones.
+
+        Marks its release, unless that is marked already.
+        """
 
     def write(self, batch: Batch) -> Written:
         """Write a flush. A second write of the same frame key changes nothing at all."""
@@ -125,78 +135,13 @@ class FrameStore(Protocol):
         A store that drops whole days at once may delete more.
         """
 
-    def prune_workers(self, *, before: float, limit: int) -> int:
-        """Delete up to `limit` workers last seen before; return how many."""
+    def prune_workers(self, *, before: float, limit: int, most: int = MAX_PAST_WORKERS) -> int:
+        """Delete up to `limit` workers last seen before, or past and not among the newest `most`.
 
-
-class HourStore(Protocol):
-    """Hours: what the minutes of each series add up to, and those minutes as a chunk.
-
-    An hour is sealed when the minute frames of it are in these rows; later ones are merged in.
-    """
-
-    def unsealed(self, *, before: float, limit: int) -> list[Unsealed]:
-        """List up to `limit` hours that ended at or before `before` and have minutes to seal.
-
-        Oldest first; of an hour with very many frames the rest is listed the next time.
+        The newest are counted within each service and environment. A worker is past if it stopped
+        cleanly, or fell silent `WORKER_SILENT_S` before the last heartbeat of its scope. Returns
+        how many rows went.
         """
-
-    def unsealed_frames(self, hour: Unsealed, share: int) -> list[Frame]:
-        """Read one share (from 0) of the series of an hour's minute frames; damaged ones go."""
-
-    def stored_hour(
-        self, start: int, series: Collection[Series]
-    ) -> Mapping[Series, StoredHour] | None:
-        """Read what is stored of an hour; None if a newer version wrote what cannot be read."""
-
-    def seal(self, start: int, hours: Sequence[SealedHour], sources: Collection[FrameKey]) -> bool:
-        """Write an hour's rows and chunks and mark its minute frames, in one transaction.
-
-        Returns False, having changed nothing, if a source is marked already or gone, or a row is
-        not of the revision that was read: another roller was faster.
-        """
-
-    def sealed_hours(
-        self, *, since: float, until: float, service: str, environment: str
-    ) -> dict[int, int]:
-        """List the sealed hours of a scope that start in [since, until): start → its minutes."""
-
-    def hours(
-        self,
-        *,
-        since: float,
-        until: float,
-        service: str,
-        environment: str,
-        metrics: Collection[str] | None = None,
-    ) -> list[HourRow]:
-        """Read the rows of hours that start in [since, until), oldest first.
-
-        Of the scope, and of these metrics only unless None. Damaged ones are left out and counted
-        in `damaged_frames`.
-        """
-
-    def minutes(
-        self,
-        start: int,
-        *,
-        service: str,
-        environment: str,
-        metrics: Collection[str] | None = None,
-    ) -> list[Frame]:
-        """Read the minutes of a sealed hour as minute frames, of the scope and metrics only.
-
-        What is left out of `hours` is left out here as well.
-        """
-
-    def prune_sealed(self, *, before: float, limit: int) -> int:
-        """Delete up to `limit` minute frames that are sealed and start before; return how many."""
-
-    def prune_chunks(self, *, before: float, limit: int) -> int:
-        """Delete up to `limit` parts of chunks of hours that start before; return how many."""
-
-    def prune_hours(self, *, before: float, limit: int) -> int:
-        """Delete up to `limit` rows of hours that start before; return how many."""
 
 
 class IssueStore(Protocol):
@@ -382,6 +327,8 @@ class Store(
     SampleStore,
     AlertStore,
     CheckStore,
+    ReleaseStore,
+    AuditStore,
     AdminStore,
     Protocol,
 ):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from watchkeeper.storage.memory.admin import MemoryAdmin
 from watchkeeper.storage.memory.alerts import MemoryAlerts
+from watchkeeper.storage.memory.audits import MemoryAudits
 from watchkeeper.storage.memory.checks import MemoryChecks
 from watchkeeper.storage.memory.frames import MemoryFrames
 from watchkeeper.storage.memory.hours import MemoryHours
@@ -22,6 +23,7 @@ class MemoryStore(
     MemorySamples,
     MemoryAlerts,
     MemoryChecks,
+    MemoryAudits,
     MemoryAdmin,
 ):
     """A whole store in memory, as exact as the others; gone with the process."""

@@ -6,13 +6,13 @@ from dataclasses import replace
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Frame, FrameKey
 from watchkeeper.storage import rows
-from watchkeeper.storage.memory.tables import Stored, Tables, drop, put, same_scope
-from watchkeeper.storage.store import (
-    Worker,
-)
+from watchkeeper.storage.memory.releases import MemoryReleases
+from watchkeeper.storage.memory.tables import Stored, drop, put, same_scope
+from watchkeeper.storage.records import MAX_PAST_WORKERS, WORKER_SILENT_S
+from watchkeeper.storage.store import Worker
 
 
-class MemoryFrames(Tables):
+class MemoryFrames(MemoryReleases):
     """Workers and frames in memory."""
 
     __slots__ = ()
@@ -35,6 +35,9 @@ class MemoryFrames(Tables):
                 seen_at=at,
             )
             self._workers[worker.id] = worker
+            mark = rows.first_mark(worker)
+            if mark is not None:
+                self._add_mark(mark)
             return worker
 
     def stop_worker(self, worker: int, *, at: float) -> None:
@@ -51,7 +54,7 @@ class MemoryFrames(Tables):
                 for worker in self._workers.values()
                 if same_scope(worker.scope, service, environment) and worker.seen_at >= seen_since
             ]
-        return sorted(found, key=lambda worker: (worker.seen_at, worker.id), reverse=True)
+        return sorted(found, key=_heartbeat, reverse=True)
 
     def frames(
         self,
@@ -139,8 +142,21 @@ class MemoryFrames(Tables):
             old = [k for k in self._frames if k.resolution == resolution and k.start < before]
             return drop(self._frames, sorted(old)[:limit])
 
-    def prune_workers(self, *, before: float, limit: int) -> int:
-        """Delete up to `limit` workers last seen before; return how many."""
+    def prune_workers(self, *, before: float, limit: int, most: int = MAX_PAST_WORKERS) -> int:
+        """Delete up to `limit` workers last seen before, or past and not among the newest."""
+        old: list[int] = []
+        scopes: dict[tuple[str, str], list[Worker]] = {}
         with self._lock:
-            old = [one.id for one in self._workers.values() if one.seen_at < before]
+            for worker in sorted(self._workers.values(), key=_heartbeat, reverse=True):
+                place = (worker.scope.service, worker.scope.environment)
+                newer = scopes.setdefault(place, [])
+                newer.append(worker)
+                silent_at = newer[0].seen_at - WORKER_SILENT_S
+                past = worker.stopped_at is not None or worker.seen_at < silent_at
+                if worker.seen_at < before or (past and len(newer) > most):
+                    old.append(worker.id)
             return drop(self._workers, old[:limit])
+
+
+def _heartbeat(worker: Worker) -> tuple[float, int]:
+    return worker.seen_at, worker.id

@@ -13,6 +13,7 @@ from watchkeeper.core.slot import Frame, FrameKey
 from watchkeeper.storage.hours import SealedHour
 from watchkeeper.storage.store import (
     AlertRow,
+    Audit,
     CheckChange,
     CheckResult,
     Event,
@@ -20,6 +21,7 @@ from watchkeeper.storage.store import (
     Issue,
     Lease,
     OutboxRow,
+    Release,
     Sample,
     Statement,
     Worker,
@@ -72,6 +74,8 @@ class Tables:
     _incidents: dict[int, Incident] = field(init=False, default_factory=dict)
     _outbox: dict[tuple[int, str, int, str], Pending] = field(init=False, default_factory=dict)
     _evaluated: dict[tuple[str, str], float] = field(init=False, default_factory=dict)
+    _releases: dict[tuple[str, str, str], Release] = field(init=False, default_factory=dict)
+    _audits: list[Audit] = field(init=False, default_factory=list)
     _leases: dict[str, tuple[str, Lease]] = field(init=False, default_factory=dict)
     _tokens: dict[tuple[str, str], float] = field(init=False, default_factory=dict)
     _meta: dict[str, str] = field(init=False, default_factory=dict)

@@ -13,6 +13,7 @@ from watchkeeper.storage.rows import cut_scope
 from watchkeeper.storage.sql import standing
 from watchkeeper.storage.sql.admin import SqlAdmin
 from watchkeeper.storage.sql.alerts import SqlAlerts
+from watchkeeper.storage.sql.audits import SqlAudits
 from watchkeeper.storage.sql.checks import SqlChecks
 from watchkeeper.storage.sql.database import Database
 from watchkeeper.storage.sql.dialect import Dialect
@@ -20,6 +21,7 @@ from watchkeeper.storage.sql.dialects import dialect_of
 from watchkeeper.storage.sql.faults import CollisionError
 from watchkeeper.storage.sql.hours import SqlHours
 from watchkeeper.storage.sql.issues import SqlIssues
+from watchkeeper.storage.sql.releases import SqlReleases
 from watchkeeper.storage.sql.samples import SqlSamples
 from watchkeeper.storage.store import Batch, Written
 
@@ -39,7 +41,16 @@ ASYNC_DRIVERS: Final[Sequence[str]] = (
 )
 
 
-class SqlStore(SqlHours, SqlIssues, SqlSamples, SqlAlerts, SqlChecks, SqlAdmin):
+class SqlStore(
+    SqlHours,
+    SqlIssues,
+    SqlSamples,
+    SqlAlerts,
+    SqlChecks,
+    SqlReleases,
+    SqlAudits,
+    SqlAdmin,
+):
     """A whole store in one database; safe for threads, and for processes after a fork."""
 
     def write(self, batch: Batch) -> Written:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     tuple_,
     update,
@@ -23,9 +24,11 @@ from watchkeeper.core.metrics import Scope, Series
 from watchkeeper.core.slot import Frame, FrameKey, Value
 from watchkeeper.storage import frame as packed
 from watchkeeper.storage import rows
+from watchkeeper.storage.records import MAX_PAST_WORKERS, WORKER_SILENT_S
 from watchkeeper.storage.rows import MAX_NAME, cut
 from watchkeeper.storage.sql import partitions, standing
 from watchkeeper.storage.sql.base import Part, chunks, new_id
+from watchkeeper.storage.sql.releases import add_mark
 from watchkeeper.storage.sql.schema import frame, meta, series, worker
 from watchkeeper.storage.store import Worker
 
@@ -46,8 +49,9 @@ class SqlFrames(Part):
         serialise = update(meta).where(meta.c.name == "schema").values(value=meta.c.value)
         with self._database.write() as connection:
             connection.execute(serialise)
-            found = self._workers(connection, scope, since=at - rows.WORKER_LIVE_S)
-            taken = {one.number for one in found if rows.is_live(one, scope, at=at)}
+            place = {"service": scope.service, "environment": scope.environment}
+            live_since = {**place, "seen_since": at - rows.WORKER_LIVE_S}
+            taken = set(connection.execute(standing.NUMBERS, live_since).scalars())
             new = Worker(
                 id=0,
                 number=rows.smallest_free(taken),
@@ -70,6 +74,8 @@ class SqlFrames(Part):
                     seen_at=at,
                 )
             )
+            if (mark := rows.first_mark(new)) is not None:
+                add_mark(connection, self._database.dialect, mark)
             return replace(new, id=new_id(added))
 
     def stop_worker(self, worker_id: int, *, at: float) -> None:
@@ -194,12 +200,49 @@ class SqlFrames(Part):
         )
         return dropped + self._delete_frames(resolution, old)
 
-    def prune_workers(self, *, before: float, limit: int) -> int:
-        """Delete up to `limit` workers last seen before; return how many."""
-        # Workers long gone.
-        old = select(worker.c.id).where(worker.c.seen_at < before).limit(limit)
+    def prune_workers(self, *, before: float, limit: int, most: int = MAX_PAST_WORKERS) -> int:
+        """Delete up to `limit` workers last seen before, or past and not among the newest."""
         with self._database.write() as connection:
-            return connection.execute(self._database.dialect.delete_chosen(worker, old)).rowcount
+            # Workers long gone.
+            gone = self._delete_workers(connection, worker.c.seen_at < before, limit)
+            # Name the scopes, from the index.
+            scopes = select(worker.c.service, worker.c.environment).distinct()
+            for service, environment in connection.execute(scopes).all():
+                if gone >= limit:
+                    break
+                own = and_(worker.c.service == service, worker.c.environment == environment)
+                gone += self._delete_past(connection, own, most=most, limit=limit - gone)
+        return gone
+
+    def _delete_past(
+        self, connection: Connection, own: ColumnElement[bool], *, most: int, limit: int
+    ) -> int:
+        """Delete workers of a scope that are past and not among its newest."""
+        # Window functions would say it in one statement, but MariaDB's take the rows' square:
+        # 0.15 s for 1,000, more than 10 s for 20,000. These take 10 ms.
+        newest = (
+            select(worker.c.seen_at, worker.c.id)
+            .where(own)
+            .order_by(worker.c.seen_at.desc(), worker.c.id.desc())
+        )
+        first = connection.execute(newest.limit(1)).first()
+        last = connection.execute(newest.limit(1).offset(most - 1)).first()
+        if first is None or last is None:
+            return 0
+        older = or_(
+            worker.c.seen_at < last.seen_at,
+            and_(worker.c.seen_at == last.seen_at, worker.c.id < last.id),
+        )
+        silent = worker.c.seen_at < first.seen_at - WORKER_SILENT_S
+        past = or_(worker.c.stopped_at.is_not(None), silent)
+        return self._delete_workers(connection, and_(own, older, past), limit)
+
+    def _delete_workers(
+        self, connection: Connection, which: ColumnElement[bool], limit: int
+    ) -> int:
+        # Delete some workers, whichever they are.
+        chosen = select(worker.c.id).where(which).limit(limit)
+        return connection.execute(self._database.dialect.delete_chosen(worker, chosen)).rowcount
 
     def _delete_frames(self, resolution: int, old: Select[Any]) -> int:
         with self._database.write() as connection:

@@ -166,10 +166,81 @@ def _add_hours(database: Database, connection: Connection) -> None:
         )
 
 
+_DEPLOYS: Final = (
+    """
+    CREATE TABLE wk_release (
+        service VARCHAR(200) NOT NULL,
+        environment VARCHAR(200) NOT NULL,
+        {release} VARCHAR(200) NOT NULL,
+        at {double} NOT NULL,
+        set_by VARCHAR(200) NOT NULL,
+        PRIMARY KEY (service, environment, {release})
+    ) {options}
+    """,
+    "CREATE INDEX wk_release_scope ON wk_release (service, environment, at)",
+    "CREATE INDEX wk_release_at ON wk_release (at)",
+    """
+    CREATE TABLE wk_audit (
+        id {id},
+        service VARCHAR(200) NOT NULL,
+        environment VARCHAR(200) NOT NULL,
+        at {double} NOT NULL,
+        actor VARCHAR(200) NOT NULL,
+        action VARCHAR(64) NOT NULL,
+        target VARCHAR(200) NOT NULL,
+        data {text} NOT NULL
+    ) {options}
+    """,
+    "CREATE INDEX wk_audit_scope ON wk_audit (service, environment, at)",
+    "CREATE INDEX wk_audit_at ON wk_audit (at)",
+    # What the workers of the last days ran is marked, so that charts begin with their deploys.
+    """
+    INSERT INTO wk_release (service, environment, {release}, at, set_by)
+    SELECT service, environment, {release}, MIN(started_at), '' FROM wk_worker
+    WHERE {release} <> '' AND NOT EXISTS (
+        SELECT 1 FROM wk_release known WHERE known.service = wk_worker.service
+        AND known.environment = wk_worker.environment
+        AND known.{release} = wk_worker.{release}
+    )
+    GROUP BY service, environment, {release}
+    """,
+)
+_DEPLOYS_IN: Final = {
+    "sqlite": {
+        "id": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT",
+        "release": "release",
+        "double": "DOUBLE",
+        "text": "TEXT",
+        "options": "",
+    },
+    "postgresql": {
+        "id": "BIGSERIAL NOT NULL PRIMARY KEY",
+        "release": "release",
+        "double": "DOUBLE PRECISION",
+        "text": "TEXT",
+        "options": "",
+    },
+    "mariadb": {
+        "id": "BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY",
+        "release": "`release`",
+        "double": "DOUBLE",
+        "text": "MEDIUMTEXT",
+        "options": "ENGINE=InnoDB CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC COLLATE utf8mb4_bin",
+    },
+}
+
+
+def _add_deploys(database: Database, connection: Connection) -> None:
+    words = _DEPLOYS_IN[database.dialect.name]
+    for statement in _DEPLOYS:
+        database.dialect.change(connection, statement.format(**words))
+
+
 STEPS: Final[Sequence[Step]] = (
     Step(number=1, title="the first tables", run=_create),
     Step(number=2, title="samples and statements", run=_add_samples),
     Step(number=3, title="hours and their chunks", run=_add_hours),
+    Step(number=4, title="deploy marks and the audit", run=_add_deploys),
 )
 
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
 
-from watchkeeper.storage.rows import MAX_FINGERPRINT, MAX_NAME, MAX_REASON
+from watchkeeper.storage.rows import MAX_ACTION, MAX_FINGERPRINT, MAX_NAME, MAX_REASON
 
 DAY_S: Final = 86_400
 HASH_LENGTH: Final = 32  # hex digits of a 128-bit hash, where a key would be too long for an index
@@ -334,6 +334,34 @@ outbox = Table(
     _moment("sent_at", nullable=True),
     UniqueConstraint("incident", "kind", "sequence", "channel", name="wk_outbox_once"),
     Index("wk_outbox_due", "status", "next_try_at"),
+    sqlite_autoincrement=True,
+)
+
+release = Table(
+    "wk_release",
+    metadata,
+    Column("service", String(MAX_NAME), primary_key=True),
+    Column("environment", String(MAX_NAME), primary_key=True),
+    Column("release", String(MAX_NAME), primary_key=True),
+    _moment("at"),
+    _name("set_by"),  # empty: the first worker that ran it
+    Index("wk_release_scope", "service", "environment", "at"),
+    Index("wk_release_at", "at"),
+)
+
+audit = Table(
+    "wk_audit",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _name("service"),
+    _name("environment"),
+    _moment("at"),
+    _name("actor"),
+    Column("action", String(MAX_ACTION), nullable=False),
+    _name("target"),
+    Column("data", _Text, nullable=False),  # a JSON object
+    Index("wk_audit_scope", "service", "environment", "at"),
+    Index("wk_audit_at", "at"),
     sqlite_autoincrement=True,
 )
 

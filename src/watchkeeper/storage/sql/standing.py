@@ -94,6 +94,13 @@ WORKERS: Final = (
     )
     .order_by(worker.c.seen_at.desc(), worker.c.id.desc())
 )
+# Find the numbers that the live workers of a scope hold.
+NUMBERS: Final = select(worker.c.number).where(
+    worker.c.service == _SERVICE,
+    worker.c.environment == _ENVIRONMENT,
+    worker.c.seen_at > bindparam("seen_since"),
+    worker.c.stopped_at.is_(None),
+)
 # The heartbeat; a flush that waited must not turn the clock back.
 HEARTBEAT: Final = (
     update(worker)

@@ -1,0 +1,60 @@
+"""The audit: what people did, written down, and never at the cost of what they did."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from watchkeeper.core.metrics import Scope
+from watchkeeper.exceptions import StorageError
+from watchkeeper.runtime.guard import guard
+
+if TYPE_CHECKING:  # a host that only records does not wait for it
+    from watchkeeper.storage.store import AuditStore
+
+_AUDIT: Final = guard("audit")
+_log = logging.getLogger("watchkeeper")
+
+
+class Action(StrEnum):
+    """What is written down: all that a page, the API or the command line writes for somebody."""
+
+    LINK_MAKE = "link.make"
+    SESSION_BEGIN = "session.begin"
+    SESSION_END = "session.end"
+    RELEASE_MARK = "release.mark"
+
+
+def write_down(
+    store: AuditStore,
+    scope: Scope,
+    action: Action,
+    *,
+    actor: str,
+    at: float,
+    target: str = "",
+    data: Mapping[str, Any] | None = None,
+) -> None:
+    """Write down that `actor` did something; `data` holds JSON values and no secret.
+
+    Never raises: where it cannot be written, that is logged, and what was asked for is done all
+    the same.
+    """
+    from watchkeeper.storage.store import Audit
+
+    entry = Audit(
+        service=scope.service,
+        environment=scope.environment,
+        at=at,
+        actor=actor,
+        action=action,
+        target=target,
+        data=data or {},
+    )
+    with _AUDIT:
+        try:
+            store.audit(entry)
+        except StorageError as error:
+            _log.warning("watchkeeper: not in the audit: %s by %s (%s)", action, actor, error)

@@ -1,0 +1,55 @@
+"""Deploy marks in memory."""
+
+from watchkeeper.storage import rows
+from watchkeeper.storage.memory.tables import Tables, drop, put, same_scope
+from watchkeeper.storage.store import Release
+
+
+class MemoryReleases(Tables):
+    """Deploy marks in memory."""
+
+    __slots__ = ()
+
+    def mark_release(self, release: Release) -> bool:
+        """Mark a release of a scope; False if it is marked already: the first mark stays."""
+        with self._lock:
+            return self._add_mark(release)
+
+    def releases(
+        self, *, service: str, environment: str, since: float, until: float, limit: int
+    ) -> list[Release]:
+        """List the marks of a scope in [since, until), newest first."""
+        with self._lock:
+            found = [
+                one
+                for one in self._releases.values()
+                if same_scope(one.scope, service, environment) and since <= one.at < until
+            ]
+        return sorted(found, key=_age, reverse=True)[:limit]
+
+    def prune_releases(self, *, before: float, limit: int) -> int:
+        """Delete up to `limit` marks from before, but the newest of each scope."""
+        with self._lock:
+            newest = {key[:2]: one for key, one in sorted(self._releases.items(), key=_marked)}
+            old = [
+                key
+                for key, one in self._releases.items()
+                if one.at < before and newest[key[:2]] is not one
+            ]
+            return drop(self._releases, old[:limit])
+
+    def _add_mark(self, release: Release) -> bool:
+        kept = rows.cut_release(release)
+        key = (kept.scope.service, kept.scope.environment, kept.scope.release)
+        if key in self._releases:
+            return False
+        put(self._releases, key, kept)
+        return True
+
+
+def _age(release: Release) -> tuple[float, str]:
+    return release.at, release.scope.release
+
+
+def _marked(item: tuple[object, Release]) -> tuple[float, str]:
+    return _age(item[1])

@@ -1,0 +1,33 @@
+"""Deploy marks: the row, and what a store does with it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from watchkeeper.core.metrics import Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A deploy mark: a release of a scope, and when it was first seen."""
+
+    scope: Scope
+    at: float
+    by: str = ""  # who set it by hand; empty: the first worker that ran it
+
+
+class ReleaseStore(Protocol):
+    """Deploy marks: when each release was first seen; `register` makes them too."""
+
+    def mark_release(self, release: Release) -> bool:
+        """Mark a release of a scope; False if it is marked already: the first mark stays."""
+
+    def releases(
+        self, *, service: str, environment: str, since: float, until: float, limit: int
+    ) -> list[Release]:
+        """List the marks of a scope in [since, until), newest first."""
+
+    def prune_releases(self, *, before: float, limit: int) -> int:
+        """Delete up to `limit` marks from before; return how many.
+
+        The newest mark of a scope stays: its workers may start again at any time.
+        """
