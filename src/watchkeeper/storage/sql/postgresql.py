@@ -20,9 +20,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.sql.dml import Insert
 
-from watchkeeper.storage.sql.dialect import Dialect
+from watchkeeper.storage.sql.dialect import Allocated, Dialect
 
 LOCK: Final = 0x7761_7463_686B  # PostgreSQL's advisory locks are numbers: "watchk"
+# What a row takes besides its columns, and a whole piece of a value that is stored apart.
+ROW_BYTES: Final = 28
+PIECE_BYTES: Final = 2_048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,40 @@ class Postgresql(Dialect):
             "UNION SELECT to_regclass(given.name)) AS one WHERE one.relid IS NOT NULL"
         )
         return statement, {"names": list(tables)}
+
+    def sizes(self, connection: Connection, tables: Sequence[str]) -> dict[str, Allocated]:
+        """Measure tables with their partitions; rows and free room as the statistics tell."""
+        # Measure each part of each table. What a part holds is known once it has been vacuumed:
+        # only then may its free room be filled, and statistics lost in a crash are not believed.
+        statement = text(
+            "SELECT given.name, part.relid, pg_total_relation_size(part.relid) AS allocated, "
+            "coalesce(heap.n_live_tup, 0) AS rows_, "
+            "CASE WHEN coalesce(heap.last_vacuum, heap.last_autovacuum) IS NULL THEN 0 "
+            "ELSE pg_relation_size(part.relid) - heap.n_live_tup * (:row_bytes + width.bytes) END "
+            "AS heap_free, "
+            "CASE WHEN coalesce(apart.last_vacuum, apart.last_autovacuum) IS NULL THEN 0 "
+            "ELSE pg_relation_size(class.reltoastrelid) - apart.n_live_tup * :piece_bytes END "
+            "AS apart_free "
+            "FROM unnest(CAST(:names AS text[])) AS given(name) CROSS JOIN LATERAL ("
+            "SELECT relid FROM pg_partition_tree(to_regclass(given.name)) "
+            "UNION SELECT to_regclass(given.name)) AS part "
+            "JOIN pg_class AS class ON class.oid = part.relid "
+            "LEFT JOIN pg_stat_all_tables AS heap ON heap.relid = part.relid "
+            "LEFT JOIN pg_stat_all_tables AS apart ON apart.relid = class.reltoastrelid "
+            "LEFT JOIN LATERAL (SELECT sum(avg_width) AS bytes FROM pg_stats "
+            "WHERE schemaname = heap.schemaname AND tablename = heap.relname) AS width ON true"
+        )
+        values = {"names": list(tables), "row_bytes": ROW_BYTES, "piece_bytes": PIECE_BYTES}
+        found: dict[str, Allocated] = {}
+        for row in connection.execute(statement, values):
+            before = found.get(row.name, Allocated(bytes=0, rows=0))
+            free = sum(max(0, int(part or 0)) for part in (row.heap_free, row.apart_free))
+            found[row.name] = Allocated(
+                bytes=before.bytes + row.allocated,
+                rows=before.rows + row.rows_,
+                free_bytes=before.free_bytes + free,
+            )
+        return found
 
 
 POSTGRESQL: Final = Postgresql(
