@@ -13,8 +13,8 @@ from watchkeeper.core.budget import Reason, Room, Storing, Tier, decide, excess_
 from watchkeeper.core.catalogue import (
     SELF_BUDGET,
     SELF_PRUNE,
-    SELF_STORING,
     SELF_STORED,
+    SELF_STORING,
 )
 from watchkeeper.core.growth import noted
 from watchkeeper.core.hours import HOUR_S, MINUTE_S
