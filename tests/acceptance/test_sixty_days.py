@@ -1,6 +1,6 @@
 """Sixty simulated days on each real database: every tier is pruned, and the size stays what it is.
 
-A day has one busy hour, so that two months pass in a minute; time comes in as an argument.
+A day has half an hour of traffic, so that two months pass in a minute; time comes in as an argument.
 """
 
 import random
@@ -28,7 +28,7 @@ HOUR_S = 3_600
 SLOT_S = 30
 DAYS = 60
 FIRST = 20_000  # days since the epoch
-BUSY_S = 12 * HOUR_S  # noon
+BUSY_S = HOUR_S // 2  # of traffic, from noon on
 SETTLED = 22  # the day on which every tier has been pruned
 KEEP = Keep(
     frames_s={SLOT_S: DAY_S, 60: 14 * DAY_S, HOUR_S: 20 * DAY_S},
@@ -60,17 +60,17 @@ class Life:
             pause=lambda: None,
             now=begin,
         )
-        self.series = [latency(route=f"/{number}") for number in range(20)]
-        self.series += [counter(plan=f"{number}") for number in range(20)]
+        self.series = [latency(route=f"/{number}") for number in range(10)]
+        self.series += [counter(plan=f"{number}") for number in range(10)]
 
     def day(self, number: int) -> Notes:
-        """Live one day: an hour of slots with errors and samples in it, and the upkeep's turns."""
-        noon = (FIRST + number) * DAY_S + BUSY_S
-        for start in range(noon, noon + HOUR_S, SLOT_S):
+        """Live one day: slots with errors and samples in them, and the upkeep's turns."""
+        noon = (FIRST + number) * DAY_S + 12 * HOUR_S
+        for start in range(noon, noon + BUSY_S, SLOT_S):
             self.write(start)
             if start % 600 == 600 - SLOT_S:
                 self.upkeep.run(now=start + 70.0, owner="1")
-        for later_s in (HOUR_S + 200, HOUR_S + 900, 4 * HOUR_S, 11 * HOUR_S):
+        for later_s in (HOUR_S + 200, 4 * HOUR_S, 11 * HOUR_S):
             self.upkeep.run(now=float(noon + later_s), owner="1")
         return read(self.store)
 

@@ -103,32 +103,42 @@ class Postgresql(Dialect):
         """Measure tables with their partitions; rows and free room as the statistics tell."""
         # Measure each part of each table. What a part holds is known once it has been vacuumed:
         # only then may its free room be filled, and statistics lost in a crash are not believed.
+        # By the functions, for the views of the statistics are built from every table there is.
         statement = text(
-            "SELECT given.name, part.relid, pg_total_relation_size(part.relid) AS allocated, "
-            "coalesce(heap.n_live_tup, 0) AS rows_, "
-            "CASE WHEN coalesce(heap.last_vacuum, heap.last_autovacuum) IS NULL THEN 0 "
-            "ELSE pg_relation_size(part.relid) - heap.n_live_tup * (:row_bytes + width.bytes) END "
-            "AS heap_free, "
-            "CASE WHEN coalesce(apart.last_vacuum, apart.last_autovacuum) IS NULL THEN 0 "
-            "ELSE pg_relation_size(class.reltoastrelid) - apart.n_live_tup * :piece_bytes END "
-            "AS apart_free "
+            "SELECT given.name, class.relkind = 'r' AND NOT class.relispartition AS plain, "
+            "pg_total_relation_size(class.oid) AS allocated, "
+            "pg_stat_get_live_tuples(class.oid) AS rows_, "
+            "CASE WHEN coalesce(pg_stat_get_last_vacuum_time(class.oid), "
+            "pg_stat_get_last_autovacuum_time(class.oid)) IS NOT NULL "
+            "THEN pg_relation_size(class.oid) END AS heap, "
+            "CASE WHEN coalesce(pg_stat_get_last_vacuum_time(class.reltoastrelid), "
+            "pg_stat_get_last_autovacuum_time(class.reltoastrelid)) IS NOT NULL "
+            "THEN pg_relation_size(class.reltoastrelid) END AS apart, "
+            "pg_stat_get_live_tuples(class.reltoastrelid) AS pieces "
             "FROM unnest(CAST(:names AS text[])) AS given(name) CROSS JOIN LATERAL ("
             "SELECT relid FROM pg_partition_tree(to_regclass(given.name)) "
             "UNION SELECT to_regclass(given.name)) AS part "
-            "JOIN pg_class AS class ON class.oid = part.relid "
-            "LEFT JOIN pg_stat_all_tables AS heap ON heap.relid = part.relid "
-            "LEFT JOIN pg_stat_all_tables AS apart ON apart.relid = class.reltoastrelid "
-            "LEFT JOIN LATERAL (SELECT sum(avg_width) AS bytes FROM pg_stats "
-            "WHERE schemaname = heap.schemaname AND tablename = heap.relname) AS width ON true"
+            "JOIN pg_class AS class ON class.oid = part.relid"
         )
-        values = {"names": list(tables), "row_bytes": ROW_BYTES, "piece_bytes": PIECE_BYTES}
+        # Read how wide rows are, of tables that are not dropped in parts.
+        widths = text(
+            "SELECT tablename, sum(avg_width) FROM pg_stats "
+            "WHERE schemaname = ANY(current_schemas(false)) "
+            "AND tablename = ANY(CAST(:names AS text[])) GROUP BY tablename"
+        )
+        names = {"names": list(tables)}
+        width = {name: int(wide) for name, wide in connection.execute(widths, names)}
         found: dict[str, Allocated] = {}
-        for row in connection.execute(statement, values):
+        for row in connection.execute(statement, names):
+            free = 0
+            if row.plain and row.heap and row.name in width:
+                free += max(0, row.heap - row.rows_ * (ROW_BYTES + width[row.name]))
+            if row.apart:
+                free += max(0, row.apart - row.pieces * PIECE_BYTES)
             before = found.get(row.name, Allocated(bytes=0, rows=0))
-            free = sum(max(0, int(part or 0)) for part in (row.heap_free, row.apart_free))
             found[row.name] = Allocated(
                 bytes=before.bytes + row.allocated,
-                rows=before.rows + row.rows_,
+                rows=before.rows + (row.rows_ or 0),
                 free_bytes=before.free_bytes + free,
             )
         return found
