@@ -1,6 +1,6 @@
 """Sixty simulated days on each real database: every tier is pruned, and the size stays what it is.
 
-A day has half an hour of traffic, so that two months pass in a minute; time comes in as an argument.
+A day has half an hour of traffic, so that two months pass in a minute; time is an argument.
 """
 
 import random

@@ -27,7 +27,7 @@ MIN_ROWS: Final = 10
 LONG_S: Final = 0.025  # a transaction that takes longer makes the next ones smaller: 50 ms at most
 SHORT_S: Final = 0.01  # one that takes less makes them larger
 MAX_PRUNES: Final = 100  # transactions per kind of row and call
-MAX_GIVE_BACKS: Final = 50  # small pieces of free room in one call: 160 MB of a SQLite file
+MAX_GIVE_BACKS: Final = 100  # small pieces of free room in one call: 160 MB of a SQLite file
 
 DAY_S: Final = 86_400.0
 # Minutes in sealed hours are in chunks as well; who began to read a page may still ask for them.

@@ -133,10 +133,9 @@ class Upkeep:
             budget_bytes=self._budget_bytes,
             history=noted(notes.history, at=now, used_bytes=room.used_bytes),
         )
-        notes = self._cut(notes, room, now=now)
         self._store.set_meta(upkeep.KEY, upkeep.write_notes(notes))
         self._apply(notes.storing)
-        return notes
+        return self._cut(notes, room, now=now)
 
     def _cut(self, notes: Notes, room: Room, *, now: float) -> Notes:
         """Shorten what is kept where bytes are to go; as it was set once there is room again."""
