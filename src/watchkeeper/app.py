@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import CodeType
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,7 +19,7 @@ from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.runtime import instruments, lifetime, marks
 from watchkeeper.runtime import observer as observers
 from watchkeeper.runtime.before_store import BeforeStore
-from watchkeeper.runtime.configured import compile_rules, open_channels
+from watchkeeper.runtime.configured import compile_rules, make_upkeep, open_channels
 from watchkeeper.runtime.flusher import STOP_WITHIN_S, Flusher, Parts
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.health import Health
@@ -253,17 +254,10 @@ class Watchkeeper:
             open_store=self._open_store,
             make_engine=self._make_engine,
             make_outbox=self._make_outbox,
+            make_upkeep=partial(make_upkeep, settings, self.recorder, self.clock),
             clock=self.clock,
             slot_s=settings.slot_s,
             jitter_s=min(settings.seconds("flush_jitter"), settings.slot_s / 5),
-            keep_s={
-                settings.slot_s: settings.seconds("keep_slots"),
-                60: settings.seconds("keep_minutes"),
-                3_600: settings.seconds("keep_hours"),
-            },
-            keep_events_s=settings.seconds("keep_events"),
-            keep_samples_s=settings.seconds("keep_samples"),
-            max_samples=settings.max_samples,
         )
 
     def _open_store(self) -> Store:

@@ -120,7 +120,7 @@ def test_frames_roll_up_while_it_runs(make, clock):
     for _ in range(30):
         requests(wk, 7)
         cycle(wk, clock)
-        wk._flusher._tidy(wk.store, clock())
+        wk._flusher._tidy(clock())
 
     until = clock() + 60
     minutes = wk.store.frames(60, since=0, until=until, service="shop", environment="test")

@@ -277,6 +277,24 @@ SELF_STORED: Final = Metric(
     help="Room that Watchkeeper's tables take.",
     across=Across.MAX,
 )
+SELF_BUDGET: Final = Metric(
+    name="watchkeeper_storage_used_ratio",
+    kind=Kind.GAUGE,
+    help="Share of `storage_budget` that is used; room that is to be filled again does not count.",
+    across=Across.LAST,
+)
+SELF_STORING: Final = Metric(
+    name="watchkeeper_storing_level",
+    kind=Kind.GAUGE,
+    help="What is stored: 4 everything, 3 fewer samples, 2 the finest data for a shorter time, "
+    "1 metrics and counts only, 0 nothing.",
+    across=Across.LAST,
+)
+SELF_PRUNE: Final = Metric(
+    name="watchkeeper_prune_duration_seconds",
+    kind=Kind.HISTOGRAM,
+    help="Time of one transaction that deletes what is past its time, or gives room back.",
+)
 SELF_UP: Final = Metric(
     name="watchkeeper_up",
     kind=Kind.GAUGE,
@@ -337,6 +355,9 @@ CATALOGUE: Final = (
     SELF_HELD,
     SELF_OUTBOX,
     SELF_STORED,
+    SELF_BUDGET,
+    SELF_STORING,
+    SELF_PRUNE,
     SELF_UP,
     HTTP_ALL,
 )

@@ -39,6 +39,13 @@ ALERTS: Final = (
         quiet="10m",  # the first minutes of an installation would be a flood
         severity="warning",
     ),
+    Alert(
+        "Storage growth",
+        when="last(watchkeeper_storage_used_ratio) > 80%",
+        clear="last(watchkeeper_storage_used_ratio) < 75%",
+        over="10m",  # measured once a minute, by one of the workers
+        severity="warning",
+    ),
 )
 
 

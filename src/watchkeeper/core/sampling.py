@@ -6,6 +6,8 @@ from enum import IntEnum, StrEnum
 from math import inf
 from typing import Final
 
+from watchkeeper.core.budget import Storing
+
 SLOWEST: Final = 3  # per route and window
 WINDOW_S: Final = 600.0
 FAILED_PER_MINUTE: Final = 5  # per issue
@@ -89,6 +91,13 @@ class RouteChoice:
     def _settle(self) -> None:
         """Find from which duration on the next request needs a look."""
         self.above = -1.0 if self._ordinary_due else min(self._slow_from(), self._look_from)
+
+
+def most_sampled(storing: Storing) -> Level:
+    """Return the most that is sampled while no more than this is stored."""
+    if storing <= Storing.COUNTS:
+        return Level.NONE
+    return Level.FULL if storing is Storing.EVERYTHING else Level.FEWER
 
 
 class FailedLimit:

@@ -9,6 +9,7 @@ from watchkeeper.core.metrics import Kind, Metric
 from watchkeeper.dashboard.figures import covered, timing
 from watchkeeper.dashboard.sums import Query, Sums, read_sums
 from watchkeeper.dashboard.views_inside import SelfView
+from watchkeeper.runtime import upkeep
 from watchkeeper.runtime.folded import FoldedValue
 
 PREFIX: Final = "watchkeeper_"
@@ -19,6 +20,7 @@ def own_figures(query: Query, *, folded: Sequence[FoldedValue]) -> SelfView:
     """Tell how Watchkeeper is doing; `folded` are the values that this worker folded."""
     sums = read_sums(query, OWN_METRICS)
     known = bool(sums.spans)
+    notes = upkeep.read(query.store)
     sampling = sums.levels(catalogue.SELF_SAMPLING).get(())
     series = sums.levels(catalogue.SELF_SERIES).get(())
     dropped = sums.counters(catalogue.SELF_DROPPED)
@@ -26,6 +28,8 @@ def own_figures(query: Query, *, folded: Sequence[FoldedValue]) -> SelfView:
         window=covered(query, sums),
         storage=query.store.description(),
         stored_bytes=query.store.size_bytes(),
+        storing=notes.storing.name.lower(),
+        storing_reason=notes.reason.value,
         sampling_level=int(sampling.latest) if sampling else None,
         series=series.latest if series else None,
         dropped={what: int(count) for (what,), count in sorted(dropped.items())}

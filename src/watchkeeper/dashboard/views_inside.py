@@ -284,6 +284,8 @@ class SelfView:
     window: Covered
     storage: str
     stored_bytes: int
+    storing: str
+    storing_reason: str
     sampling_level: int | None
     series: float | None
     dropped: Mapping[str, int] | None

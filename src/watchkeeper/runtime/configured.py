@@ -1,15 +1,26 @@
-"""What the settings describe in words: the rules and the channels, made once at the start.
+"""What the settings describe in words: rules, channels and upkeep, each made once.
 
 What is wrong in code raises ConfigurationError; in the environment or a file it is off, and a
 sentence in `problems` says so.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from watchkeeper.core.budget import Storing
 from watchkeeper.core.pack import default_pack
 from watchkeeper.core.rules import Origin as RuleOrigin
 from watchkeeper.core.rules import Rule, compile_alert, merge_rules
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify import Notifier, open_notifier
-from watchkeeper.settings import Loaded, Origin
+from watchkeeper.runtime.recorder import Recorder
+from watchkeeper.settings import Loaded, Origin, Settings
+
+if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
+    from watchkeeper.runtime.upkeep import Upkeep
+    from watchkeeper.storage.store import Store
 
 
 def open_channels(loaded: Loaded, problems: list[str]) -> dict[str, Notifier]:
@@ -46,3 +57,34 @@ def compile_rules(loaded: Loaded, problems: list[str]) -> tuple[Rule, ...]:
             problems.append(f"{str(error).rstrip('.')}; this rule is off")
     pack = default_pack(slot_s=settings.slot_s) if settings.alert_pack else ()
     return merge_rules(pack, own)
+
+
+def make_upkeep(
+    settings: Settings,
+    recorder: Recorder,
+    clock: Callable[[], float],
+    store: Store,
+    apply: Callable[[Storing], None],
+    pause: Callable[[], None],
+) -> Upkeep:
+    """Build what looks after the store, once it is open."""
+    from watchkeeper.runtime.upkeep import Keep, Upkeep
+
+    return Upkeep(
+        store,
+        recorder=recorder,
+        keep=Keep(
+            frames_s={
+                settings.slot_s: settings.seconds("keep_slots"),
+                60: settings.seconds("keep_minutes"),
+                3_600: settings.seconds("keep_hours"),
+            },
+            events_s=settings.seconds("keep_events"),
+            samples_s=settings.seconds("keep_samples"),
+            max_samples=settings.max_samples,
+        ),
+        budget_bytes=settings.storage_budget_bytes,
+        apply=apply,
+        pause=pause,
+        now=clock(),
+    )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from watchkeeper.core.catalogue import SELF_OUTBOX, SELF_STORED
+from watchkeeper.core.budget import Storing
+from watchkeeper.core.catalogue import SELF_OUTBOX
 from watchkeeper.core.pace import Reason, Trouble, is_trouble, next_flush, noticed
 from watchkeeper.core.slot import slot_start
 from watchkeeper.exceptions import ConfigurationError, SchemaError, StorageError
@@ -22,11 +23,10 @@ from watchkeeper.runtime.writer import Writer
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
     from watchkeeper.runtime.alerts import AlertEngine
     from watchkeeper.runtime.outbox import Outbox
+    from watchkeeper.runtime.upkeep import Upkeep
     from watchkeeper.storage.store import Store, Worker
 
 LOOK_EVERY_S: Final = 1.0  # how long the thread sleeps at most; also bounds a stop
-ROLL_UP_EVERY_S: Final = 60.0
-PRUNE_EVERY_S: Final = 600.0
 SHORTEST_SLEEP_S: Final = 0.01  # something overdue that cannot start now must not spin
 STOP_WITHIN_S: Final = 2.0
 
@@ -44,13 +44,10 @@ class Parts:
     open_store: Callable[[], Store]
     make_engine: Callable[[Store, Callable[[], None]], AlertEngine]  # with its pause
     make_outbox: Callable[[Store], Outbox]
+    make_upkeep: Callable[[Store, Callable[[Storing], None], Callable[[], None]], Upkeep]
     clock: Callable[[], float]
     slot_s: int
     jitter_s: float
-    keep_s: Mapping[int, float]  # resolution in seconds → how long its frames are kept
-    keep_events_s: float
-    keep_samples_s: float
-    max_samples: int
 
 
 class Flusher:
@@ -65,6 +62,7 @@ class Flusher:
         self._background = parts.writer.own_cost.background
         self._engine: AlertEngine | None = None
         self._outbox: Outbox | None = None
+        self._upkeep: Upkeep | None = None
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -119,7 +117,7 @@ class Flusher:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._cycle = threading.Lock()
-        self.store = self._engine = self._outbox = None
+        self.store = self._engine = self._outbox = self._upkeep = None
         self._parts.writer.reset()
         self._restart()
 
@@ -129,8 +127,6 @@ class Flusher:
         self._flushed_at = now
         self._trouble: Trouble | None = None
         self._hurried = False
-        self._rolled_at = now
-        self._pruned_at = 0.0
 
     def _run(self, stopping: threading.Event) -> None:
         with guard("flusher"), self._cycle, self._background():
@@ -206,7 +202,7 @@ class Flusher:
                 self._outbox.deliver(now=parts.clock())
         if not quick:
             with guard("retention"):
-                self._tidy(store, parts.clock())
+                self._tidy(parts.clock())
 
     def _wait_a_little(self) -> None:
         """Keep many workers from writing in the same moment; trouble ends the wait."""
@@ -233,8 +229,10 @@ class Flusher:
                 return None
             self._engine = self._parts.make_engine(store, _give_way)
             self._outbox = self._parts.make_outbox(store)
-            _load_tidying()
+            self._upkeep = self._parts.make_upkeep(store, writer.store_only, _give_way)
         self.store = store
+        with guard("retention"):
+            self._upkeep.follow()
         return store
 
     def _give_up(self, failure: str) -> None:
@@ -274,32 +272,10 @@ class Flusher:
         self.evaluated_at = now
         parts.recorder.series(SELF_OUTBOX).record(store.outbox_waiting())
 
-    def _tidy(self, store: Store, now: float) -> None:
-        """Roll up and seal each minute, prune each ten, if the lease is ours."""
-        parts = self._parts
-        if now - self._rolled_at < ROLL_UP_EVERY_S or parts.writer.worker is None:
-            return
-        self._rolled_at = now
-        owner = str(parts.writer.worker.id)
-        if store.acquire("retention", owner=owner, ttl_s=3 * ROLL_UP_EVERY_S) is None:
-            return
-        from watchkeeper.runtime.hours import seal
-        from watchkeeper.runtime.retention import prune, roll_up
-
-        parts.recorder.series(SELF_STORED).record(store.size_bytes())
-        roll_up(store, now=now, pause=_give_way)
-        seal(store, now=now, pause=_give_way)
-        if now - self._pruned_at >= PRUNE_EVERY_S:
-            self._pruned_at = now
-            prune(
-                store,
-                now=now,
-                keep_s=parts.keep_s,
-                keep_events_s=parts.keep_events_s,
-                keep_samples_s=parts.keep_samples_s,
-                max_samples=parts.max_samples,
-                pause=_give_way,
-            )
+    def _tidy(self, now: float) -> None:
+        """Roll up, prune and look after the room that is left, once a minute."""
+        if self._upkeep is not None and self._parts.writer.worker is not None:
+            self._upkeep.run(now=now, owner=str(self._parts.writer.worker.id))
 
     def _close(self) -> None:
         """Write the last slot, say goodbye, hand over."""
@@ -315,12 +291,6 @@ class Flusher:
             store.release("retention", owner=str(worker.id))
             store.close()
             parts.writer.worker = None  # one that starts again is another worker
-
-
-def _load_tidying() -> None:
-    """Import now what is needed in a minute: an import cannot give way in its midst."""
-    import watchkeeper.runtime.hours
-    import watchkeeper.runtime.retention  # noqa: F401  # for later
 
 
 def _give_way() -> None:

@@ -62,6 +62,10 @@ class Held:
         """Return the batch to be written next, or None."""
         return self._batches[0][0] if self._batches else None
 
+    def newest(self) -> Batch | None:
+        """Return the batch that was added last, or None."""
+        return self._batches[-1][0] if self._batches else None
+
     def tried(self) -> None:
         """Keep the oldest batch as it is from now on.
 

@@ -8,6 +8,7 @@ deleting twice deletes nothing more. The lease that the flusher takes before is 
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
+from time import perf_counter
 from typing import Final
 
 from watchkeeper.core.hours import HOUR_S, MINUTE_S
@@ -21,7 +22,12 @@ MAX_FRAMES: Final = 400  # read at once: 8 workers' minutes of 10-s slots, about
 MAX_ROUNDS: Final = 25  # per slot length and call; a longer backlog goes on in the next one
 MAX_ROWS: Final = 1_000  # deleted in one transaction
 MAX_LARGE_ROWS: Final = 50  # of minute frames, each of many kB
+FIRST_ROWS: Final = 50  # in the first transaction, until it is known how long they take
+MIN_ROWS: Final = 10
+LONG_S: Final = 0.025  # a transaction that takes longer makes the next ones smaller: 50 ms at most
+SHORT_S: Final = 0.01  # one that takes less makes them larger
 MAX_PRUNES: Final = 100  # transactions per kind of row and call
+MAX_GIVE_BACKS: Final = 100  # small pieces of free room in one call: 160 MB of a SQLite file
 
 DAY_S: Final = 86_400.0
 # Minutes in sealed hours are in chunks as well; who began to read a page may still ask for them.
@@ -69,22 +75,26 @@ def prune(
     keep_samples_s: float,
     max_samples: int,
     pause: Callable[[], object],
+    keep_chunks_s: float | None = None,
+    took: Callable[[float], object] = float,
 ) -> int:
     """Delete what is past its time, in small transactions; return how many rows went.
 
     `keep_s` tells for each resolution (in seconds) how long it is kept: slots, minutes, hours.
     Slots of other lengths, from an earlier setting, are kept as long as the finest that is named.
     Minute frames go soon after their hour is sealed, unless they are the slots; it is the chunks
-    that are kept as long as minutes. Of samples no more than the newest `max_samples` stay.
+    that are kept as long as minutes, or for `keep_chunks_s`. Of samples no more than the newest
+    `max_samples` stay. `took` is told how long each transaction took, in seconds.
     """
     finest = min(keep_s)
     kept = {**dict.fromkeys(SLOT_LENGTHS_S, keep_s[finest]), **keep_s}
     hours_s = kept.pop(HOUR_S, KEEP_HOURS_S)
     sealed_s = KEEP_SEALED_S if finest < MINUTE_S else keep_s[finest]
-    gone = _in_chunks(store.prune_sealed, now - sealed_s, pause, limit=MAX_LARGE_ROWS)
+    chunks_s = kept[MINUTE_S] if keep_chunks_s is None else keep_chunks_s
+    gone = _in_chunks(store.prune_sealed, now - sealed_s, pause, took, limit=MAX_LARGE_ROWS)
     deletions: list[tuple[Callable[..., int], float]] = [
         *((partial(store.prune_frames, resolution), age_s) for resolution, age_s in kept.items()),
-        (store.prune_chunks, kept[MINUTE_S]),
+        (store.prune_chunks, chunks_s),
         (store.prune_hours, hours_s),
         (store.prune_events, keep_events_s),
         (partial(store.prune_samples, most=max_samples), keep_samples_s),
@@ -95,9 +105,22 @@ def prune(
         (store.prune_releases, KEEP_RELEASES_S),
         (store.prune_audits, KEEP_AUDITS_S),
     ]
-    gone += sum(_in_chunks(delete, now - age_s, pause) for delete, age_s in deletions)
-    store.prepare(at=now)
+    gone += sum(_in_chunks(delete, now - age_s, pause, took) for delete, age_s in deletions)
+    for _ in range(MAX_GIVE_BACKS):
+        pause()
+        started = perf_counter()
+        more = store.prepare(at=now)
+        took(perf_counter() - started)
+        if not more:
+            break
     return gone
+
+
+def next_limit(limit: int, *, took_s: float, most: int = MAX_ROWS) -> int:
+    """Return how many rows the next transaction may delete, after one that took so long."""
+    if took_s > LONG_S:
+        return max(MIN_ROWS, limit // 2)
+    return min(most, limit * 2) if took_s < SHORT_S else limit
 
 
 def _roll_minute(
@@ -122,13 +145,19 @@ def _in_chunks(
     delete: Callable[..., int],
     before: float,
     pause: Callable[[], object],
+    took: Callable[[float], object],
     *,
     limit: int = MAX_ROWS,
 ) -> int:
-    gone = 0
+    gone, most = 0, limit
+    limit = min(FIRST_ROWS, most)
     for _ in range(MAX_PRUNES):
         pause()
+        started = perf_counter()
         some = delete(before=before, limit=limit)
+        took_s = perf_counter() - started
+        took(took_s)
+        limit = next_limit(limit, took_s=took_s, most=most)
         gone += some
         if not some:
             break

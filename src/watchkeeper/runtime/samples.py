@@ -55,6 +55,8 @@ class Sampler:
         self._look_from = look_from
         self._scope = scope
         self._most = Level.FULL if enabled else Level.NONE
+        self._affordable = Level.FULL  # by what watching costs
+        self._room = Level.FULL  # by the room that there is for samples
         self._clock = clock
         self.dropped = 0
         self.level = self._most
@@ -87,9 +89,19 @@ class Sampler:
                 choice.look_from(self._look_from(route))
 
     def set_level(self, level: Level) -> None:
-        """Sample more or less from now on, never more than is switched on."""
+        """Sample more or less from now on, never more than is switched on and has room."""
+        self._affordable = level
+        self._settle()
+
+    def limit(self, level: Level) -> None:
+        """Sample no more than this from now on, for want of room."""
+        if level is not self._room:
+            self._room = level
+            self._settle()
+
+    def _settle(self) -> None:
         with self._lock:
-            self.level = min(level, self._most)
+            self.level = min(self._affordable, self._room, self._most)
             for choice in self._choices.values():
                 choice.limit(self.level)
 

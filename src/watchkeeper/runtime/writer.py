@@ -8,9 +8,11 @@ import random
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
+from watchkeeper.core.budget import Storing
 from watchkeeper.core.catalogue import (
     HTTP_ACTIVE,
     SELF_DROPPED,
@@ -20,6 +22,7 @@ from watchkeeper.core.catalogue import (
     SELF_SERIES,
 )
 from watchkeeper.core.metrics import Scope
+from watchkeeper.core.sampling import most_sampled
 from watchkeeper.core.slot import Frame, FrameKey
 from watchkeeper.core.units import format_duration
 from watchkeeper.exceptions import StorageError
@@ -81,6 +84,7 @@ class Writer:
         self.away_since: float | None = None
         self.next_try_at = 0.0
         self.leads: bool | None = None  # whether this worker holds the lease for evaluation
+        self.storing = Storing.EVERYTHING  # how much there is room for
         self._recorder = recorder
         self._issues = issues
         self._health = health
@@ -89,6 +93,7 @@ class Writer:
         self._retry_s = FIRST_RETRY_S
         self._complained_at = -COMPLAIN_EVERY_S
         self._dropped_before: dict[str, int] = {}
+        self._no_room = 0  # events, samples and statements left out
         self._fresh: deque[Frame] = deque(maxlen=MAX_FRESH)
         self._write_s = 0.0  # how long the last write took, or the last attempt at one
 
@@ -115,27 +120,28 @@ class Writer:
                 self._observer.jobs.sample(self._clock(), memory=store, scope=self.scope)
         checks, changes = self._checked()
         self._sequence += 1
-        self.held.add(
-            Batch(
-                scope=self.scope,
-                frame=Frame(
-                    key=FrameKey(self.slot_s, start, 0, self._sequence),
-                    values=self._recorder.take(),
-                ),
-                at=self._clock(),
-                issues=issues,
-                events=self._before_store.events(events),
-                checks=checks,
-                check_changes=changes,
-                samples=self._before_store.samples(samples),
-                statements=self._observer.statements.take() if self._observer is not None else (),
-            )
+        batch = Batch(
+            scope=self.scope,
+            frame=Frame(
+                key=FrameKey(self.slot_s, start, 0, self._sequence),
+                values=self._recorder.take(),
+            ),
+            at=self._clock(),
+            issues=issues,
+            events=self._before_store.events(events),
+            checks=checks,
+            check_changes=changes,
+            samples=self._before_store.samples(samples),
+            statements=self._observer.statements.take() if self._observer is not None else (),
         )
+        self.held.add(batch if self.storing > Storing.COUNTS else self._counts_of(batch))
 
     def write(self, store: Store) -> bool:
-        """Write what is held; True if nothing is left."""
+        """Write what is held; True if nothing is left, or nothing is to be written for now."""
         if self._clock() < self.next_try_at:
             return False
+        if self.storing is Storing.NOTHING:
+            return self._show(store)
         while (batch := self.held.oldest()) is not None:
             started = perf_counter()
             try:
@@ -152,6 +158,12 @@ class Writer:
             self._recorder.series(SELF_FLUSH, {}).record(self._write_s)
         self._is_back()
         return True
+
+    def store_only(self, storing: Storing) -> None:
+        """Store so much from now on, as the room for it allows; of samples as much as fits it."""
+        self.storing = storing
+        if self._sampler is not None:
+            self._sampler.limit(most_sampled(storing))
 
     def take_fresh(self) -> list[Frame]:
         """Return the frames written since the last call, of many the newest."""
@@ -171,6 +183,26 @@ class Writer:
         self.held.clear()
         self._fresh.clear()
         self.own_cost.reset()
+
+    def _show(self, store: Store) -> bool:
+        """Leave what is held in memory, but let rules see the newest of it.
+
+        Only this worker's is seen meanwhile, by itself: nothing of the others is in the store.
+        """
+        newest = self.held.newest()
+        if newest is None:
+            return True
+        try:
+            self._fresh.append(self._owned(newest, store).frame)
+        except StorageError as error:
+            self._postpone(str(error))
+            return False
+        return True
+
+    def _counts_of(self, batch: Batch) -> Batch:
+        """Return a batch without what takes room and is not counted in metrics."""
+        self._no_room += len(batch.events) + len(batch.samples) + len(batch.statements)
+        return replace(batch, events=(), samples=(), statements=())
 
     def _owned(self, batch: Batch, store: Store) -> Batch:
         """Put the worker's id into the frame's key; the first write of all registers it."""
@@ -218,6 +250,7 @@ class Writer:
             "issues": self._issues.dropped,
             "events": self.held.dropped_events,
             "before_store": self._before_store.dropped,
+            "no_room": self._no_room,
             "samples": self.held.dropped_samples
             + (self._sampler.dropped if self._sampler is not None else 0),
             "statements": self.held.dropped_statements,

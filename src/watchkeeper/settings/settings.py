@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
 from watchkeeper.core.badness import BadnessRules, badness_rules
+from watchkeeper.core.budget import (
+    FILE_BUDGET_BYTES,
+    MIN_BUDGET_BYTES,
+    SERVER_BUDGET_BYTES,
+)
 from watchkeeper.core.rules import Alert
-from watchkeeper.core.units import parse_duration, parse_share, parse_size
+from watchkeeper.core.units import parse_duration, parse_share, parse_size, write_size
 from watchkeeper.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -104,6 +109,9 @@ class Settings:
     """How long stored requests are kept."""
     max_samples: int = 50_000
     """How many stored requests are kept at most."""
+    storage_budget: str = ""
+    """How large the tables may grow (`2GiB`); beyond it less is stored, step by step, the finest
+    data going first. Unset: 1GiB on SQLite, 5GiB on a server."""
     statement_timeout: str = "5s"
     """How long one statement to the database may take."""
     max_routes: int = 300
@@ -170,6 +178,7 @@ class Settings:
         self.badness()
         if isinstance(self.quiet_routes, str):
             raise ConfigurationError(f'quiet_routes: write a list: ["{self.quiet_routes}"]')
+        self._check_budget()
         self._check_database()
         self._check_addresses()
         self._check_alerts()
@@ -179,6 +188,16 @@ class Settings:
     def slot_s(self) -> int:
         """The length of a slot in seconds."""
         return int(parse_duration(self.slot, where="slot"))
+
+    @property
+    def storage_budget_bytes(self) -> int:
+        """How many bytes the tables may take."""
+        if self.storage_budget:
+            return parse_size(self.storage_budget, where="storage_budget")
+        url = self.database_url
+        kind = url.partition("://") if isinstance(url, str) else (url.dialect.name, "://", "")
+        server = kind[1] and not kind[0].startswith(("sqlite", "memory"))
+        return SERVER_BUDGET_BYTES if server else FILE_BUDGET_BYTES
 
     @property
     def own_cpu_share(self) -> float:
@@ -218,6 +237,14 @@ class Settings:
                     f"alerts[{number}]: {alert!r} is not an Alert; "
                     'write Alert("name", when="error_rate > 5%")'
                 )
+
+    def _check_budget(self) -> None:
+        text = _text(self.storage_budget, "storage_budget")
+        if text and parse_size(text, where="storage_budget") < MIN_BUDGET_BYTES:
+            raise ConfigurationError(
+                f"storage_budget: {text!r} is too little to store anything; "
+                f"write at least '{write_size(MIN_BUDGET_BYTES)}'"
+            )
 
     def _check_database(self) -> None:
         url = self.database_url

@@ -258,3 +258,20 @@ class Lease:
     name: str
     token: int
     until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableSize:
+    """How much room one table takes, with its indexes and partitions.
+
+    `table` is its name with the usual prefix. Of its `bytes`, `free_bytes` hold nothing and are
+    filled first, where the database tells. `rows` are counted in small tables and estimated by
+    the database in large ones. `oldest_at` is when the oldest row is from; None where there is
+    none, or where finding it would take a search through a large table.
+    """
+
+    table: str
+    bytes: int
+    rows: int
+    free_bytes: int = 0
+    oldest_at: float | None = None

@@ -7,6 +7,7 @@ All times are seconds since the epoch (UTC). Every method may raise `StorageErro
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from watchkeeper.core.budget import Room
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Frame, FrameKey
 from watchkeeper.storage.audits import Audit, AuditStore
@@ -28,6 +29,7 @@ from watchkeeper.storage.records import (
     Outgoing,
     Sample,
     Statement,
+    TableSize,
     Worker,
     Written,
 )
@@ -64,6 +66,7 @@ __all__ = [
     "Statement",
     "Store",
     "StoredHour",
+    "TableSize",
     "Unsealed",
     "Worker",
     "Written",
@@ -307,11 +310,20 @@ class AdminStore(Protocol):
     def use_token(self, digest: str, *, purpose: str, at: float) -> bool:
         """Consume a one-time token: True for the first use before its end, False ever after."""
 
-    def prepare(self, *, at: float) -> None:
-        """Make room for the days ahead, where the store keeps days apart; cheap to repeat."""
+    def prepare(self, *, at: float) -> bool:
+        """Make room for the days ahead, where the store keeps days apart; cheap to repeat.
+
+        Where room is given back to the disk, gives back a small piece; returns whether more waits.
+        """
 
     def size_bytes(self) -> int:
         """Return how much room Watchkeeper's tables take."""
+
+    def room(self) -> Room:
+        """Tell how much room is taken, and is left on the disk where that is known; cheap."""
+
+    def table_sizes(self) -> list[TableSize]:
+        """Measure each table, the largest first; reads a SQLite file from end to end."""
 
     def description(self) -> str:
         """Name the store in a few words without secrets: "sqlite watchkeeper.db"."""

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Final
 
+from watchkeeper.core.budget import Room
 from watchkeeper.storage.memory.tables import Tables, put
-from watchkeeper.storage.store import (
-    Lease,
-)
+from watchkeeper.storage.store import Lease, TableSize
 
 SERIES_BYTES: Final = 400  # a rough figure for one series of one frame as Python objects
+ROW_BYTES: Final = 1_000  # a rough figure for any other row
 
 
 class MemoryAdmin(Tables):
@@ -62,13 +62,46 @@ class MemoryAdmin(Tables):
         with self._lock:
             return self._tokens.pop((digest, purpose), 0.0) > at
 
-    def prepare(self, *, at: float) -> None:
+    def prepare(self, *, at: float) -> bool:
         """Do nothing: memory needs no room made."""
+        return False
 
     def size_bytes(self) -> int:
-        """Return a rough figure of the memory that the frames take."""
+        """Return a rough figure of the memory that everything takes."""
+        return sum(one.bytes for one in self.table_sizes())
+
+    def room(self) -> Room:
+        """Return a rough figure of the memory that everything takes; there is no disk."""
+        return Room(stored_bytes=self.size_bytes())
+
+    def table_sizes(self) -> list[TableSize]:
+        """Count the rows of each table, with a rough figure of their size, the largest first."""
         with self._lock:
-            return SERIES_BYTES * sum(len(one.frame.values) for one in self._frames.values())
+            moments: dict[str, list[float]] = {
+                "wk_frame": [float(key.start) for key in self._frames],
+                "wk_hour": [float(start) for start, _ in self._hours],
+                "wk_chunk": [float(start) for start, _ in self._chunks],
+                "wk_issue": [one.first_at for one in self._issues.values()],
+                "wk_issue_count": [float(key.start) for _, key in self._counts],
+                "wk_event": [event.at for _, event in self._events.values()],
+                "wk_sample": [one.at for _, one in self._samples.values()],
+                "wk_statement": [one.at for one in self._statements.values()],
+                "wk_check": [one.at for one in self._checks.values()],
+                "wk_check_change": [one.at for _, _, one in self._changes],
+                "wk_incident": [one.started_at for one in self._incidents.values()],
+                "wk_worker": [one.started_at for one in self._workers.values()],
+            }
+            values = sum(len(one.frame.values) for one in self._frames.values())
+        sizes = [
+            TableSize(
+                table=name,
+                bytes=SERIES_BYTES * values if name == "wk_frame" else ROW_BYTES * len(found),
+                rows=len(found),
+                oldest_at=min(found, default=None),
+            )
+            for name, found in moments.items()
+        ]
+        return sorted(sizes, key=lambda one: (-one.bytes, one.table))
 
     def description(self) -> str:
         """Name the store in a few words."""

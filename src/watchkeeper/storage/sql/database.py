@@ -25,6 +25,7 @@ MAX_OVERFLOW: Final = 5
 PAGE_BYTES: Final = 16_384  # 20 % less room for frames than with pages of 4 kB
 WAL_BYTES: Final = 4 << 20  # SQLite's 1,000 pages would be 16 MB beside a database of 5
 OPCODES_BETWEEN_LOOKS: Final = 50_000  # of SQLite's engine, between two looks at the clock
+INCREMENTAL: Final = 2  # of auto_vacuum: free pages are given back when we say so
 WAL_TRIES: Final = 100  # processes that start together switch a new file one after the other
 WAL_PAUSE_S: Final = 0.05
 
@@ -68,13 +69,25 @@ class Database:
         with self._transaction(writes=True) as connection:
             yield connection
 
-    def give_back(self, pages: int) -> None:
-        """Return up to `pages` free pages of a SQLite file to the disk; raise StorageError."""
+    @property
+    def is_shared(self) -> bool:
+        """Whether a SQLite file is the host's, so that most of it may be other tables."""
+        return self._host is not None
+
+    def give_back(self, pages: int) -> bool:
+        """Return up to `pages` free pages of a SQLite file to the disk; raise StorageError.
+
+        Returns whether there are more; never where the file keeps its free pages.
+        """
         try:
             with fork_gate.passing(), _unwatched(), self._connect() as connection:
                 self._set_deadline(connection)
+                cursor = connection.connection.cursor()
+                if cursor.execute("PRAGMA auto_vacuum").fetchone() != (INCREMENTAL,):
+                    return False
                 # One page per step of the statement; only a script is stepped to its end.
-                connection.connection.cursor().executescript(f"PRAGMA incremental_vacuum({pages})")
+                cursor.executescript(f"PRAGMA incremental_vacuum({pages})")
+                return bool(cursor.execute("PRAGMA freelist_count").fetchone()[0])
         except (sqlite3.Error, SQLAlchemyError) as error:
             raise translated(error, self.url) from error
 

@@ -11,6 +11,18 @@ from sqlalchemy.sql.dml import Delete, Insert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Allocated:
+    """What the database says of one table with its indexes and partitions.
+
+    `free_bytes` of the bytes hold nothing; `rows` may be an estimate.
+    """
+
+    bytes: int
+    rows: int
+    free_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect(ABC):
     """The capabilities of one kind of database."""
 
@@ -71,3 +83,7 @@ class Dialect(ABC):
     def size(self, tables: Sequence[str]) -> tuple[TextClause, Mapping[str, Any]]:
         """Return the query for the bytes that tables take, indexes included, and its values."""
         raise NotImplementedError
+
+    @abstractmethod
+    def sizes(self, connection: Connection, tables: Sequence[str]) -> dict[str, Allocated]:
+        """Measure tables, by their names in the database; missing ones are left out."""

@@ -20,9 +20,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.sql.dml import Insert
 
-from watchkeeper.storage.sql.dialect import Dialect
+from watchkeeper.storage.sql.dialect import Allocated, Dialect
 
 LOCK: Final = 0x7761_7463_686B  # PostgreSQL's advisory locks are numbers: "watchk"
+# What a row takes besides its columns, and a whole piece of a value that is stored apart.
+ROW_BYTES: Final = 28
+PIECE_BYTES: Final = 2_048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,50 @@ class Postgresql(Dialect):
             "UNION SELECT to_regclass(given.name)) AS one WHERE one.relid IS NOT NULL"
         )
         return statement, {"names": list(tables)}
+
+    def sizes(self, connection: Connection, tables: Sequence[str]) -> dict[str, Allocated]:
+        """Measure tables with their partitions; rows and free room as the statistics tell."""
+        # Measure each part of each table. What a part holds is known once it has been vacuumed:
+        # only then may its free room be filled, and statistics lost in a crash are not believed.
+        # By the functions, for the views of the statistics are built from every table there is.
+        statement = text(
+            "SELECT given.name, class.relkind = 'r' AND NOT class.relispartition AS plain, "
+            "pg_total_relation_size(class.oid) AS allocated, "
+            "pg_stat_get_live_tuples(class.oid) AS rows_, "
+            "CASE WHEN coalesce(pg_stat_get_last_vacuum_time(class.oid), "
+            "pg_stat_get_last_autovacuum_time(class.oid)) IS NOT NULL "
+            "THEN pg_relation_size(class.oid) END AS heap, "
+            "CASE WHEN coalesce(pg_stat_get_last_vacuum_time(class.reltoastrelid), "
+            "pg_stat_get_last_autovacuum_time(class.reltoastrelid)) IS NOT NULL "
+            "THEN pg_relation_size(class.reltoastrelid) END AS apart, "
+            "pg_stat_get_live_tuples(class.reltoastrelid) AS pieces "
+            "FROM unnest(CAST(:names AS text[])) AS given(name) CROSS JOIN LATERAL ("
+            "SELECT relid FROM pg_partition_tree(to_regclass(given.name)) "
+            "UNION SELECT to_regclass(given.name)) AS part "
+            "JOIN pg_class AS class ON class.oid = part.relid"
+        )
+        # Read how wide rows are, of tables that are not dropped in parts.
+        widths = text(
+            "SELECT tablename, sum(avg_width) FROM pg_stats "
+            "WHERE schemaname = ANY(current_schemas(false)) "
+            "AND tablename = ANY(CAST(:names AS text[])) GROUP BY tablename"
+        )
+        names = {"names": list(tables)}
+        width = {name: int(wide) for name, wide in connection.execute(widths, names)}
+        found: dict[str, Allocated] = {}
+        for row in connection.execute(statement, names):
+            free = 0
+            if row.plain and row.heap and row.name in width:
+                free += max(0, row.heap - row.rows_ * (ROW_BYTES + width[row.name]))
+            if row.apart:
+                free += max(0, row.apart - row.pieces * PIECE_BYTES)
+            before = found.get(row.name, Allocated(bytes=0, rows=0))
+            found[row.name] = Allocated(
+                bytes=before.bytes + row.allocated,
+                rows=before.rows + (row.rows_ or 0),
+                free_bytes=before.free_bytes + free,
+            )
+        return found
 
 
 POSTGRESQL: Final = Postgresql(

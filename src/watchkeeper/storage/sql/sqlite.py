@@ -1,14 +1,24 @@
 """SQLite: a file, its processes' clock, and one writer at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Double, Table, literal
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Table,
+    bindparam,
+    literal,
+    text,
+)
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.sql.dml import Insert
 
-from watchkeeper.storage.sql.dialect import Dialect
+from watchkeeper.storage.sql.dialect import Allocated, Dialect
+
+PROBED_ROWS: Final = 100  # whose length is that of a table's other rows, where nothing better is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +46,77 @@ class Sqlite(Dialect):
     def clock(self, process_clock: float) -> ColumnElement[float]:
         """Give the moment by the process' clock."""
         return literal(process_clock, Double)
+
+    def sizes(self, connection: Connection, tables: Sequence[str]) -> dict[str, Allocated]:
+        """Measure tables: exactly where SQLite can, else by the length of some rows of each."""
+        # Ask whether this SQLite can list its pages; most can.
+        able = text(
+            "SELECT count(*) FROM pragma_compile_options "
+            "WHERE compile_options = 'ENABLE_DBSTAT_VTAB'"
+        )
+        if connection.execute(able).scalar_one():
+            return by_pages(connection, tables)
+        return by_rows(connection, tables)
+
+
+def by_pages(connection: Connection, tables: Sequence[str]) -> dict[str, Allocated]:
+    """Add up the pages of each table and its indexes, and the rows on them."""
+    # Walk through the pages of our tables, one tree after the other.
+    statement = text(
+        "SELECT part.tbl_name AS name, sum(page.pgsize) AS allocated, "
+        "sum(CASE WHEN part.type = 'table' AND page.pagetype = 'leaf' THEN page.ncell ELSE 0 END) "
+        "AS rows_ FROM sqlite_master AS part CROSS JOIN dbstat AS page "
+        "WHERE page.name = part.name AND part.tbl_name IN :names GROUP BY part.tbl_name"
+    ).bindparams(bindparam("names", expanding=True))
+    return {
+        row.name: Allocated(bytes=row.allocated, rows=row.rows_)
+        for row in connection.execute(statement, {"names": list(tables)})
+    }
+
+
+def by_rows(connection: Connection, tables: Sequence[str]) -> dict[str, Allocated]:
+    """Share the pages in use among the tables by their rows and what a few of them are long.
+
+    An estimate: rows are counted by their numbers, so deleted ones in the midst count too.
+    """
+    # Find our tables, what their columns are called, and how many trees each of them is.
+    there = connection.execute(
+        text(
+            "SELECT name, (SELECT group_concat('coalesce(length(\"' || name || '\"), 0)', ' + ') "
+            "FROM pragma_table_info(part.name)) AS lengths, "
+            "(SELECT count(*) FROM sqlite_master WHERE tbl_name = part.name) AS trees "
+            "FROM sqlite_master AS part WHERE type = 'table' AND name IN :names"
+        ).bindparams(bindparam("names", expanding=True)),
+        {"names": list(tables)},
+    ).all()
+    # Ask how many pages hold something, and how large they are.
+    pages, page_bytes = connection.exec_driver_sql(
+        "SELECT page_count - freelist_count, page_size "
+        "FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size()"
+    ).one()
+    probed = {one.name: _probed(connection, one.name, one.lengths) for one in there}
+    total = sum(rows * length for rows, length in probed.values()) or 1.0
+    more = max(0, pages - sum(one.trees for one in there)) * page_bytes
+    return {
+        one.name: Allocated(
+            bytes=round(
+                one.trees * page_bytes + more * probed[one.name][0] * probed[one.name][1] / total
+            ),
+            rows=probed[one.name][0],
+        )
+        for one in there
+    }
+
+
+def _probed(connection: Connection, table: str, lengths: str) -> tuple[int, float]:
+    """Return about how many rows a table has, and how long its newest are on average."""
+    # Count by the first and the last row's number, and measure the newest rows.
+    rows, length = connection.exec_driver_sql(
+        f"SELECT (SELECT coalesce(max(rowid) - min(rowid) + 1, 0) FROM {table}), "  # noqa: S608  # a table of ours
+        f"(SELECT coalesce(avg({lengths}), 0) FROM "
+        f"(SELECT * FROM {table} ORDER BY rowid DESC LIMIT {PROBED_ROWS}))"
+    ).one()
+    return int(rows), float(length)
 
 
 SQLITE: Final = Sqlite(name="sqlite", schemes=("sqlite",), driver="sqlite+pysqlite")
