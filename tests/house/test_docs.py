@@ -86,6 +86,12 @@ def test_every_warning_is_searchable():
         "has more than",
         "there are more than",
         "from now on: ",
+        "slots before the end",
+        "slots that a stopped process left",
+        "slots are lost: the database did not take them before the end",
+        "a spool is damaged",
+        "is left as it is: ",
+        "the last slot could not be closed",
     ]
     # Adjacent literals are one sentence to the reader.
     source = re.sub(

@@ -71,7 +71,7 @@ def test_a_batch_that_may_have_been_written_is_never_merged():
     """After an uncertain commit the oldest batch keeps its key and its content."""
     held = Held(max_slots=3, max_bytes=10**9)
     held.add(batch(0))
-    held.tried()
+    held.tried(held.oldest())
 
     for number in range(1, 20):
         held.add(batch(number))
@@ -153,7 +153,7 @@ def test_written_batches_leave_oldest_first():
     held.add(batch(0))
     held.add(batch(1))
 
-    held.written()
+    held.written(held.oldest())
 
     assert 1 == len(held)
     assert 10 == held.oldest().frame.key.start

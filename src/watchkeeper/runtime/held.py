@@ -27,7 +27,7 @@ class Held:
     """A queue of batches, oldest first, of at most `max_slots` and about `max_bytes`.
 
     Beyond either bound two neighbours are merged into one: their counts stay exact, their
-    times become coarser. Only the flusher's thread touches it.
+    times become coarser. One thread at a time may touch it.
     """
 
     def __init__(self, *, max_slots: int, max_bytes: int) -> None:
@@ -62,25 +62,29 @@ class Held:
         """Return the batch to be written next, or None."""
         return self._batches[0][0] if self._batches else None
 
-    def tried(self) -> None:
-        """Keep the oldest batch as it is from now on.
+    def tried(self, batch: Batch) -> None:
+        """Keep this batch, if it is the oldest, as it is from now on.
 
         An attempt to write it may have succeeded without our knowing; merged with another, the
         repetition would be taken for a duplicate and the other one lost.
         """
-        self._oldest_tried = True
+        if self.oldest() is batch:
+            self._oldest_tried = True
 
-    def written(self) -> None:
-        """Forget the oldest batch: it is in the database."""
-        _, size = self._batches.popleft()
-        self._bytes -= size
-        self._oldest_tried = False
+    def written(self, batch: Batch) -> None:
+        """Forget this batch, if it is the oldest: it is in the database."""
+        if self.oldest() is batch:
+            _, size = self._batches.popleft()
+            self._bytes -= size
+            self._oldest_tried = False
 
-    def clear(self) -> None:
-        """Forget everything, as a forked child must."""
+    def clear(self) -> list[Batch]:
+        """Forget everything, as a forked child must; return what it was, oldest first."""
+        batches = list(self)
         self._batches.clear()
         self._bytes = 0
         self._oldest_tried = False
+        return batches
 
     def _append(self, batch: Batch) -> None:
         size = _size_bytes(batch)

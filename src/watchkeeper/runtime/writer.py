@@ -6,9 +6,10 @@ import logging
 import os
 import random
 import socket
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Final
 
 from watchkeeper.core.catalogue import (
@@ -21,6 +22,7 @@ from watchkeeper.core.catalogue import (
 )
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Frame, FrameKey
+from watchkeeper.core.spool import NOBODY
 from watchkeeper.core.units import format_duration
 from watchkeeper.exceptions import StorageError
 from watchkeeper.runtime.before_store import BeforeStore
@@ -32,6 +34,7 @@ from watchkeeper.runtime.observer import Observer
 from watchkeeper.runtime.own_cost import OwnCost
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.samples import Sampler
+from watchkeeper.runtime.spool import Spool
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
     from watchkeeper.storage.store import Batch, CheckChange, CheckResult, Store, Worker
@@ -50,8 +53,9 @@ _log = logging.getLogger("watchkeeper")
 class Writer:
     """Turns what was recorded into batches and writes them, oldest first.
 
-    Used by the flusher's thread only. While the database is away it holds what was closed and
-    tries again after 1, 2, 4 … 20 s, give or take a quarter.
+    Used by the flusher's thread, and by the one that stops it if that thread waits for a database
+    that does not answer. While the database is away it holds what was closed and tries again after
+    1, 2, 4 … 20 s, give or take a quarter; what still waits at the end is spilled.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Writer:
         observer: Observer | None = None,
         sampler: Sampler | None = None,
         before_store: BeforeStore | None = None,
+        spool: Spool | None = None,
     ) -> None:
         """Connect to the parts that record."""
         self._observer = observer
@@ -77,6 +82,7 @@ class Writer:
         self.scope = scope
         self.slot_s = slot_s
         self.held = held
+        self.spool = spool or Spool(scope, clock=clock)
         self.worker: Worker | None = None
         self.away_since: float | None = None
         self.next_try_at = 0.0
@@ -85,6 +91,8 @@ class Writer:
         self._issues = issues
         self._health = health
         self._clock = clock
+        # Held for no I/O: over what is held, and whose it is.
+        self._lock = threading.Lock()
         self._sequence = 0
         self._retry_s = FIRST_RETRY_S
         self._complained_at = -COMPLAIN_EVERY_S
@@ -104,32 +112,35 @@ class Writer:
         `store` is asked what other processes know of jobs; `pause` is called between pieces of
         longer work.
         """
+        if self._observer is not None:
+            self._observer.pools.sample()
+            with _JOBS:
+                self._observer.jobs.sample(self._clock(), memory=store, scope=self.scope)
+        with self._lock:
+            self.held.add(self._taken(start, pause))
+
+    def _taken(self, start: int, pause: Callable[[], None] | None) -> Batch:
+        """Take what was recorded, as a batch that has no owner yet."""
         from watchkeeper.storage.store import Batch
 
         self._record_self()
         issues, events = self._issues.take(pause=pause)
         samples = self._sampler.take(pause=pause) if self._sampler is not None else []
-        if self._observer is not None:
-            self._observer.pools.sample()
-            with _JOBS:
-                self._observer.jobs.sample(self._clock(), memory=store, scope=self.scope)
         checks, changes = self._checked()
         self._sequence += 1
-        self.held.add(
-            Batch(
-                scope=self.scope,
-                frame=Frame(
-                    key=FrameKey(self.slot_s, start, 0, self._sequence),
-                    values=self._recorder.take(),
-                ),
-                at=self._clock(),
-                issues=issues,
-                events=self._before_store.events(events),
-                checks=checks,
-                check_changes=changes,
-                samples=self._before_store.samples(samples),
-                statements=self._observer.statements.take() if self._observer is not None else (),
-            )
+        return Batch(
+            scope=self.scope,
+            frame=Frame(
+                key=FrameKey(self.slot_s, start, 0, self._sequence),
+                values=self._recorder.take(),
+            ),
+            at=self._clock(),
+            issues=issues,
+            events=self._before_store.events(events),
+            checks=checks,
+            check_changes=changes,
+            samples=self._before_store.samples(samples),
+            statements=self._observer.statements.take() if self._observer is not None else (),
         )
 
     def write(self, store: Store) -> bool:
@@ -140,18 +151,40 @@ class Writer:
             started = perf_counter()
             try:
                 owned = self._owned(batch, store)
+                if owned is None:
+                    continue
                 store.write(owned)
             except StorageError as error:
-                self.held.tried()
+                with self._lock:
+                    self.held.tried(batch)
                 self._postpone(str(error))
                 return False
             finally:
                 self._write_s = perf_counter() - started
-            self.held.written()
+            with self._lock:
+                self.held.written(batch)
             self._fresh.append(owned.frame)
             self._recorder.series(SELF_FLUSH, {}).record(self._write_s)
         self._is_back()
         return True
+
+    def spill(self, *, within_s: float) -> None:
+        """Put what still waits into a file, for the next process; take about `within_s` at most.
+
+        May be called while another thread is in the midst of `write`, for the process ends. That
+        one may still succeed: the keys in the file are those that it writes, so the repetition is
+        found; and what nobody owned when it was spilled, it leaves alone.
+        """
+        until = monotonic() + within_s
+        if not self._lock.acquire(timeout=within_s):  # a callback of the host's hangs
+            _log.error("watchkeeper: the last slot could not be closed; it is lost.")
+            return
+        try:
+            batches, worker = self.held.clear(), self.worker
+        finally:
+            self._lock.release()
+        if batches:
+            self.spool.spill(batches, worker=worker.id if worker else NOBODY, deadline=until)
 
     def take_fresh(self) -> list[Frame]:
         """Return the frames written since the last call, of many the newest."""
@@ -168,17 +201,28 @@ class Writer:
         self.worker = None
         self.leads = None
         self._sequence = 0
+        self._lock = threading.Lock()  # another thread of the parent may hold the old one
         self.held.clear()
+        self.spool.reset()
         self._fresh.clear()
         self.own_cost.reset()
 
-    def _owned(self, batch: Batch, store: Store) -> Batch:
-        """Put the worker's id into the frame's key; the first write of all registers it."""
-        if self.worker is None:
-            self.worker = store.register(
+    def _owned(self, batch: Batch, store: Store) -> Batch | None:
+        """Put the worker's id into the frame's key; the first write of all registers it.
+
+        None: the batch was spilled meanwhile without an owner, and is another's to write.
+        """
+        worker = self.worker
+        if worker is None:
+            self.spool.meet(store)
+            new = store.register(
                 self.scope, host=socket.gethostname(), pid=os.getpid(), at=self._clock()
             )
-        return batch.owned_by(self.worker.id)
+            with self._lock:
+                if self.held.oldest() is not batch:
+                    return None
+                self.worker = worker = new
+        return batch.owned_by(worker.id)
 
     def _checked(self) -> tuple[list[CheckResult], list[CheckChange]]:
         """Return what health checks told, from one worker of the cluster only.
