@@ -248,7 +248,7 @@ class Flusher:
         writer = self._parts.writer
         if self.store is not None or self.failure:
             return self.store
-        if self._parts.clock() < writer.next_try_at:
+        if writer.is_waiting(self._parts.clock()):
             return None
         from watchkeeper.storage.fork_gate import IMPORT_PATIENCE_S, fork_gate
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wa
 
 FIRST_RETRY_S: Final = 1.0
 LAST_RETRY_S: Final = 20.0
+MAX_JITTER: Final = 1.25  # workers that lost the database together come back one by one
 COMPLAIN_EVERY_S: Final = 60.0
 MAX_FRESH: Final = (
     4  # frames kept until they are evaluated; of a longer backlog most are read back
@@ -145,7 +146,7 @@ class Writer:
 
     def write(self, store: Store) -> bool:
         """Write what is held; True if nothing is left."""
-        if self._clock() < self.next_try_at:
+        if self.is_waiting(self._clock()):
             return False
         while (batch := self.held.oldest()) is not None:
             started = perf_counter()
@@ -167,6 +168,10 @@ class Writer:
             self._recorder.series(SELF_FLUSH, {}).record(self._write_s)
         self._is_back()
         return True
+
+    def is_waiting(self, now: float) -> bool:
+        """Tell whether it is too early for the next try; a clock set back ends the wait."""
+        return 0 < self.next_try_at - now <= LAST_RETRY_S * MAX_JITTER
 
     def spill(self, *, within_s: float) -> None:
         """Put what still waits into a file, for the next process; take about `within_s` at most.
@@ -276,11 +281,11 @@ class Writer:
 
     def _postpone(self, problem: str) -> None:
         now = self._clock()
-        self.away_since = now if self.away_since is None else self.away_since
-        pause_s = self._retry_s * random.uniform(0.75, 1.25)  # noqa: S311  # jitter, not a secret
+        self.away_since = now if self.away_since is None else min(now, self.away_since)
+        pause_s = self._retry_s * random.uniform(0.75, MAX_JITTER)  # noqa: S311  # jitter, not a secret
         self.next_try_at = now + pause_s
         self._retry_s = min(LAST_RETRY_S, self._retry_s * 2)
-        if now - self._complained_at >= COMPLAIN_EVERY_S:
+        if abs(now - self._complained_at) >= COMPLAIN_EVERY_S:
             self._complained_at = now
             _log.warning(
                 "watchkeeper: database unreachable for %s (%s); %d slots held, none lost yet; "
