@@ -264,7 +264,7 @@ class Writer:
         """Return what was left out since the last slot, by what it was."""
         totals = {
             **self._recorder.dropped,
-            "issues": self._issues.dropped,
+            "issues": self._issues.dropped + self.held.folded_issues,
             "events": self.held.dropped_events,
             "before_store": self._before_store.dropped,
             "samples": self.held.dropped_samples
