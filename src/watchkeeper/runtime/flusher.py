@@ -364,14 +364,12 @@ class Flusher:
     def _take_over(self, run: _Run) -> None:
         """Close the last slot and spill all that waits, while the thread waits for an answer."""
         run.taken_over = True
-        if not run.closed:
-            self._parts.writer.close_slot(self._slot)
-        self._spill()
+        self._spill(last_slot=None if run.closed else self._slot)
 
-    def _spill(self) -> None:
+    def _spill(self, *, last_slot: int | None = None) -> None:
         """Put what the database did not take into a file, unless storing is off for good."""
         if not self.failure:
-            self._parts.writer.spill(within_s=SPILL_WITHIN_S)
+            self._parts.writer.spill(last_slot=last_slot, within_s=SPILL_WITHIN_S)
 
 
 def _load_tidying() -> None:

@@ -92,8 +92,7 @@ class Writer:
         self._issues = issues
         self._health = health
         self._clock = clock
-        # Held for no I/O: over what is held, and whose it is.
-        self._lock = threading.Lock()
+        self._new_locks()
         self._sequence = 0
         self._retry_s = FIRST_RETRY_S
         self._complained_at = -COMPLAIN_EVERY_S
@@ -117,8 +116,12 @@ class Writer:
             self._observer.pools.sample()
             with _JOBS:
                 self._observer.jobs.sample(self._clock(), memory=store, scope=self.scope)
+        with self._taking:
+            self._hold(self._taken(start, pause))
+
+    def _hold(self, batch: Batch) -> None:
         with self._lock:
-            self.held.add(self._taken(start, pause))
+            self.held.add(batch)
 
     def _taken(self, start: int, pause: Callable[[], None] | None) -> Batch:
         """Take what was recorded, as a batch that has no owner yet."""
@@ -156,8 +159,6 @@ class Writer:
                     continue
                 store.write(owned)
             except StorageError as error:
-                with self._lock:
-                    self.held.tried(batch)
                 self._postpone(str(error))
                 return False
             finally:
@@ -173,21 +174,25 @@ class Writer:
         """Tell whether it is too early for the next try; a clock set back ends the wait."""
         return 0 < self.next_try_at - now <= LAST_RETRY_S * MAX_JITTER
 
-    def spill(self, *, within_s: float) -> None:
+    def spill(self, *, last_slot: int | None = None, within_s: float) -> None:
         """Put what still waits into a file, for the next process; take about `within_s` at most.
 
-        May be called while another thread is in the midst of `write`, for the process ends. That
-        one may still succeed: the keys in the file are those that it writes, so the repetition is
-        found; and what nobody owned when it was spilled, it leaves alone.
+        With `last_slot`, the start of the open one, that is closed before. May be called while
+        another thread is in the midst of `write`, for the process ends. That one may still
+        succeed: the keys in the file are those that it writes, so the repetition is found; and
+        what nobody owned when it was spilled, it leaves alone.
         """
         until = monotonic() + within_s
-        if not self._lock.acquire(timeout=within_s):  # a callback of the host's hangs
-            _log.error("watchkeeper: the last slot could not be closed; it is lost.")
-            return
-        try:
+        if last_slot is not None:
+            if self._taking.acquire(timeout=within_s / 2):
+                try:
+                    self._hold(self._taken(last_slot, None))
+                finally:
+                    self._taking.release()
+            else:  # a callback of the host's hangs
+                _log.error("watchkeeper: the last slot could not be closed; it is lost.")
+        with self._lock:
             batches, worker = self.held.clear(), self.worker
-        finally:
-            self._lock.release()
         if batches:
             self.spool.spill(batches, worker=worker.id if worker else NOBODY, deadline=until)
 
@@ -206,27 +211,33 @@ class Writer:
         self.worker = None
         self.leads = None
         self._sequence = 0
-        self._lock = threading.Lock()  # another thread of the parent may hold the old one
+        self._new_locks()  # another thread of the parent may hold the old ones
         self.held.clear()
         self.spool.reset()
         self._fresh.clear()
         self.own_cost.reset()
 
+    def _new_locks(self) -> None:
+        self._taking = threading.Lock()  # while a slot is closed
+        self._lock = threading.Lock()  # over what is held and whose it is: never for long
+
     def _owned(self, batch: Batch, store: Store) -> Batch | None:
         """Put the worker's id into the frame's key; the first write of all registers it.
 
+        From now on the batch stays as it is: it may be in the database without our knowing.
         None: the batch was spilled meanwhile without an owner, and is another's to write.
         """
         worker = self.worker
         if worker is None:
             self.spool.meet(store)
-            new = store.register(
+            worker = store.register(
                 self.scope, host=socket.gethostname(), pid=os.getpid(), at=self._clock()
             )
-            with self._lock:
-                if self.held.oldest() is not batch:
-                    return None
-                self.worker = worker = new
+        with self._lock:
+            if self.held.oldest() is not batch:
+                return None
+            self.held.tried(batch)
+            self.worker = worker
         return batch.owned_by(worker.id)
 
     def _checked(self) -> tuple[list[CheckResult], list[CheckChange]]:
