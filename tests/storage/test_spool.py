@@ -241,10 +241,18 @@ def test_damaged_files_are_kept_but_not_for_ever(folder: Path):
     assert spool.MAX_DAMAGED == len(os.listdir(folder))
 
 
+HERE = os.getcwd()
+
+
 def places(url: Any, setting: str = "", service: str = "shop", **environ: str) -> list[str]:
     """Return where spools would be, the part that tells services apart cut off."""
     found = folders(
-        setting, database_url=url, service=service, environment="test", environ=environ
+        setting,
+        database_url=url,
+        service=service,
+        environment="test",
+        environ=environ,
+        directory=HERE,
     )
     return [str(path.parent) for path in found]
 
@@ -276,7 +284,12 @@ def test_a_chosen_folder_is_the_only_one():
 def identity(url: Any, service: str = "shop", environment: str = "test") -> str:
     """Return the name of the folder itself."""
     (found,) = folders(
-        "/spool", database_url=url, service=service, environment=environment, environ={}
+        "/spool",
+        database_url=url,
+        service=service,
+        environment=environment,
+        environ={},
+        directory=HERE,
     )
     return found.name
 
@@ -297,7 +310,7 @@ def test_services_and_databases_never_share_a_folder():
         identity("shop.db"),
     }
     assert 7 == len(names)
-    assert identity("shop.db") == identity(f"sqlite:///{os.getcwd()}/shop.db")
+    assert identity("shop.db") == identity(f"sqlite:///{HERE}/shop.db")
     assert identity(url, service="../../etc").startswith("etc-")
 
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wa
     from watchkeeper.storage.store import Batch, Store
 
 LOOK_EVERY_S: Final = 60.0  # give or take a quarter; a stopped sibling's slots wait so long
-MAX_BATCHES: Final = 50  # written in one turn, each in a transaction of its own
-TURN_S: Final = 1.0  # how long a turn may last; the next one comes with the next slot
+MAX_BATCHES: Final = 200  # written in one turn, each in a transaction of its own
+TURN_S: Final = 0.5  # how long a turn may last; the next one comes with the next slot
 LEASE_S: Final = 30.0
 MAX_TOLD: Final = 100  # spools that this process complained about and does not again
 
@@ -59,6 +59,7 @@ class Spool:
         self._database_url = database_url
         self._setting = setting
         self._environ = environ
+        self._directory = os.getcwd()  # the host may change it later
         self._installation = NOWHERE
         self.reset()
 
@@ -162,6 +163,7 @@ class Spool:
             service=self._scope.service,
             environment=self._scope.environment,
             environ=self._environ,
+            directory=self._directory,
         )
 
     def _waiting(self) -> list[tuple[Path, SpoolName, float]]:

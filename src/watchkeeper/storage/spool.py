@@ -76,14 +76,16 @@ def folders(
     service: str,
     environment: str,
     environ: Mapping[str, str],
+    directory: str,
 ) -> tuple[Path, ...]:
     """Return where the spools of a service and database may be, the best place first.
 
     `setting` is a folder, "off", or empty: then beside a SQLite file, else where systemd or the
-    user keeps state, and at last the folder for temporary files. `database_url` may be an Engine.
-    Nothing is made or looked at; the database's password plays no part.
+    user keeps state, and at last the folder for temporary files. `database_url` may be an Engine;
+    relative paths start at `directory`. Nothing is made or looked at; the database's password
+    plays no part.
     """
-    file, identity = _database(database_url)
+    file, identity = _database(database_url, Path(directory))
     if setting == OFF or not identity:
         return ()
     told = "\0".join((service, environment, identity))
@@ -94,7 +96,7 @@ def folders(
     else:
         bases = [Path(f"{file}{BESIDE}")] if file else []
         bases += _usual(environ)
-    return tuple(base.absolute() / f"{label}-{digest}" for base in bases)
+    return tuple(Path(directory) / base / f"{label}-{digest}" for base in bases)
 
 
 def _usual(environ: Mapping[str, str]) -> Iterator[Path]:
@@ -112,7 +114,7 @@ def _usual(environ: Mapping[str, str]) -> Iterator[Path]:
     yield Path(tempfile.gettempdir()) / f"watchkeeper-{user}"
 
 
-def _database(url: "str | Engine") -> tuple[str, str]:
+def _database(url: "str | Engine", directory: Path) -> tuple[str, str]:
     """Return the path of a SQLite file, if it is one, and what tells the database from others."""
     if not isinstance(url, str):
         backend, path = url.url.get_backend_name(), url.url.database or ""
@@ -129,7 +131,7 @@ def _database(url: "str | Engine") -> tuple[str, str]:
     if backend == "memory":
         return "", ""
     if backend == "sqlite":
-        file = str(Path(path).absolute())
+        file = str(directory / path)
         return file, file
     return "", f"{backend.replace('mysql', 'mariadb')}://{host or ''}:{port or ''}/{path}"
 
