@@ -14,6 +14,7 @@ from processes import get, until, uvicorn
 from servers import missing
 
 from watchkeeper.core.catalogue import HTTP_DURATION
+from watchkeeper.storage import open_store
 
 # A clock that is as wrong as the file "offset" says: seconds that it is ahead.
 CLOCK = """
@@ -33,7 +34,7 @@ time.time = wrong
 """
 APP = """
 import watchkeeper
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 
 app = FastAPI()
 
@@ -41,6 +42,12 @@ app = FastAPI()
 @app.get("/hello")
 def hello() -> str:
     return "hello"
+
+
+@app.get("/fail")
+def fail(response: Response) -> str:
+    response.status_code = 500
+    return "no"
 
 
 watchkeeper.watch(app, watchkeeper.Settings(
@@ -63,6 +70,16 @@ def shop(folder: Path, database_url: str, *, before: str = ""):
 def counted(database_url: str) -> int:
     """How many requests the database knows of; 0 while it cannot be read."""
     return written.counted(database_url, HTTP_DURATION.name, slot_s=1).total()
+
+
+def incidents(database_url: str) -> list[str]:
+    """Name the rules that fire."""
+    store = open_store(database_url)
+    found = store.incidents(
+        service="shop", environment="test", states=["firing"], since=0, limit=9
+    )
+    store.close()
+    return [one.rule for one in found]
 
 
 class Customer:
@@ -270,7 +287,10 @@ def test_what_waits_outlives_the_process_and_the_next_ones_death(tmp_path, reque
 
 @pytest.mark.slow
 def test_a_clock_that_jumps_loses_nothing(tmp_path):
-    """An hour forward, then an hour back: every request counted once, and no hour of silence."""
+    """An hour forward, then an hour back: every request counted once, and no hour of silence.
+
+    An outage that begins after that is told as soon as ever.
+    """
     url = str(tmp_path / "watchkeeper.db")
     clock = tmp_path / "offset"
     with shop(tmp_path, url, before=CLOCK) as server, Customer(server.url) as customer:
@@ -280,9 +300,15 @@ def test_a_clock_that_jumps_loses_nothing(tmp_path):
             time.sleep(1)
             before = counted(url)
             assert until(lambda before=before: counted(url) > before, within_s=5)
+        assert [] == incidents(url)
+        for _ in range(100):
+            get(f"{server.url}/fail")
+        assert until(lambda: "High error rate" in incidents(url), within_s=10)
         customer.__exit__()
 
-        assert_nothing_lost(server, customer, url)
+        assert customer.sent + 100 == until(
+            lambda: (count := counted(url)) >= customer.sent + 100 and count
+        )
         assert "failed" not in server.log.read_text()
 
 

@@ -8,6 +8,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from watchkeeper.core.catalogue import SELF_OUTBOX, SELF_STORED
@@ -31,6 +32,7 @@ PRUNE_EVERY_S: Final = 600.0
 SHORTEST_SLEEP_S: Final = 0.01  # something overdue that cannot start now must not spin
 STOP_WITHIN_S: Final = 2.0
 SPILL_WITHIN_S: Final = 0.75  # of that, for what the database did not take
+MARGIN_S: Final = 0.15  # of that, until the file is on the disk
 
 _log = logging.getLogger("watchkeeper")
 
@@ -60,6 +62,7 @@ class _Run:
 
     def __init__(self) -> None:
         self.stopping = threading.Event()
+        self.ends_at = 0.0  # by `monotonic`; nobody waits for the thread after that
         self.closed = False  # the last slot is closed
         self.taken_over = False  # what the thread holds was spilled by who stopped it
 
@@ -117,8 +120,9 @@ class Flusher:
         thread, run = self._thread, self._this
         if thread is None:
             self._count_lost()
-            self._spill()
+            self._spill(within_s=deadline_s)
             return
+        run.ends_at = monotonic() + deadline_s
         run.stopping.set()
         self._wake.set()
         spill_s = min(SPILL_WITHIN_S, deadline_s / 2)
@@ -126,7 +130,7 @@ class Flusher:
         if thread.is_alive():
             with guard("spill"):
                 self._take_over(run)
-            thread.join(spill_s)
+            thread.join(max(0.0, run.ends_at - monotonic()))
         self._thread = None
 
     def flush(self) -> None:
@@ -348,7 +352,7 @@ class Flusher:
             self._close_slot(parts.clock())
         run.closed = True
         self._write(quick=True)
-        self._spill()
+        self._spill(within_s=run.ends_at - monotonic() - MARGIN_S)
         if self._outbox is not None:
             self._outbox.stop(deadline_s=STOP_WITHIN_S / 2)
         store, worker = self.store, parts.writer.worker
@@ -364,12 +368,13 @@ class Flusher:
     def _take_over(self, run: _Run) -> None:
         """Close the last slot and spill all that waits, while the thread waits for an answer."""
         run.taken_over = True
-        self._spill(last_slot=None if run.closed else self._slot)
+        last_slot = None if run.closed else self._slot
+        self._spill(last_slot=last_slot, within_s=run.ends_at - monotonic() - MARGIN_S)
 
-    def _spill(self, *, last_slot: int | None = None) -> None:
+    def _spill(self, *, last_slot: int | None = None, within_s: float) -> None:
         """Put what the database did not take into a file, unless storing is off for good."""
         if not self.failure:
-            self._parts.writer.spill(last_slot=last_slot, within_s=SPILL_WITHIN_S)
+            self._parts.writer.spill(last_slot=last_slot, within_s=max(MARGIN_S, within_s))
 
 
 def _load_tidying() -> None:
