@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from stored import HERE, SHOP, batch, counted, event, frame, result, sample, statement
+from stored import HERE, SHOP, batch, counted, counter, event, frame, result, sample, statement
 
 from watchkeeper.app import Watchkeeper
 from watchkeeper.core.metrics import Kind, Metric
 from watchkeeper.core.rollup import merge_frames
 from watchkeeper.core.spool import SpoolName
+from watchkeeper.runtime.retention import roll_up
 from watchkeeper.runtime.spool import Spool
 from watchkeeper.settings import Settings, load
 from watchkeeper.storage import Store, open_store
@@ -194,6 +195,20 @@ class TestReplay:
         assert {10 * number for number in range(1, min(first, 40) + 1)} <= oldest
         assert 80 == first + sum(others)
         assert exactly(80) == stored(store)
+
+    def test_slots_of_last_week_become_minutes(self, store, folder, clock):
+        """What waited over a holiday is older than slots are kept, and counts all the same."""
+        week_ago = 1_764_000_000
+        clock.now = week_ago + 7 * 86_400.0
+        store.prepare(at=clock.now)
+        spilled(made(folder, clock), slots(12, first=week_ago // 10))
+
+        assert 12 == replayed(made(folder, clock), store)
+        roll_up(store, now=clock.now, pause=int)
+        store.prune_frames(10, before=clock.now - 86_400, limit=1_000)
+
+        frames = store.frames(60, since=0, until=9e9, **HERE)
+        assert 36 == merge_frames(frames)[counter(plan="pro")]
 
 
 @pytest.fixture
