@@ -31,6 +31,7 @@ from watchkeeper.runtime.record import RequestContext
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.resources import Resources
 from watchkeeper.runtime.samples import Sampler
+from watchkeeper.runtime.spool import Spool
 from watchkeeper.runtime.writer import Writer
 from watchkeeper.settings import Loaded, Settings, load
 
@@ -248,6 +249,12 @@ class Watchkeeper:
                 held=Held(
                     max_slots=int(settings.seconds("hold") / settings.slot_s),
                     max_bytes=parse_size(settings.hold_bytes, where="hold_bytes"),
+                ),
+                spool=Spool(
+                    self.scope,
+                    clock=self.clock,
+                    database_url=settings.database_url,
+                    setting=settings.spool,
                 ),
                 clock=self.clock,
             ),

@@ -89,6 +89,12 @@ def test_every_warning_is_searchable():
         "from now on: ",
         "storing ",
         "are kept for ",
+        "slots before the end",
+        "slots that a stopped process left",
+        "slots are lost: the database did not take them before the end",
+        "a spool is damaged",
+        "is left as it is: ",
+        "the last slot could not be closed",
     ]
     # Adjacent literals are one sentence to the reader.
     source = re.sub(

@@ -1,5 +1,6 @@
 """What waits while the database is away: bounded, and exact however long it lasts."""
 
+import tracemalloc
 from dataclasses import replace
 
 from hypothesis import given
@@ -10,7 +11,8 @@ from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Kind, Scope, Series
 from watchkeeper.core.rollup import merge_time
 from watchkeeper.core.slot import Frame, FrameKey
-from watchkeeper.runtime.held import MAX_EVENTS, MAX_SAMPLES, MAX_STATEMENTS, Held
+from watchkeeper.runtime.held import MAX_EVENTS, MAX_SAMPLES, MAX_STATEMENTS, Held, size_bytes
+from watchkeeper.runtime.issues import MAX_ISSUES, Issues
 from watchkeeper.storage.store import Batch, Event, IssueCount, Sample, Statement
 
 SCOPE = Scope(service="shop", environment="test")
@@ -67,11 +69,101 @@ def test_bytes_are_bounded_too():
     assert 200 == merge_time(waiting.frame.values for waiting in held)[ORDERS]
 
 
+def test_the_oldest_become_minutes_before_anything_else_changes():
+    """In a longer outage the last hour stays fine, and what came before is coarse."""
+    held = Held(max_slots=20, max_bytes=10**9)
+
+    for number in range(60):  # ten minutes
+        held.add(batch(number, events=1))
+
+    starts = [waiting.frame.key.start for waiting in held]
+    assert [0, 60, 120, 180, 240, 300, 360, 420] == starts[:8]
+    assert [540, 550, 560, 570, 580, 590] == starts[-6:]
+    assert 60 == sum(len(waiting.events) for waiting in held)
+    assert 0 == held.dropped_events
+
+
+def test_details_go_when_minutes_were_not_enough():
+    """Only when all is in minutes are stored errors dropped, the oldest, and they are counted."""
+    held = Held(max_slots=1_000, max_bytes=100_000)
+
+    for number in range(300):
+        held.add(batch(number, events=3))
+
+    waiting = list(held)
+    minutes = [one.frame.key.start // 60 for one in waiting]
+    kept = [len(one.events) for one in waiting]
+    assert 0 < held.dropped_events < 900
+    assert 900 == held.dropped_events + sum(kept)
+    assert kept == sorted(kept, key=bool)
+    assert all(1 == minutes.count(minute) for minute in minutes if minute != minutes[-1])
+    assert 600 == sum(issue.count for one in waiting for issue in one.issues)
+
+
+def test_different_errors_are_bounded_when_slots_are_merged():
+    """Ever new errors for days fill no memory: beyond the cap they are counted as one issue."""
+    held = Held(max_slots=2, max_bytes=10**9)
+
+    for number in range(12):
+        one = batch(number)
+        issues = [replace(one.issues[0], fingerprint=f"1:{number}-{at}") for at in range(600)]
+        held.add(replace(one, issues=issues))
+
+    counts = [len(waiting.issues) for waiting in held]
+    assert max(counts) <= MAX_ISSUES
+    assert held.folded_issues > 0
+    assert 12 * 600 * 2 == sum(issue.count for waiting in held for issue in waiting.issues)
+
+
+def test_errors_count_as_bytes():
+    """A thousand different errors in each slot are what fills the room, and it is seen."""
+    held = Held(max_slots=1_000, max_bytes=2_000_000)
+
+    for number in range(30):
+        one = batch(number)
+        issues = [replace(one.issues[0], fingerprint=f"1:{at}") for at in range(1_000)]
+        held.add(replace(one, issues=issues))
+
+    assert len(held) <= 5
+    assert 30 * 2_000 == sum(issue.count for waiting in held for issue in waiting.issues)
+
+
+def deep(levels: int) -> None:
+    """Raise from some depth."""
+    if levels:
+        deep(levels - 1)
+    raise ValueError("no such plan")
+
+
+def captured(count: int) -> Batch:
+    """Capture real errors with long stacks."""
+    issues = Issues(SCOPE)
+    for number in range(count):
+        try:
+            deep(30)
+        except ValueError as error:
+            issues.capture(error, fingerprint=(str(number),), context={"order": number})
+    counts, events = issues.take()
+    return replace(batch(1), issues=counts, events=events)
+
+
+def test_what_is_held_is_weighed_about_right():
+    """The bound is on memory: what long stacks really take is neither ignored nor exaggerated."""
+    captured(1)  # what is loaded and cached once
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    one = captured(20)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert 0.7 < size_bytes(one) / (after - before) < 3
+
+
 def test_a_batch_that_may_have_been_written_is_never_merged():
     """After an uncertain commit the oldest batch keeps its key and its content."""
     held = Held(max_slots=3, max_bytes=10**9)
     held.add(batch(0))
-    held.tried()
+    held.tried(held.oldest())
 
     for number in range(1, 20):
         held.add(batch(number))
@@ -153,7 +245,7 @@ def test_written_batches_leave_oldest_first():
     held.add(batch(0))
     held.add(batch(1))
 
-    held.written()
+    held.written(held.oldest())
 
     assert 1 == len(held)
     assert 10 == held.oldest().frame.key.start

@@ -14,6 +14,7 @@ from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.held import Held
 from watchkeeper.runtime.issues import Issues
 from watchkeeper.runtime.recorder import Recorder
+from watchkeeper.runtime.spool import Spool
 from watchkeeper.runtime.writer import Writer
 from watchkeeper.storage.memory import MemoryStore
 
@@ -26,10 +27,17 @@ class FaultyStore(MemoryStore):
 
     fails_before = False
     fails_after = False
+    meanwhile = staticmethod(lambda: None)  # what another thread does while this one waits
+
+    def register(self, *args, **options):
+        worker = super().register(*args, **options)
+        self.meanwhile()
+        return worker
 
     def write(self, batch):
         if self.fails_before:
             raise StorageUnavailableError("connection refused")
+        self.meanwhile()
         written = super().write(batch)
         if self.fails_after:
             raise StorageUnavailableError("connection lost before the answer")
@@ -39,7 +47,7 @@ class FaultyStore(MemoryStore):
 class Bench:
     """A writer with everything around it, and a clock that the test sets."""
 
-    def __init__(self, *, max_slots: int = 360) -> None:
+    def __init__(self, *, max_slots: int = 360, spool: str = "off") -> None:
         self.now = 1_000.0
         self.store = FaultyStore()
         self.recorder = Recorder(SCOPE)
@@ -52,6 +60,7 @@ class Bench:
             health=Health((), clock=lambda: self.now),
             held=Held(max_slots=max_slots, max_bytes=10**8),
             clock=lambda: self.now,
+            spool=Spool(SCOPE, clock=lambda: self.now, database_url="shop.db", setting=spool),
         )
 
     def slot(self, orders: int) -> bool:
@@ -131,6 +140,44 @@ def test_a_commit_without_an_answer_counts_once():
     bench.slot(7)
 
     assert 12 == bench.stored
+
+
+@pytest.mark.parametrize("call", ["register", "write"])
+def test_what_is_spilled_while_a_write_hangs_counts_once(tmp_path, call):
+    """However the write ends that the stop did not wait for, the next process finds one copy.
+
+    Neither a worker's first write, nor slots that are merged for want of room meanwhile, change
+    that.
+    """
+    bench = Bench(max_slots=2, spool=str(tmp_path))
+    if call == "write":
+        bench.slot(1)
+    bench.store.fails_before = True
+    for _ in range(4):
+        bench.slot(1)
+    bench.store.fails_before = False
+    bench.now += 30
+
+    def stopped() -> None:
+        bench.store.meanwhile = lambda: None
+        bench.recorder.series(ORDERS, {}).record(1)
+        bench.writer.spill(last_slot=int(bench.now), within_s=5)
+
+    if call == "register":
+        bench.writer.worker = None
+    bench.store.meanwhile = stopped
+    bench.writer.write(bench.store)
+    assert 1 == len(list(tmp_path.rglob("*.spool")))
+
+    next_process = Bench(spool=str(tmp_path))
+    next_process.store = bench.store
+    next_process.now = bench.now
+    next_process.slot(1)
+    spool = next_process.writer.spool
+    assert spool.replay(bench.store, owner=next_process.writer.worker.id, pause=int)
+
+    assert (7 if call == "write" else 6) == bench.stored
+    assert [] == list(tmp_path.rglob("*.spool"))
 
 
 @given(

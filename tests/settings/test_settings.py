@@ -14,6 +14,7 @@ from watchkeeper.settings import Settings
         ({"slot": 10}, "slot: 10 is not a text; write it with a unit: '10s'"),
         ({"hold": "1 hour"}, "hold: '1 hour' is not a duration"),
         ({"hold_bytes": "much"}, "hold_bytes: 'much'"),
+        ({"spool": False}, 'spool: False is no folder; write a path, or "off"'),
         ({"max_routes": 0}, "max_routes: 0 is not a whole number above 0"),
         ({"dashboard_prefix": "monitor"}, "must begin with a slash"),
         ({"dashboard_prefix": "/monitor/"}, "must begin with a slash and not end with one"),

@@ -63,6 +63,16 @@ def test_relative_database_paths_start_at_the_file(folder):
     assert str(folder / "file.db") == result.settings.database_url
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"), [("spools", "{}/spools"), ("/data", "/data"), ("off", "off")]
+)
+def test_a_relative_folder_for_spools_starts_at_the_file(folder, written, expected):
+    """The folder lies beside the file that names it; `off` is no folder."""
+    (folder / "watchkeeper.toml").write_text(f'spool = "{written}"\n')
+
+    assert expected.format(folder) == loaded(folder).settings.spool
+
+
 def test_pyproject_is_read_where_there_is_no_own_file(tmp_path):
     """[tool.watchkeeper] in pyproject.toml says the same in the same words."""
     (tmp_path / "pyproject.toml").write_text('[tool.watchkeeper]\nservice = "shop"\n')

@@ -844,6 +844,14 @@ class TestLeases:
         assert store.acquire("evaluate", owner="b", ttl_s=60) is None
         assert store.acquire("prune", owner="b", ttl_s=60) is not None
 
+    def test_a_lease_of_a_wrong_clock_is_free(self, store: Store):
+        """A worker that died while its clock was an hour ahead blocks nobody for that hour."""
+        store.acquire("evaluate", owner="a", ttl_s=3_630)
+
+        assert store.acquire("evaluate", owner="b", ttl_s=3_600) is None
+        assert store.acquire("evaluate", owner="b", ttl_s=30) is not None
+        assert store.acquire("evaluate", owner="a", ttl_s=30) is None
+
     def test_a_released_lease_is_free(self, store: Store):
         """Only the owner can give a lease back; the token grows with the next owner."""
         first = store.acquire("evaluate", owner="a", ttl_s=60)

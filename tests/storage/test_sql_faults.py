@@ -1,11 +1,16 @@
 """What a real database does to a store: damage, locks, lost connections, slow statements."""
 
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from sqlalchemy import NullPool, create_engine, event
@@ -160,6 +165,33 @@ def test_a_connection_lost_before_the_acknowledgement_counts_nothing_twice(
     # The acknowledgement itself got lost: the commit was done, the flusher does not know.
     assert Written.STORED == sql.write(flush)
     assert Written.DUPLICATE == sql.write(flush)
+    (issue,) = sql.issues(**HERE, seen_since=0, limit=9)
+    assert 3 == issue.count
+
+
+KILLED_AFTER_THE_COMMIT = """
+import os, signal, sys
+from stored import batch, counted, frame
+from watchkeeper.storage import open_store
+store = open_store(sys.argv[1])
+store.write(batch(frame(10, int(sys.argv[2])), issues=[counted(count=3)]))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_process_killed_after_the_commit_counts_nothing_twice(sql: SqlStore, sql_url: str):
+    """What was written by a process that could not say so is found when it is written again."""
+    worker = sql.register(SHOP, host="web", pid=1, at=0.0)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_AFTER_THE_COMMIT, sql_url, str(worker.id)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        check=False,
+    )
+
+    again = sql.write(batch(frame(10, worker.id), issues=[counted(count=3)]))
+
+    assert -signal.SIGKILL == done.returncode
+    assert Written.DUPLICATE == again
     (issue,) = sql.issues(**HERE, seen_since=0, limit=9)
     assert 3 == issue.count
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from watchkeeper.core.budget import Storing
@@ -29,6 +31,8 @@ if TYPE_CHECKING:  # loaded when the store is open, so that the host's start doe
 LOOK_EVERY_S: Final = 1.0  # how long the thread sleeps at most; also bounds a stop
 SHORTEST_SLEEP_S: Final = 0.01  # something overdue that cannot start now must not spin
 STOP_WITHIN_S: Final = 2.0
+SPILL_WITHIN_S: Final = 0.75  # of that, for what the database did not take
+MARGIN_S: Final = 0.15  # of that, until the file is on the disk
 
 _log = logging.getLogger("watchkeeper")
 
@@ -50,6 +54,16 @@ class Parts:
     jitter_s: float
 
 
+class _Run:
+    """One run of the thread, from its start to its stop."""
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self.ends_at = 0.0  # by `monotonic`; nobody waits for the thread after that
+        self.closed = False  # the last slot is closed
+        self.taken_over = False  # what the thread holds was spilled by who stopped it
+
+
 class Flusher:
     """Runs everything that is not recording, in one thread, so that no request waits for it."""
 
@@ -65,7 +79,7 @@ class Flusher:
         self._upkeep: Upkeep | None = None
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
-        self._stopping = threading.Event()
+        self._this = _Run()
         # One cycle at a time: the thread's, or that of a caller of `flush`.
         self._cycle = threading.Lock()
         self._restart()
@@ -80,9 +94,9 @@ class Flusher:
         if obstacle:
             self._give_up(obstacle)
         elif self._thread is None:
-            self._stopping = threading.Event()  # an earlier thread that hangs keeps its own
+            self._this = _Run()  # an earlier thread that hangs keeps its own
             self._thread = threading.Thread(
-                target=self._run, args=(self._stopping,), name="watchkeeper", daemon=True
+                target=self._run, args=(self._this,), name="watchkeeper", daemon=True
             )
             self._thread.start()
 
@@ -96,14 +110,25 @@ class Flusher:
         self._wake.set()
 
     def stop(self, *, deadline_s: float = STOP_WITHIN_S) -> None:
-        """Flush a last time, deliver what can be delivered, and end the thread."""
-        thread = self._thread
+        """Flush a last time, deliver what can be delivered, and end the thread.
+
+        What the database does not take in time is spilled to a file: by the thread, or here if
+        it waits for an answer.
+        """
+        thread, run = self._thread, self._this
         if thread is None:
             self._count_lost()
+            self._spill(within_s=deadline_s)
             return
-        self._stopping.set()
+        run.ends_at = monotonic() + deadline_s
+        run.stopping.set()
         self._wake.set()
-        thread.join(deadline_s)
+        spill_s = min(SPILL_WITHIN_S, deadline_s / 2)
+        thread.join(deadline_s - spill_s)
+        if thread.is_alive():
+            with guard("spill"):
+                self._take_over(run)
+            thread.join(max(0.0, run.ends_at - monotonic()))
         self._thread = None
 
     def flush(self) -> None:
@@ -115,7 +140,7 @@ class Flusher:
         """Start anew in a forked child: threads and connections stayed with the parent."""
         self._thread = None
         self._wake = threading.Event()
-        self._stopping = threading.Event()
+        self._this = _Run()
         self._cycle = threading.Lock()
         self.store = self._engine = self._outbox = self._upkeep = None
         self._parts.writer.reset()
@@ -128,15 +153,15 @@ class Flusher:
         self._trouble: Trouble | None = None
         self._hurried = False
 
-    def _run(self, stopping: threading.Event) -> None:
+    def _run(self, run: _Run) -> None:
         with guard("flusher"), self._cycle, self._background():
             self._opened()  # so that the dashboard can answer before the first slot ends
             self._parts.resources.sample(self._parts.clock())
-        while not stopping.is_set():
+        while not run.stopping.is_set():
             with guard("flusher"), self._background():
                 self._look()
         with guard("last flush"), self._cycle:
-            self._close()
+            self._close(run)
 
     def _look(self) -> None:
         """Sleep until something is due, then do it."""
@@ -182,6 +207,10 @@ class Flusher:
 
     def _flush(self, now: float, *, quick: bool) -> None:
         """Close the slot, write it, evaluate, deliver, tidy up."""
+        self._close_slot(now)
+        self._write(quick=quick)
+
+    def _close_slot(self, now: float) -> None:
         parts = self._parts
         with guard("resources"):
             parts.resources.sample(now)
@@ -190,6 +219,10 @@ class Flusher:
         parts.writer.close_slot(self._slot, store=self.store, pause=_give_way)
         self._flushed_at = now
         self._slot = slot_start(now, parts.slot_s)
+
+    def _write(self, *, quick: bool) -> None:
+        """Write what is held and do what then comes; nothing more while the database is away."""
+        parts = self._parts
         if not quick:
             self._wait_a_little()
         store = self._opened()
@@ -201,6 +234,8 @@ class Flusher:
             if self._outbox is not None:
                 self._outbox.deliver(now=parts.clock())
         if not quick:
+            with guard("spool"):
+                self._replay(store)
             with guard("retention"):
                 self._tidy(parts.clock())
 
@@ -213,21 +248,23 @@ class Flusher:
         writer = self._parts.writer
         if self.store is not None or self.failure:
             return self.store
-        if self._parts.clock() < writer.next_try_at:
+        if writer.is_waiting(self._parts.clock()):
             return None
         from watchkeeper.storage.fork_gate import IMPORT_PATIENCE_S, fork_gate
 
         with fork_gate.passing(patience_s=IMPORT_PATIENCE_S):
+            writer.spool.prepare()
             try:
                 store = self._parts.open_store()
                 store.migrate()
+                engine = self._parts.make_engine(store, _give_way)
             except (ConfigurationError, SchemaError) as error:
                 self._give_up(str(error))
                 return None
             except StorageError as error:
                 writer.unavailable(str(error))
                 return None
-            self._engine = self._parts.make_engine(store, _give_way)
+            self._engine = engine
             self._outbox = self._parts.make_outbox(store)
             self._upkeep = self._parts.make_upkeep(store, writer.store_only, _give_way)
         self.store = store
@@ -277,20 +314,43 @@ class Flusher:
         if self._upkeep is not None and self._parts.writer.worker is not None:
             self._upkeep.run(now=now, owner=str(self._parts.writer.worker.id))
 
-    def _close(self) -> None:
+    def _replay(self, store: Store) -> None:
+        """Write what stopped processes left, a little at a time."""
+        writer = self._parts.writer
+        if writer.worker is not None:
+            with contextlib.suppress(StorageError):  # away again: the next slot will tell
+                writer.spool.replay(store, owner=writer.worker.id, pause=_give_way)
+
+    def _close(self, run: _Run) -> None:
         """Write the last slot, say goodbye, hand over."""
         parts = self._parts
-        self._flush(parts.clock(), quick=True)
+        if not run.taken_over:
+            self._close_slot(parts.clock())
+        run.closed = True
+        self._write(quick=True)
+        self._spill(within_s=run.ends_at - monotonic() - MARGIN_S)
         if self._outbox is not None:
             self._outbox.stop(deadline_s=STOP_WITHIN_S / 2)
         store, worker = self.store, parts.writer.worker
-        if store is not None and worker is not None:
+        if store is not None and worker is not None and parts.writer.away_since is None:
             scope = parts.writer.scope
             store.stop_worker(worker.id, at=parts.clock())
             store.release(f"alerts:{scope.service}:{scope.environment}", owner=str(worker.id))
             store.release("retention", owner=str(worker.id))
+        if store is not None:
             store.close()
-            parts.writer.worker = None  # one that starts again is another worker
+        parts.writer.worker = None  # one that starts again is another worker
+
+    def _take_over(self, run: _Run) -> None:
+        """Close the last slot and spill all that waits, while the thread waits for an answer."""
+        run.taken_over = True
+        last_slot = None if run.closed else self._slot
+        self._spill(last_slot=last_slot, within_s=run.ends_at - monotonic() - MARGIN_S)
+
+    def _spill(self, *, last_slot: int | None = None, within_s: float) -> None:
+        """Put what the database did not take into a file, unless storing is off for good."""
+        if not self.failure:
+            self._parts.writer.spill(last_slot=last_slot, within_s=max(MARGIN_S, within_s))
 
 
 def _give_way() -> None:

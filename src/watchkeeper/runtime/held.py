@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from watchkeeper.core.held import Reason, relief
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.rollup import merge_time
+from watchkeeper.runtime.issues import MAX_ISSUES, folded
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
     from watchkeeper.storage.store import Batch, IssueCount, Sample, Statement
@@ -18,22 +20,25 @@ MAX_SAMPLES: Final = 500  # stored requests that may wait
 MAX_STATEMENTS: Final = 2_000  # texts of statements that may wait in one batch
 _SERIES_BYTES: Final = 470  # a histogram with one bucket, by tracemalloc; other kinds are smaller
 _BUCKET_BYTES: Final = 46  # each further bucket, likewise
-_EVENT_BYTES: Final = 8_000  # an estimate: some twenty frames with their source lines
-_SAMPLE_BYTES: Final = 6_000  # with twenty spans, by tracemalloc
-_STATEMENT_BYTES: Final = 400  # besides its text, likewise
+_ROW_BYTES: Final = 450  # an issue, event, request, check or statement besides its texts, likewise
+_TEXT_BYTES: Final = 57  # of a text or a list besides what is in it, likewise
+_DICT_BYTES: Final = 232  # of a mapping with up to eight items, likewise
+_NUMBER_BYTES: Final = 32
 
 
 class Held:
     """A queue of batches, oldest first, of at most `max_slots` and about `max_bytes`.
 
-    Beyond either bound two neighbours are merged into one: their counts stay exact, their
-    times become coarser. Only the flusher's thread touches it.
+    Beyond either bound the oldest are merged into minutes; then, if it is room that lacks, their
+    details go, and then they become coarser still: counts stay exact all the while. One thread at
+    a time may touch it.
     """
 
     def __init__(self, *, max_slots: int, max_bytes: int) -> None:
         """Start empty."""
         self.max_slots = max(2, max_slots)
         self.max_bytes = max_bytes
+        self.folded_issues = 0
         self.dropped_events = 0
         self.dropped_samples = 0
         self.dropped_statements = 0
@@ -52,10 +57,8 @@ class Held:
     def add(self, batch: Batch) -> None:
         """Append a closed slot, merging older ones if it does not fit."""
         self._append(batch)
-        while len(self._batches) > 1 and (
-            len(self._batches) > self.max_slots or self._bytes > self.max_bytes
-        ):
-            if not self._coarsen():
+        while len(self._batches) > self.max_slots or self._bytes > self.max_bytes:
+            if not self._make_room():
                 break
 
     def oldest(self) -> Batch | None:
@@ -66,44 +69,68 @@ class Held:
         """Return the batch that was added last, or None."""
         return self._batches[-1][0] if self._batches else None
 
-    def tried(self) -> None:
-        """Keep the oldest batch as it is from now on.
+    def tried(self, batch: Batch) -> None:
+        """Keep this batch, if it is the oldest, as it is from now on.
 
         An attempt to write it may have succeeded without our knowing; merged with another, the
         repetition would be taken for a duplicate and the other one lost.
         """
-        self._oldest_tried = True
+        if self.oldest() is batch:
+            self._oldest_tried = True
 
-    def written(self) -> None:
-        """Forget the oldest batch: it is in the database."""
-        _, size = self._batches.popleft()
-        self._bytes -= size
-        self._oldest_tried = False
+    def written(self, batch: Batch) -> None:
+        """Forget this batch, if it is the oldest: it is in the database."""
+        if self.oldest() is batch:
+            _, size = self._batches.popleft()
+            self._bytes -= size
+            self._oldest_tried = False
 
-    def clear(self) -> None:
-        """Forget everything, as a forked child must."""
-        self._batches.clear()
-        self._bytes = 0
-        self._oldest_tried = False
-
-    def _append(self, batch: Batch) -> None:
-        size = _size_bytes(batch)
-        self._batches.append((batch, size))
-        self._bytes += size
-
-    def _coarsen(self) -> bool:
-        """Merge each two neighbours into one; False if that gained nothing."""
-        before = (len(self._batches), self._bytes)
+    def clear(self) -> list[Batch]:
+        """Forget everything, as a forked child must; return what it was, oldest first."""
         batches = list(self)
         self._batches.clear()
         self._bytes = 0
-        if self._oldest_tried:
-            self._append(batches.pop(0))
-        for at in range(0, len(batches) - 1, 2):
-            self._append(self._merged(batches[at], batches[at + 1]))
-        if len(batches) % 2:
-            self._append(batches[-1])
-        return (len(self._batches), self._bytes) < before
+        self._oldest_tried = False
+        return batches
+
+    def _append(self, batch: Batch) -> None:
+        size = size_bytes(batch)
+        self._batches.append((batch, size))
+        self._bytes += size
+
+    def _make_room(self) -> bool:
+        """Merge two slots, or leave out the details of one; False if nothing is left to do."""
+        batches = list(self)
+        step = relief(
+            [batch.frame.key.start for batch in batches],
+            details=[_has_details(batch) for batch in batches],
+            too_large=self._bytes > self.max_bytes,
+            first=1 if self._oldest_tried else 0,
+        )
+        if step.reason is Reason.NOTHING_LEFT:
+            return False
+        if step.reason is Reason.DROP_DETAILS:
+            new, gone = self._bare(batches[step.at]), 1
+        else:
+            new, gone = self._merged(batches[step.at], batches[step.at + 1]), 2
+        self._replace(step.at, gone, new)
+        return True
+
+    def _replace(self, at: int, gone: int, new: Batch) -> None:
+        size = size_bytes(new)
+        self._batches.rotate(-at)
+        for _ in range(gone):
+            self._bytes -= self._batches.popleft()[1]
+        self._batches.appendleft((new, size))
+        self._bytes += size
+        self._batches.rotate(at)
+
+    def _bare(self, batch: Batch) -> Batch:
+        """Leave out all but counts."""
+        self.dropped_events += len(batch.events)
+        self.dropped_samples += len(batch.samples)
+        self.dropped_statements += len(batch.statements)
+        return replace(batch, events=(), samples=(), statements=())
 
     def _merged(self, first: Batch, second: Batch) -> Batch:
         """Make one batch of two, under the first one's key."""
@@ -119,7 +146,7 @@ class Held:
                 first.frame, values=merge_time([first.frame.values, second.frame.values])
             ),
             at=second.at,
-            issues=_merged_issues(first, second),
+            issues=self._merged_issues(first, second),
             events=events[:MAX_EVENTS],
             checks=second.checks or first.checks,
             check_changes=[*first.check_changes, *second.check_changes],
@@ -127,17 +154,28 @@ class Held:
             statements=statements[:MAX_STATEMENTS],
         )
 
+    def _merged_issues(self, first: Batch, second: Batch) -> list[IssueCount]:
+        merged = {issue.fingerprint: issue for issue in first.issues}
+        for issue in second.issues:
+            before = merged.get(issue.fingerprint)
+            merged[issue.fingerprint] = issue if before is None else _counted(before, issue)
+        if len(merged) <= MAX_ISSUES:
+            return list(merged.values())
+        issues = list(merged.values())
+        beyond = folded(issues[MAX_ISSUES - 1 :])
+        self.folded_issues += len(issues) - MAX_ISSUES + 1
+        kept = {issue.fingerprint: issue for issue in issues[: MAX_ISSUES - 1]}
+        known = kept.get(beyond.fingerprint)
+        kept[beyond.fingerprint] = beyond if known is None else _counted(known, beyond)
+        return list(kept.values())
 
-def _merged_issues(first: Batch, second: Batch) -> list[IssueCount]:
-    merged = {issue.fingerprint: issue for issue in first.issues}
-    for issue in second.issues:
-        before = merged.get(issue.fingerprint)
-        merged[issue.fingerprint] = (
-            issue
-            if before is None
-            else replace(before, count=before.count + issue.count, last_at=issue.last_at)
-        )
-    return list(merged.values())
+
+def _counted(before: IssueCount, issue: IssueCount) -> IssueCount:
+    return replace(before, count=before.count + issue.count, last_at=issue.last_at)
+
+
+def _has_details(batch: Batch) -> bool:
+    return bool(batch.events or batch.samples or batch.statements)
 
 
 def _chosen(samples: list[Sample]) -> list[Sample]:
@@ -157,15 +195,31 @@ def _merged_statements(first: Batch, second: Batch) -> list[Statement]:
     return list(merged.values())
 
 
-def _size_bytes(batch: Batch) -> int:
+def size_bytes(batch: Batch) -> int:
     """Estimate how much memory a batch takes."""
     buckets = sum(
-        len(value.buckets) for value in batch.frame.values.values() if isinstance(value, Histogram)
+        len(value.buckets) + len(value.negative)
+        for value in batch.frame.values.values()
+        if isinstance(value, Histogram)
     )
     return (
         len(batch.frame.values) * _SERIES_BYTES
         + buckets * _BUCKET_BYTES
-        + len(batch.events) * _EVENT_BYTES
-        + len(batch.samples) * _SAMPLE_BYTES
-        + sum(_STATEMENT_BYTES + len(one.text) for one in batch.statements)
+        + sum(_ROW_BYTES + len(one.title) for one in batch.issues)
+        + sum(_ROW_BYTES + _data_bytes(one.data) for one in batch.events)
+        + sum(_ROW_BYTES + _data_bytes(one.data) for one in batch.samples)
+        + sum(_ROW_BYTES + len(one.output) for one in batch.checks)
+        + sum(_ROW_BYTES + len(one.output) for one in batch.check_changes)
+        + sum(_ROW_BYTES + len(one.text) for one in batch.statements)
     )
+
+
+def _data_bytes(data: object) -> int:
+    """Estimate how much memory JSON values take; keys are shared, texts may be."""
+    if isinstance(data, str):
+        return _TEXT_BYTES + len(data)
+    if isinstance(data, Mapping):
+        return _DICT_BYTES + sum(map(_data_bytes, data.values()))
+    if isinstance(data, list | tuple):
+        return _TEXT_BYTES + sum(map(_data_bytes, data))
+    return _NUMBER_BYTES

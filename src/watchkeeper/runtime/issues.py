@@ -45,6 +45,7 @@ _NO_CONTEXT: Final[Mapping[str, object]] = MappingProxyType({})
 _CAPTURE = guard("capture")
 _EXPECTED = guard("exception attributes")
 _ON_NEW = guard("wake after a new issue")
+_BEYOND: Final = "Errors beyond the cap on different issues in one slot"
 _OTHER: Final = customize(Fingerprint(value="", parts=(), path="", culprit=""), [OTHER])
 
 
@@ -338,6 +339,21 @@ def _texts(own: object) -> list[str]:
     return [str(part) for part in parts] if isinstance(parts, list) else [str(parts)]
 
 
+def folded(counts: Sequence[IssueCount]) -> IssueCount:
+    """Count issues beyond a cap as one, like those of a slot."""
+    from watchkeeper.storage.store import IssueCount
+
+    return IssueCount(
+        fingerprint=_OTHER.value,
+        count=sum(one.count for one in counts),
+        first_at=min(one.first_at for one in counts),
+        last_at=max(one.last_at for one in counts),
+        type=OTHER,
+        title=_BEYOND,
+        culprit="",
+    )
+
+
 def _count_of(group: _Group) -> IssueCount:
     from watchkeeper.storage.store import IssueCount
 
@@ -356,7 +372,7 @@ def _count_of(group: _Group) -> IssueCount:
 
 def _title(known: _Known, sample: Sample | None) -> str:
     if known.fingerprint is _OTHER:
-        return "Errors beyond the cap on different issues in one slot"
+        return _BEYOND
     if sample is None:
         return cut(clean(known.type.rpartition(".")[2]), MAX_NAME_CHARS)
     return title_of(sample.snapshot)

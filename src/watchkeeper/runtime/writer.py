@@ -6,10 +6,11 @@ import logging
 import os
 import random
 import socket
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Final
 
 from watchkeeper.core.budget import Storing
@@ -24,6 +25,7 @@ from watchkeeper.core.catalogue import (
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.sampling import most_sampled
 from watchkeeper.core.slot import Frame, FrameKey
+from watchkeeper.core.spool import NOBODY
 from watchkeeper.core.units import format_duration
 from watchkeeper.exceptions import StorageError
 from watchkeeper.runtime.before_store import BeforeStore
@@ -35,12 +37,14 @@ from watchkeeper.runtime.observer import Observer
 from watchkeeper.runtime.own_cost import OwnCost
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.samples import Sampler
+from watchkeeper.runtime.spool import Spool
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
     from watchkeeper.storage.store import Batch, CheckChange, CheckResult, Store, Worker
 
 FIRST_RETRY_S: Final = 1.0
 LAST_RETRY_S: Final = 20.0
+MAX_JITTER: Final = 1.25  # workers that lost the database together come back one by one
 COMPLAIN_EVERY_S: Final = 60.0
 MAX_FRESH: Final = (
     4  # frames kept until they are evaluated; of a longer backlog most are read back
@@ -53,8 +57,9 @@ _log = logging.getLogger("watchkeeper")
 class Writer:
     """Turns what was recorded into batches and writes them, oldest first.
 
-    Used by the flusher's thread only. While the database is away it holds what was closed and
-    tries again after 1, 2, 4 … 20 s, give or take a quarter.
+    Used by the flusher's thread, and by the one that stops it if that thread waits for a database
+    that does not answer. While the database is away it holds what was closed and tries again after
+    1, 2, 4 … 20 s, give or take a quarter; what still waits at the end is spilled.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class Writer:
         observer: Observer | None = None,
         sampler: Sampler | None = None,
         before_store: BeforeStore | None = None,
+        spool: Spool | None = None,
     ) -> None:
         """Connect to the parts that record."""
         self._observer = observer
@@ -80,6 +86,7 @@ class Writer:
         self.scope = scope
         self.slot_s = slot_s
         self.held = held
+        self.spool = spool or Spool(scope, clock=clock)
         self.worker: Worker | None = None
         self.away_since: float | None = None
         self.next_try_at = 0.0
@@ -89,6 +96,7 @@ class Writer:
         self._issues = issues
         self._health = health
         self._clock = clock
+        self._new_locks()
         self._sequence = 0
         self._retry_s = FIRST_RETRY_S
         self._complained_at = -COMPLAIN_EVERY_S
@@ -109,15 +117,24 @@ class Writer:
         `store` is asked what other processes know of jobs; `pause` is called between pieces of
         longer work.
         """
+        if self._observer is not None:
+            self._observer.pools.sample()
+            with _JOBS:
+                self._observer.jobs.sample(self._clock(), memory=store, scope=self.scope)
+        with self._taking:
+            self._hold(self._taken(start, pause))
+
+    def _hold(self, batch: Batch) -> None:
+        with self._lock:
+            self.held.add(batch)
+
+    def _taken(self, start: int, pause: Callable[[], None] | None) -> Batch:
+        """Take what was recorded, as a batch that has no owner yet."""
         from watchkeeper.storage.store import Batch
 
         self._record_self()
         issues, events = self._issues.take(pause=pause)
         samples = self._sampler.take(pause=pause) if self._sampler is not None else []
-        if self._observer is not None:
-            self._observer.pools.sample()
-            with _JOBS:
-                self._observer.jobs.sample(self._clock(), memory=store, scope=self.scope)
         checks, changes = self._checked()
         self._sequence += 1
         batch = Batch(
@@ -134,11 +151,11 @@ class Writer:
             samples=self._before_store.samples(samples),
             statements=self._observer.statements.take() if self._observer is not None else (),
         )
-        self.held.add(batch if self.storing > Storing.COUNTS else self._counts_of(batch))
+        return batch if self.storing > Storing.COUNTS else self._counts_of(batch)
 
     def write(self, store: Store) -> bool:
         """Write what is held; True if nothing is left, or nothing is to be written for now."""
-        if self._clock() < self.next_try_at:
+        if self.is_waiting(self._clock()):
             return False
         if self.storing is Storing.NOTHING:
             return self._show(store)
@@ -146,14 +163,16 @@ class Writer:
             started = perf_counter()
             try:
                 owned = self._owned(batch, store)
+                if owned is None:
+                    continue
                 store.write(owned)
             except StorageError as error:
-                self.held.tried()
                 self._postpone(str(error))
                 return False
             finally:
                 self._write_s = perf_counter() - started
-            self.held.written()
+            with self._lock:
+                self.held.written(batch)
             self._fresh.append(owned.frame)
             self._recorder.series(SELF_FLUSH, {}).record(self._write_s)
         self._is_back()
@@ -164,6 +183,32 @@ class Writer:
         self.storing = storing
         if self._sampler is not None:
             self._sampler.limit(most_sampled(storing))
+
+    def is_waiting(self, now: float) -> bool:
+        """Tell whether it is too early for the next try; a clock set back ends the wait."""
+        return 0 < self.next_try_at - now <= LAST_RETRY_S * MAX_JITTER
+
+    def spill(self, *, last_slot: int | None = None, within_s: float) -> None:
+        """Put what still waits into a file, for the next process; take about `within_s` at most.
+
+        With `last_slot`, the start of the open one, that is closed before. May be called while
+        another thread is in the midst of `write`, for the process ends. That one may still
+        succeed: the keys in the file are those that it writes, so the repetition is found; and
+        what nobody owned when it was spilled, it leaves alone.
+        """
+        until = monotonic() + within_s
+        if last_slot is not None:
+            if self._taking.acquire(timeout=within_s / 2):
+                try:
+                    self._hold(self._taken(last_slot, None))
+                finally:
+                    self._taking.release()
+            else:  # a callback of the host's hangs
+                _log.error("watchkeeper: the last slot could not be closed; it is lost.")
+        with self._lock:
+            batches, worker = self.held.clear(), self.worker
+        if batches:
+            self.spool.spill(batches, worker=worker.id if worker else NOBODY, deadline=until)
 
     def take_fresh(self) -> list[Frame]:
         """Return the frames written since the last call, of many the newest."""
@@ -180,7 +225,9 @@ class Writer:
         self.worker = None
         self.leads = None
         self._sequence = 0
+        self._new_locks()  # another thread of the parent may hold the old ones
         self.held.clear()
+        self.spool.reset()
         self._fresh.clear()
         self.own_cost.reset()
 
@@ -193,10 +240,13 @@ class Writer:
         if newest is None:
             return True
         try:
-            self._fresh.append(self._owned(newest, store).frame)
+            worker = self._registered(store)
         except StorageError as error:
             self._postpone(str(error))
             return False
+        with self._lock:
+            self.worker = worker
+        self._fresh.append(newest.owned_by(worker.id).frame)
         return True
 
     def _counts_of(self, batch: Batch) -> Batch:
@@ -204,13 +254,32 @@ class Writer:
         self._no_room += len(batch.events) + len(batch.samples) + len(batch.statements)
         return replace(batch, events=(), samples=(), statements=())
 
-    def _owned(self, batch: Batch, store: Store) -> Batch:
-        """Put the worker's id into the frame's key; the first write of all registers it."""
-        if self.worker is None:
-            self.worker = store.register(
-                self.scope, host=socket.gethostname(), pid=os.getpid(), at=self._clock()
-            )
-        return batch.owned_by(self.worker.id)
+    def _new_locks(self) -> None:
+        self._taking = threading.Lock()  # while a slot is closed
+        self._lock = threading.Lock()  # over what is held and whose it is: never for long
+
+    def _registered(self, store: Store) -> Worker:
+        """Return this worker, which the first write of all registers."""
+        if self.worker is not None:
+            return self.worker
+        self.spool.meet(store)
+        return store.register(
+            self.scope, host=socket.gethostname(), pid=os.getpid(), at=self._clock()
+        )
+
+    def _owned(self, batch: Batch, store: Store) -> Batch | None:
+        """Put the worker's id into the frame's key.
+
+        From now on the batch stays as it is: it may be in the database without our knowing.
+        None: the batch was spilled meanwhile without an owner, and is another's to write.
+        """
+        worker = self._registered(store)
+        with self._lock:
+            if self.held.oldest() is not batch:
+                return None
+            self.held.tried(batch)
+            self.worker = worker
+        return batch.owned_by(worker.id)
 
     def _checked(self) -> tuple[list[CheckResult], list[CheckChange]]:
         """Return what health checks told, from one worker of the cluster only.
@@ -247,7 +316,7 @@ class Writer:
         """Return what was left out since the last slot, by what it was."""
         totals = {
             **self._recorder.dropped,
-            "issues": self._issues.dropped,
+            "issues": self._issues.dropped + self.held.folded_issues,
             "events": self.held.dropped_events,
             "before_store": self._before_store.dropped,
             "no_room": self._no_room,
@@ -265,11 +334,11 @@ class Writer:
 
     def _postpone(self, problem: str) -> None:
         now = self._clock()
-        self.away_since = now if self.away_since is None else self.away_since
-        pause_s = self._retry_s * random.uniform(0.75, 1.25)  # noqa: S311  # jitter, not a secret
+        self.away_since = now if self.away_since is None else min(now, self.away_since)
+        pause_s = self._retry_s * random.uniform(0.75, MAX_JITTER)  # noqa: S311  # jitter, not a secret
         self.next_try_at = now + pause_s
         self._retry_s = min(LAST_RETRY_S, self._retry_s * 2)
-        if now - self._complained_at >= COMPLAIN_EVERY_S:
+        if abs(now - self._complained_at) >= COMPLAIN_EVERY_S:
             self._complained_at = now
             _log.warning(
                 "watchkeeper: database unreachable for %s (%s); %d slots held, none lost yet; "

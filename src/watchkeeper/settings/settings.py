@@ -97,6 +97,9 @@ class Settings:
     """How much is held in memory while the database is away."""
     hold_bytes: str = "32MB"
     """How large what is held may grow; beyond it the oldest slots are merged."""
+    spool: str = ""
+    """Folder for slots that still wait for the database when the process stops; unset: beside a
+    SQLite file, else where systemd or the user keeps state; `off`: those slots are lost."""
     keep_slots: str = "24h"
     """How long slots are kept."""
     keep_minutes: str = "14d"
@@ -170,6 +173,8 @@ class Settings:
                 + ", ".join(f"{length}s" for length in _SLOTS_S)
             )
         parse_size(_text(self.hold_bytes, "hold_bytes"), where="hold_bytes")
+        if type(self.spool) is not str or "\0" in self.spool:
+            raise ConfigurationError(f'spool: {self.spool!r} is no folder; write a path, or "off"')
         for name in _POSITIVE:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:

@@ -240,6 +240,8 @@ def _settle(found: _Found, environ: Mapping[str, str], base: Path) -> Settings:
         )[:40]
     if found.origins.get("database_url") is Origin.FILE:
         values["database_url"] = _relative_to(base, values["database_url"])
+    if found.origins.get("spool") is Origin.FILE and values.get("spool") not in ("", "off"):
+        values["spool"] = str(base / str(values["spool"]))
     try:
         return Settings(**values)
     except ConfigurationError as error:

@@ -24,6 +24,7 @@ from watchkeeper.storage.store import (
     Worker,
 )
 
+WRONG_LEASE: Final = 10.0  # times what is asked for: a lease with longer to run is a wrong clock's
 WORKER_LIVE_S: Final = 90.0  # a worker silent for longer gives its number back
 MAX_ALIASES: Final = 5  # older fingerprints kept per error: one for each algorithm still in use
 MAX_NAME: Final = 200  # label values, routes, releases, hosts, names of rules and checks

@@ -293,7 +293,10 @@ class AdminStore(Protocol):
         """
 
     def acquire(self, name: str, *, owner: str, ttl_s: float) -> Lease | None:
-        """Take or renew a lease by compare-and-set on the store's clock; None: it is held."""
+        """Take or renew a lease by compare-and-set on the store's clock; None: it is held.
+
+        One that has more than ten times `ttl_s` to run is free: a clock was wrong as it was taken.
+        """
 
     def release(self, name: str, *, owner: str) -> None:
         """Give a lease back early."""

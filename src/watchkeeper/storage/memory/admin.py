@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from watchkeeper.core.budget import Room
+from watchkeeper.storage import rows
 from watchkeeper.storage.memory.tables import Tables, put
 from watchkeeper.storage.store import Lease, TableSize
 
@@ -25,7 +26,7 @@ class MemoryAdmin(Tables):
         now = self.clock()
         with self._lock:
             holder, held = self._leases.get(name, ("", Lease(name=name, token=0, until=0.0)))
-            free = held.until <= now
+            free = not now < held.until <= now + rows.WRONG_LEASE * ttl_s
             if holder != owner and not free:
                 return None
             token = held.token if holder == owner and not free else held.token + 1

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import Insert
 
 from watchkeeper.storage.frame import VERSION
+from watchkeeper.storage.rows import WRONG_LEASE
 from watchkeeper.storage.sql.dialect import Dialect
 from watchkeeper.storage.sql.schema import alert, check, frame, issue, lease, outbox, worker
 
@@ -129,9 +130,11 @@ def take_lease(dialect: Dialect) -> Update:
     now = _now(dialect)
     me: Any = bindparam("me")
     mine = and_(lease.c.owner == me, lease.c.until > now)
+    wrong = lease.c.until > now + bindparam("ttl_s", type_=Double) * WRONG_LEASE
+    free = or_(lease.c.until <= now, lease.c.owner == me, wrong)
     return (
         update(lease)
-        .where(lease.c.name == bindparam("wanted"), or_(lease.c.until <= now, lease.c.owner == me))
+        .where(lease.c.name == bindparam("wanted"), free)
         .values(
             owner=me,
             until=now + bindparam("ttl_s", type_=Double),
