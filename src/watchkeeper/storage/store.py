@@ -1,4 +1,6 @@
-"""The contract of a store: seven small protocols; the rows that pass through are in `records`.
+"""The contract of a store: ten small protocols; the rows that pass through are in `records`.
+
+Three of them, and their rows, are in `upkeep`.
 
 All times are seconds since the epoch (UTC). Every method may raise `StorageError`;
 `StorageUnavailableError` means "try again later". Every write is one transaction.
@@ -29,6 +31,7 @@ from watchkeeper.storage.records import (
     Worker,
     Written,
 )
+from watchkeeper.storage.upkeep import ErasureStore, ExportStore, UpkeepStore
 
 __all__ = [
     "ALL_WORKERS",
@@ -383,6 +386,9 @@ class Store(
     AlertStore,
     CheckStore,
     AdminStore,
+    UpkeepStore,
+    ErasureStore,
+    ExportStore,
     Protocol,
 ):
     """Everything that Watchkeeper needs of a database."""

@@ -5,9 +5,12 @@ from dataclasses import replace
 from watchkeeper.storage.memory.admin import MemoryAdmin
 from watchkeeper.storage.memory.alerts import MemoryAlerts
 from watchkeeper.storage.memory.checks import MemoryChecks
+from watchkeeper.storage.memory.erasure import MemoryErasure
 from watchkeeper.storage.memory.frames import MemoryFrames
 from watchkeeper.storage.memory.hours import MemoryHours
 from watchkeeper.storage.memory.issues import MemoryIssues
+from watchkeeper.storage.memory.pages import MemoryPages
+from watchkeeper.storage.memory.past import MemoryPast
 from watchkeeper.storage.memory.samples import MemorySamples
 from watchkeeper.storage.memory.tables import Stored, put
 from watchkeeper.storage.store import ALL_WORKERS, Batch, Written
@@ -23,6 +26,9 @@ class MemoryStore(
     MemoryAlerts,
     MemoryChecks,
     MemoryAdmin,
+    MemoryPast,
+    MemoryErasure,
+    MemoryPages,
 ):
     """A whole store in memory, as exact as the others; gone with the process."""
 

@@ -71,3 +71,10 @@ class Dialect(ABC):
     def size(self, tables: Sequence[str]) -> tuple[TextClause, Mapping[str, Any]]:
         """Return the query for the bytes that tables take, indexes included, and its values."""
         raise NotImplementedError
+
+    def script(self, statements: Sequence[str], *, schema: str, new: bool) -> list[str]:
+        """Put around a step's statements what a person who runs them by hand needs.
+
+        `new` tells that the database's file is not there yet.
+        """
+        return [*statements]
