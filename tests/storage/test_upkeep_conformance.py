@@ -154,9 +154,10 @@ class TestUsers:
         first = look(START)
         second = look(first.last)
 
+        assert (3, 2) == (first.rows, second.rows)
         assert [(1.0, f"{1:032x}"), (3.0, f"{3:032x}")] == list(first.found)
         assert [(5.0, f"{5:032x}")] == list(second.found)
-        assert Looked(found=[], last=None) == look(second.last)
+        assert Looked(found=[], rows=0, last=None) == look(second.last)
 
     def test_rows_of_the_same_moment_are_all_looked_at(self, store: Store):
         """A page may end in the midst of a moment: the next one goes on with the same moment."""

@@ -31,6 +31,11 @@ VERBS: Final[Mapping[str, Verb]] = {
     "status": Verb(module="status", help="Show how the application is; the exit code tells too."),
     "open": Verb(module="open", help="Print a one-time link to the dashboard."),
     "config": Verb(module="config", help="Show or check the settings, each with its origin."),
+    "migrate": Verb(module="migrate", help="Bring the tables up to date, or print the SQL."),
+    "prune": Verb(module="prune", help="Delete what is past its time now."),
+    "export": Verb(module="export", help="Write what is stored as CSV or JSON lines."),
+    "erase": Verb(module="erase", help="Delete what is kept about one user."),
+    "uninstall": Verb(module="uninstall", help="Drop Watchkeeper's tables, and no others."),
     "version": Verb(module="version", help="Show which version this is."),
 }
 

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Final
 from watchkeeper.core.catalogue import SELF_OUTBOX, SELF_STORED
 from watchkeeper.core.pace import Reason, Trouble, is_trouble, next_flush, noticed
 from watchkeeper.core.slot import slot_start
-from watchkeeper.exceptions import ConfigurationError, SchemaError, StorageError
+from watchkeeper.exceptions import (
+    ConfigurationError,
+    SchemaError,
+    StorageError,
+    UpgradeNeededError,
+)
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.recorder import Recorder
@@ -42,6 +47,7 @@ class Parts:
     resources: Resources
     writer: Writer
     open_store: Callable[[], Store]
+    migrates: bool  # whether this process may change the tables
     make_engine: Callable[[Store, Callable[[], None]], AlertEngine]  # with its pause
     make_outbox: Callable[[Store], Outbox]
     clock: Callable[[], float]
@@ -215,7 +221,9 @@ class Flusher:
     def _opened(self) -> Store | None:
         """Return the store, opening it at the first call and after a failure."""
         writer = self._parts.writer
-        if self.store is not None or self.failure:
+        if self.failure:
+            return None  # newer tables may be open, to be read
+        if self.store is not None:
             return self.store
         if self._parts.clock() < writer.next_try_at:
             return None
@@ -224,9 +232,13 @@ class Flusher:
         with fork_gate.passing(patience_s=IMPORT_PATIENCE_S):
             try:
                 store = self._parts.open_store()
-                store.migrate()
+                self._bring_up_to_date(store)
             except (ConfigurationError, SchemaError) as error:
                 self._give_up(str(error))
+                return None
+            except UpgradeNeededError as error:
+                store.close()
+                writer.unavailable(str(error), reached=True)
                 return None
             except StorageError as error:
                 writer.unavailable(str(error))
@@ -237,6 +249,16 @@ class Flusher:
         self.store = store
         return store
 
+    def _bring_up_to_date(self, store: Store) -> None:
+        """Change the tables, or see whether somebody else has; newer ones are open to be read."""
+        from watchkeeper.runtime.upgrades import bring_up_to_date
+
+        try:
+            bring_up_to_date(store, may_change=self._parts.migrates)
+        except SchemaError:
+            self.store = store
+            raise
+
     def _give_up(self, failure: str) -> None:
         """Store nothing in this process any more, and say why: the sentence is all there is."""
         if failure != self.failure:
@@ -246,7 +268,7 @@ class Flusher:
     def _count_lost(self) -> None:
         """Say how many requests were counted in vain, where no thread could store them."""
         _, total = self._parts.recorder.local_rate()
-        if self.failure and self.store is None and total:
+        if self.failure and total:
             _log.warning("watchkeeper: %d requests were not stored: %s", total, self.failure)
             self._parts.recorder.take()  # said once
 
@@ -313,8 +335,9 @@ class Flusher:
             store.stop_worker(worker.id, at=parts.clock())
             store.release(f"alerts:{scope.service}:{scope.environment}", owner=str(worker.id))
             store.release("retention", owner=str(worker.id))
-            store.close()
             parts.writer.worker = None  # one that starts again is another worker
+        if store is not None:
+            store.close()
 
 
 def _load_tidying() -> None:

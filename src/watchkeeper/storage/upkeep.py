@@ -63,9 +63,10 @@ class Marked(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
-    """What a look at some rows found, and the last one looked at (None: there were none)."""
+    """What a look through `rows` rows found, and the last one of them (None: there were none)."""
 
     found: Sequence[Position]
+    rows: int
     last: Position | None
 
 

@@ -28,6 +28,7 @@ class MemoryErasure(Tables):
         keys = sorted(key for key in details if key > after)[:limit]
         return Looked(
             found=[key for key in keys if details[key].get("user") == user],
+            rows=len(keys),
             last=keys[-1] if keys else None,
         )
 

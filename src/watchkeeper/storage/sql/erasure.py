@@ -39,7 +39,8 @@ class SqlErasure(Part):
             if unpack(row.data).get("user") == user:
                 found.append((row.at, row.id))
             give_way()
-        return Looked(found=found, last=(rows[-1].at, rows[-1].id) if rows else None)
+        last = (rows[-1].at, rows[-1].id) if rows else None
+        return Looked(found=found, rows=len(rows), last=last)
 
     def erase(self, kind: Marked, rows: Collection[Position]) -> int:
         """Delete rows by their keys; return how many there were."""
