@@ -255,7 +255,7 @@ def test_a_file_is_there_when_it_is_whole(store: Store, sql_url: str, now: float
     )  # fmt: skip
 
     assert (0, "") == (done.returncode, done.stdout)
-    assert "1 rows of samples from sqlite watchkeeper.db\n" == done.stderr
+    assert "1 row of samples from sqlite watchkeeper.db\n" == done.stderr
     assert ["samples.csv"] == [one.name for one in folder.iterdir()]
     assert 1 == len(parsed((folder / "samples.csv").read_text("utf-8"), "csv"))
 

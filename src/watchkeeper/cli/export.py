@@ -54,6 +54,7 @@ def command(
     source = find_source(db=db, app=app, service=service, environment=environment)
     settings = source.settings
     store = open_existing(settings)
+    described = store.description()
     asked = Asked(
         store=store,
         service=settings.service,
@@ -73,7 +74,7 @@ def command(
         raise WatchkeeperError(f"cannot write {place} ({error.strerror})") from error
     finally:
         store.close()
-    echo(f"{rows:,} rows of {kind} from {store.description()}", err=True)
+    echo(f"{rows:,} {'row' if rows == 1 else 'rows'} of {kind} from {described}", err=True)
     return FINE
 
 
@@ -90,6 +91,7 @@ def _write(asked: Asked, kind: str, form: str, file: TextIO) -> int:
             went(max(0, int(done * STEPS) - shown))
             shown = max(shown, int(done * STEPS))
             pause()
+        went(STEPS - shown)
     file.flush()
     return rows
 
