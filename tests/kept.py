@@ -2,8 +2,10 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,21 +29,34 @@ def run(
     *arguments: str, folder: Path, environ: dict[str, str] | None = None, stdin: str = ""
 ) -> "subprocess.CompletedProcess[str]":
     """Run `watchkeeper` in a folder, with nothing set in its environment but what is given."""
-    clean = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("WATCHKEEPER_", "PYTEST_"))
-    }
     return subprocess.run(
         [sys.executable, "-m", "watchkeeper.cli", *arguments],
         cwd=folder,
-        env={**clean, **(environ or {})},
+        env={**_clean(), **(environ or {})},
         input=stdin,
         capture_output=True,
         encoding="utf-8",
         check=False,
         timeout=60,
     )
+
+
+def run_on_terminal(*arguments: str, folder: Path, answer: str = "") -> tuple[int, str]:
+    """Run `watchkeeper` on a terminal; its code, and all that it showed there."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "watchkeeper.cli", *arguments],
+        cwd=folder, env=_clean(), stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        os.write(ours, answer.encode())
+        shown = b""
+        # The terminal is gone when the process is: reading it fails then.
+        with suppress(OSError):
+            while some := os.read(ours, 65_536):
+                shown += some
+    os.close(ours)
+    return process.returncode, shown.decode()
 
 
 def object_of(done: "subprocess.CompletedProcess[str]") -> Any:
@@ -113,3 +128,11 @@ def keep_incident(store: Store, rule: str, *, at: float, over_at: float | None =
 def requests(*seconds: float) -> Histogram:
     """Observe durations."""
     return Histogram(list(seconds))
+
+
+def _clean() -> dict[str, str]:
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("WATCHKEEPER_", "PYTEST_"))
+    }

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -14,8 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kept import DAY_S, HOUR_S, OURS, http, keep_hours, keep_incident, keep_request, run
+from kept import (
+    DAY_S,
+    HOUR_S,
+    OURS,
+    http,
+    keep_hours,
+    keep_incident,
+    keep_request,
+    run,
+    run_on_terminal,
+)
 from kept import requests as durations
+from processes import until
 from stored import OTHER, SHOP, batch, counted, counter, event, frame, sample
 
 from watchkeeper.cli.formats import FORMATS
@@ -385,3 +397,88 @@ def test_hours_are_read_some_at_a_time(now: float, sqlite_url: str, tmp_path: Pa
     starts = [row["start"] for row in found]
     assert starts == sorted(starts)
     assert {HOUR_S} == {b - a for a, b in pairwise(starts) if a != b}
+
+
+def test_a_terminal_is_not_steered(sqlite_url: str, now: float, tmp_path: Path):
+    """A stored text cannot clear the screen of who looks at an export."""
+    store = open_store(sqlite_url)
+    store.migrate()
+    one = frame(int(now), 0, values={counter(): 1.0})
+    store.write(batch(one, issues=[counted(at=now, title="\x1b[2J clears\nit")]))
+    store.close()
+
+    code, shown = run_on_terminal("export", "issues", "--db", sqlite_url, *OURS, folder=tmp_path)
+
+    line = next(line for line in shown.splitlines() if "clears" in line)
+    assert (0, "\x1b" in line) == (code, False)
+    assert "\N{REPLACEMENT CHARACTER}[2J clears" in line
+
+
+def test_a_bar_is_shown_on_a_terminal_and_not_in_the_file(
+    sqlite_url: str, now: float, tmp_path: Path
+):
+    """The bar comes to its end; the file holds rows alone."""
+    store = open_store(sqlite_url)
+    store.migrate()
+    for number in range(3):
+        keep_request(store, number, at=now - number)
+    store.close()
+
+    code, shown = run_on_terminal(
+        "export", "samples", "--db", sqlite_url, *OURS, "--output", "s.csv", folder=tmp_path
+    )
+
+    assert 0 == code
+    assert "exporting samples" in shown
+    assert "100%" in shown
+    assert 3 == len(parsed((tmp_path / "s.csv").read_text("utf-8"), "csv"))
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(
+    sqlite_url: str, now: float, tmp_path: Path
+):
+    """A pipe stays a pipe, and a link stays a link to the file that is replaced."""
+    store = open_store(sqlite_url)
+    store.migrate()
+    keep_request(store, 1, at=now)
+    store.close()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "real.csv").write_text("old", "utf-8")
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE)
+
+    arguments = ("export", "samples", "--db", sqlite_url, *OURS, "--output")
+    codes = [run(*arguments, name, folder=tmp_path).returncode for name in ("pipe", "link.csv")]
+
+    read, _ = reader.communicate(timeout=20)
+    assert [0, 0] == codes
+    assert read == (tmp_path / "real.csv").read_bytes()
+    assert read.startswith(b"time,id,at")
+    assert (tmp_path / "link.csv").is_symlink()
+
+
+def test_an_export_that_is_ended_leaves_nothing(sqlite_url: str, now: float, tmp_path: Path):
+    """SIGTERM in the midst of an export takes the half-written file away."""
+    store = open_store(sqlite_url)
+    store.migrate()
+    worker = store.register(SHOP, host="web-1", pid=1, at=now)
+    for start in range(0, 10_000, 1_000):
+        some = [sample(number, at=now - number) for number in range(start, start + 1_000)]
+        one = frame(int(now) - start, worker.id, values={counter(): 1.0})
+        store.write(batch(one, samples=some).owned_by(worker.id))
+    store.close()
+    folder = tmp_path / "out"
+    folder.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "watchkeeper.cli", "export", "samples", "--db", sqlite_url, *OURS,
+         "--output", "out/samples.csv"],
+        cwd=tmp_path, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+    with process:
+        assert until(lambda: any(folder.iterdir()), every_s=0.005)
+        process.terminate()
+        _, errors = process.communicate(timeout=20)
+
+    assert (1, b"") == (process.returncode, errors.strip())
+    assert [] == list(folder.iterdir())

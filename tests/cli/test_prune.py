@@ -4,7 +4,17 @@ import time
 from pathlib import Path
 
 import pytest
-from kept import DAY_S, HOUR_S, http, keep_hours, keep_incident, keep_request, object_of, run
+from kept import (
+    DAY_S,
+    HOUR_S,
+    http,
+    keep_hours,
+    keep_incident,
+    keep_request,
+    object_of,
+    run,
+    run_on_terminal,
+)
 from kept import requests as durations
 
 from watchkeeper.core.slot import slot_start
@@ -133,3 +143,23 @@ def test_how_long_things_are_kept_is_what_the_settings_say(
 
     rows = {one["what"]: one["rows"] for one in told["due"]}
     assert (0, 0) == (rows["events"], rows["samples"])
+
+
+def test_a_person_is_asked(sqlite_url: str, now: float, tmp_path: Path):
+    """At a terminal "n" leaves everything, "y" deletes it, with a bar."""
+    store = open_store(sqlite_url)
+    store.migrate()
+    keep_request(store, 1, at=now - 40 * DAY_S)
+    before = everything(store, now)
+
+    no, shown = run_on_terminal("prune", "--db", sqlite_url, folder=tmp_path, answer="n\n")
+
+    assert "Delete 6 rows? [y/N]" in shown
+    assert (1, before) == (no, everything(store, now))
+
+    yes, shown = run_on_terminal("prune", "--db", sqlite_url, folder=tmp_path, answer="y\n")
+
+    assert 0 == yes
+    assert "100%" in shown
+    assert before != everything(store, now)
+    store.close()

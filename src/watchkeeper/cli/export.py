@@ -1,6 +1,7 @@
 """`watchkeeper export`: what is stored, as CSV or JSON lines."""
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Final, TextIO
 
 import click
@@ -49,6 +51,7 @@ def command(
     requests: figures per route and hour. hours: every metric per hour. issues, events, samples,
     incidents: as they are stored.
     """
+    _end_gently()
     now = time.time()
     begin = 0.0 if since is None else now - parse_duration(since, where="--since")
     source = find_source(db=db, app=app, service=service, environment=environment)
@@ -84,9 +87,10 @@ def _write(asked: Asked, kind: str, form: str, file: TextIO) -> int:
     text = FORMATS[form](exported.columns)
     safe = partial(harmless, but="\r\n\t") if file.isatty() else str
     file.write(safe(text(None)))
-    with progress(f"exporting {kind}", STEPS) as went:
+    # Rows on the terminal are progress enough.
+    with progress(f"exporting {kind}", 0 if file.isatty() else STEPS) as went:
         for done, page in exported.pages(asked):
-            file.writelines(text(row) for row in page)
+            file.writelines(safe(text(row)) for row in page)
             rows += len(page)
             went(max(0, int(done * STEPS) - shown))
             shown = max(shown, int(done * STEPS))
@@ -100,23 +104,36 @@ def _write(asked: Asked, kind: str, form: str, file: TextIO) -> int:
 def _written(output: Path | None) -> Iterator[TextIO]:
     """Open where to write: standard output, or a file that is there when it is whole."""
     if output is None:
-        # What a text cannot hold in UTF-8, half a character, is written as \\udXXX.
-        yield open(  # noqa: SIM115  # standard output stays open
-            sys.stdout.fileno(),
-            "w",
-            encoding="utf-8",
-            errors="backslashreplace",
-            newline="",
-            closefd=False,
-        )
+        yield _opened(sys.stdout.fileno(), closefd=False)
         return
-    handle, beside = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+    target = output.resolve()
+    if target.exists() and not target.is_file():  # a pipe, a terminal: nothing to put in its place
+        with _opened(target) as file:
+            yield file
+        return
+    handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
-        with open(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        with _opened(handle) as file:
             yield file
             file.flush()
             os.fsync(handle)
-        os.replace(beside, output)
+        os.replace(beside, target)
     except BaseException:
         os.unlink(beside)
         raise
+
+
+def _opened(target: Path | int, *, closefd: bool = True) -> TextIO:
+    """Open a file to write text; half a character, which UTF-8 cannot hold, becomes \\udXXX."""
+    return open(  # the caller closes it
+        target, "w", encoding="utf-8", errors="backslashreplace", newline="", closefd=closefd
+    )
+
+
+def _end_gently() -> None:
+    """Let SIGTERM end the export as Ctrl-C does: nothing is left beside the file."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
