@@ -259,6 +259,7 @@ class Watchkeeper:
                 clock=self.clock,
             ),
             open_store=self._open_store,
+            migrates=settings.migrate == "auto",
             make_engine=self._make_engine,
             make_outbox=self._make_outbox,
             make_upkeep=partial(make_upkeep, settings, self.recorder, self.clock),

@@ -23,3 +23,7 @@ class StorageUnavailableError(StorageError):
 
 class SchemaError(StorageError):
     """The tables are of a schema that this version does not know; upgrade this process."""
+
+
+class UpgradeNeededError(StorageUnavailableError):
+    """The tables are older than this version, and bringing them up to date is a person's task."""

@@ -82,6 +82,7 @@ def test_every_warning_is_searchable():
         "no driver is installed",
         "cannot write",
         "tables are schema",
+        "Run: watchkeeper migrate",
         "nobody is told: no channel set",
         "not in the audit: ",
         "has more than",

@@ -21,6 +21,8 @@ from watchkeeper.settings import Settings
         ({"public_url": "shop.example"}, "public_url: 'shop.example' is not a web address"),
         ({"routing": {"critical": ["oncall"]}}, "routing.critical: there is no channel 'oncall'"),
         ({"routing": {"critical": "oncall"}}, 'routing.critical: write a list: ["oncall"]'),
+        ({"migrate": "never"}, 'migrate: \'never\' is neither "auto" nor "manual"'),
+        ({"migrate": False}, 'migrate: False is neither "auto" nor "manual"'),
         ({"database_url": "oracle://db/shop"}, "database_url: 'oracle'"),
         ({"alerts": ["error_rate > 5%"]}, "alerts[0]: 'error_rate > 5%' is not an Alert"),
     ],

@@ -10,7 +10,13 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from watchkeeper.exceptions import ConfigurationError, StorageError
+from watchkeeper.exceptions import (
+    ConfigurationError,
+    StorageError,
+    UpgradeNeededError,
+    WatchkeeperError,
+)
+from watchkeeper.runtime.upgrades import upgrade_needed
 from watchkeeper.settings import Loaded, Origin, Settings, load
 from watchkeeper.storage import Store, open_store
 
@@ -68,12 +74,30 @@ def find_source(
 def open_existing(settings: Settings) -> Store:
     """Open the database that is there already; nothing is made.
 
-    Raises StorageError if there is none, ConfigurationError if the address makes no sense.
+    Raises StorageError if there is none or if its tables are older than this version,
+    ConfigurationError if the address makes no sense. Newer tables are read as far as they can be,
+    and a line on standard error says so.
     """
-    url = settings.database_url
-    path = sqlite_path(url if isinstance(url, str) else str(url.url))
+    store = open_untouched(settings)
+    try:
+        _look_at_schema(store)
+    except WatchkeeperError:
+        store.close()
+        raise
+    return store
+
+
+def open_untouched(settings: Settings) -> Store:
+    """Open the database that is there already, whatever its tables are like."""
+    path = sqlite_file(settings)
     if path is not None and not path.is_file():
         raise StorageError(NOT_MADE_YET.format(path=path))
+    return open_any(settings)
+
+
+def open_any(settings: Settings) -> Store:
+    """Open the database of the settings; a SQLite file is made when it is first used."""
+    url = settings.database_url
     if isinstance(url, str) and url.startswith("memory:"):
         raise ConfigurationError(
             "database_url: memory:// is gone with its process; there is nothing to look into"
@@ -86,6 +110,12 @@ def open_existing(settings: Settings) -> Store:
     )
 
 
+def sqlite_file(settings: Settings) -> Path | None:
+    """Return the file that the settings name, or None for a server."""
+    url = settings.database_url
+    return sqlite_path(url if isinstance(url, str) else str(url.url))
+
+
 def sqlite_path(url: str) -> Path | None:
     """Return the file of a SQLite address, or None for any other database."""
     if "://" not in url:
@@ -94,6 +124,18 @@ def sqlite_path(url: str) -> Path | None:
     if scheme.partition("+")[0] != "sqlite":
         return None
     return Path(rest.partition("?")[0].removeprefix("/"))
+
+
+def _look_at_schema(store: Store) -> None:
+    schema = store.schema()
+    if schema.found < schema.known:
+        raise UpgradeNeededError(upgrade_needed(schema))
+    if schema.found > schema.known:
+        click.echo(
+            f"watchkeeper: tables are schema {schema.found}, this version knows {schema.known}. "
+            "What it does not know is not shown. Upgrade watchkeeper here.",
+            err=True,
+        )
 
 
 def _from_app(name: str) -> Loaded:

@@ -18,8 +18,15 @@ def echo(text: str, *, err: bool = False) -> None:
 
 def plain(text: str, *, width: int = 200) -> str:
     """Return a stored text without control characters, which could steer a terminal."""
-    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    shown = harmless(text)
     return shown if len(shown) <= width else f"{shown[: width - 1]}…"
+
+
+def harmless(text: str, *, but: str = "") -> str:
+    """Return a text with a mark in place of each control character, `but` for some."""
+    return "".join(
+        char if char.isprintable() or char in but else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
 
 
 def sparkline(values: Sequence[float | None], *, width: int) -> str:

@@ -33,6 +33,11 @@ VERBS: Final[Mapping[str, Verb]] = {
     "size": Verb(module="size", help="Show how large the tables are, and how they grow."),
     "deploy": Verb(module="deploy", help="Mark that a release is live from now on."),
     "config": Verb(module="config", help="Show or check the settings, each with its origin."),
+    "migrate": Verb(module="migrate", help="Bring the tables up to date, or print the SQL."),
+    "prune": Verb(module="prune", help="Delete what is past its time now."),
+    "export": Verb(module="export", help="Write what is stored as CSV or JSON lines."),
+    "erase": Verb(module="erase", help="Delete what is kept about one user."),
+    "uninstall": Verb(module="uninstall", help="Drop Watchkeeper's tables, and no others."),
     "version": Verb(module="version", help="Show which version this is."),
 }
 

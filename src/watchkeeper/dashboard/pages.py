@@ -33,6 +33,7 @@ class Shell:
     page: str = ""
     is_in: bool = False
     form_token: str = ""  # set if there is a session that can be ended
+    notice: str = ""  # why this process stores nothing
 
     def asset(self, name: str) -> str:
         """Return the address of a static file."""

@@ -104,6 +104,7 @@ class Dashboard:
         shell = replace(
             shell,
             is_in=True,
+            notice=self._wk.failure,
             service=scope.service,
             environment=scope.environment,
             form_token=self._access.form_token(request, store, session=visitor.session)[0]

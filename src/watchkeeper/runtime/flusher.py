@@ -15,7 +15,12 @@ from watchkeeper.core.budget import Storing
 from watchkeeper.core.catalogue import SELF_OUTBOX
 from watchkeeper.core.pace import Reason, Trouble, is_trouble, next_flush, noticed
 from watchkeeper.core.slot import slot_start
-from watchkeeper.exceptions import ConfigurationError, SchemaError, StorageError
+from watchkeeper.exceptions import (
+    ConfigurationError,
+    SchemaError,
+    StorageError,
+    UpgradeNeededError,
+)
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.recorder import Recorder
@@ -46,6 +51,7 @@ class Parts:
     resources: Resources
     writer: Writer
     open_store: Callable[[], Store]
+    migrates: bool  # whether this process may change the tables
     make_engine: Callable[[Store, Callable[[], None]], AlertEngine]  # with its pause
     make_outbox: Callable[[Store], Outbox]
     make_upkeep: Callable[[Store, Callable[[Storing], None], Callable[[], None]], Upkeep]
@@ -246,7 +252,9 @@ class Flusher:
     def _opened(self) -> Store | None:
         """Return the store, opening it at the first call and after a failure."""
         writer = self._parts.writer
-        if self.store is not None or self.failure:
+        if self.failure:
+            return None  # newer tables may be open, to be read
+        if self.store is not None:
             return self.store
         if writer.is_waiting(self._parts.clock()):
             return None
@@ -256,10 +264,14 @@ class Flusher:
             writer.spool.prepare()
             try:
                 store = self._parts.open_store()
-                store.migrate()
+                self._bring_up_to_date(store)
                 engine = self._parts.make_engine(store, _give_way)
             except (ConfigurationError, SchemaError) as error:
                 self._give_up(str(error))
+                return None
+            except UpgradeNeededError as error:
+                store.close()
+                writer.unavailable(str(error), reached=True)
                 return None
             except StorageError as error:
                 writer.unavailable(str(error))
@@ -272,6 +284,16 @@ class Flusher:
             self._upkeep.follow()
         return store
 
+    def _bring_up_to_date(self, store: Store) -> None:
+        """Change the tables, or see whether somebody else has; newer ones are open to be read."""
+        from watchkeeper.runtime.upgrades import bring_up_to_date
+
+        try:
+            bring_up_to_date(store, may_change=self._parts.migrates)
+        except SchemaError:
+            self.store = store
+            raise
+
     def _give_up(self, failure: str) -> None:
         """Store nothing in this process any more, and say why: the sentence is all there is."""
         if failure != self.failure:
@@ -281,7 +303,7 @@ class Flusher:
     def _count_lost(self) -> None:
         """Say how many requests were counted in vain, where no thread could store them."""
         _, total = self._parts.recorder.local_rate()
-        if self.failure and self.store is None and total:
+        if self.failure and total:
             _log.warning("watchkeeper: %d requests were not stored: %s", total, self.failure)
             self._parts.recorder.take()  # said once
 

@@ -216,9 +216,9 @@ class Writer:
         self._fresh.clear()
         return fresh
 
-    def unavailable(self, problem: str) -> None:
-        """Note that the database could not even be opened."""
-        self._postpone(problem)
+    def unavailable(self, problem: str, *, reached: bool = False) -> None:
+        """Note that the database could not be used; `reached`: not because it is away."""
+        self._postpone(problem, reached=reached)
 
     def reset(self) -> None:
         """Start anew in a forked child: the parent keeps its worker and what it holds."""
@@ -332,7 +332,7 @@ class Writer:
         self._dropped_before = totals
         return grown
 
-    def _postpone(self, problem: str) -> None:
+    def _postpone(self, problem: str, *, reached: bool = False) -> None:
         now = self._clock()
         self.away_since = now if self.away_since is None else min(now, self.away_since)
         pause_s = self._retry_s * random.uniform(0.75, MAX_JITTER)  # noqa: S311  # jitter, not a secret
@@ -340,11 +340,10 @@ class Writer:
         self._retry_s = min(LAST_RETRY_S, self._retry_s * 2)
         if abs(now - self._complained_at) >= COMPLAIN_EVERY_S:
             self._complained_at = now
+            away = format_duration(max(1, round(now - self.away_since)))
             _log.warning(
-                "watchkeeper: database unreachable for %s (%s); %d slots held, none lost yet; "
-                "next try in %s.",
-                format_duration(max(1, round(now - self.away_since))),
-                problem,
+                "watchkeeper: %s; %d slots held, none lost yet; next try in %s.",
+                problem if reached else f"database unreachable for {away} ({problem})",
                 len(self.held),
                 format_duration(round(pause_s, 1)),
             )

@@ -45,6 +45,7 @@ _DURATIONS: Final = (
     "statement_timeout",
 )
 _PREFIX: Final = re.compile("[a-z][a-z0-9_]{0,19}")  # PostgreSQL's names end at 63 characters
+_MIGRATE: Final = ("auto", "manual")
 _SCHEMA: Final = re.compile("([a-z][a-z0-9_]{0,62})?")
 _POSITIVE: Final = ("max_routes", "max_series", "max_issues", "max_samples")
 
@@ -67,6 +68,9 @@ class Settings:
     """What the names of our tables and indexes begin with."""
     database_schema: str = ""
     """The schema of PostgreSQL that our tables are in; unset: the user's own, mostly `public`."""
+    migrate: str = "auto"
+    """Who brings the tables up to date: the application when it starts ("auto"), or only
+    `watchkeeper migrate` ("manual")."""
     service: str = ""
     """The name of the application; unset: the name of the working directory."""
     environment: str = "production"
@@ -275,6 +279,9 @@ class Settings:
                 f"database_schema: {self.database_schema!r} must be of lower-case letters, "
                 "digits and underscores, and begin with a letter"
             )
+
+        if self.migrate not in _MIGRATE:
+            raise ConfigurationError(f'migrate: {self.migrate!r} is neither "auto" nor "manual"')
 
     def _check_addresses(self) -> None:
         prefix = self.dashboard_prefix

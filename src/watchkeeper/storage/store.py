@@ -1,4 +1,6 @@
-"""The contract of a store: nine small protocols; most rows that pass through are in `records`.
+"""The contract of a store: twelve small protocols; most rows that pass through are in `records`.
+
+Those of `hours`, `releases`, `audits` and `upkeep` stand there, with their protocols.
 
 All times are seconds since the epoch (UTC). Every method may raise `StorageError`;
 `StorageUnavailableError` means "try again later". Every write is one transaction.
@@ -34,6 +36,7 @@ from watchkeeper.storage.records import (
     Written,
 )
 from watchkeeper.storage.releases import Release, ReleaseStore
+from watchkeeper.storage.upkeep import ErasureStore, ExportStore, UpkeepStore
 
 __all__ = [
     "ALL_WORKERS",
@@ -345,6 +348,9 @@ class Store(
     ReleaseStore,
     AuditStore,
     AdminStore,
+    UpkeepStore,
+    ErasureStore,
+    ExportStore,
     Protocol,
 ):
     """Everything that Watchkeeper needs of a database."""

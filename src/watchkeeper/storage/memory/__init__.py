@@ -6,9 +6,12 @@ from watchkeeper.storage.memory.admin import MemoryAdmin
 from watchkeeper.storage.memory.alerts import MemoryAlerts
 from watchkeeper.storage.memory.audits import MemoryAudits
 from watchkeeper.storage.memory.checks import MemoryChecks
+from watchkeeper.storage.memory.erasure import MemoryErasure
 from watchkeeper.storage.memory.frames import MemoryFrames
 from watchkeeper.storage.memory.hours import MemoryHours
 from watchkeeper.storage.memory.issues import MemoryIssues
+from watchkeeper.storage.memory.pages import MemoryPages
+from watchkeeper.storage.memory.past import MemoryPast
 from watchkeeper.storage.memory.samples import MemorySamples
 from watchkeeper.storage.memory.tables import Stored, put
 from watchkeeper.storage.store import ALL_WORKERS, Batch, Written
@@ -25,6 +28,9 @@ class MemoryStore(
     MemoryChecks,
     MemoryAudits,
     MemoryAdmin,
+    MemoryPast,
+    MemoryErasure,
+    MemoryPages,
 ):
     """A whole store in memory, as exact as the others; gone with the process."""
 

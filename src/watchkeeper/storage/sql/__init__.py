@@ -18,10 +18,14 @@ from watchkeeper.storage.sql.checks import SqlChecks
 from watchkeeper.storage.sql.database import Database
 from watchkeeper.storage.sql.dialect import Dialect
 from watchkeeper.storage.sql.dialects import dialect_of
+from watchkeeper.storage.sql.erasure import SqlErasure
 from watchkeeper.storage.sql.faults import CollisionError
 from watchkeeper.storage.sql.hours import SqlHours
 from watchkeeper.storage.sql.issues import SqlIssues
+from watchkeeper.storage.sql.pages import SqlPages
+from watchkeeper.storage.sql.past import SqlPast
 from watchkeeper.storage.sql.releases import SqlReleases
+from watchkeeper.storage.sql.removal import SqlRemoval
 from watchkeeper.storage.sql.samples import SqlSamples
 from watchkeeper.storage.store import Batch, Written
 
@@ -50,6 +54,10 @@ class SqlStore(
     SqlReleases,
     SqlAudits,
     SqlAdmin,
+    SqlPast,
+    SqlRemoval,
+    SqlErasure,
+    SqlPages,
 ):
     """A whole store in one database; safe for threads, and for processes after a fork."""
 

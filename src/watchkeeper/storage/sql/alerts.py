@@ -140,7 +140,7 @@ class SqlAlerts(Part):
         statement = select(incident).where(incident.c.id == incident_id)
         with self._database.read() as connection:
             row = connection.execute(statement).first()
-        return _incident(row) if row else None
+        return read_incident(row) if row else None
 
     def incidents(
         self, *, service: str, environment: str, states: Collection[str], since: float, limit: int
@@ -159,7 +159,7 @@ class SqlAlerts(Part):
             .limit(limit)
         )
         with self._database.read() as connection:
-            return [_incident(row) for row in connection.execute(statement)]
+            return [read_incident(row) for row in connection.execute(statement)]
 
     def claim(
         self, *, at: float, hold_s: float, channels: Collection[str], limit: int
@@ -266,7 +266,8 @@ def _evaluated(service: str, environment: str) -> str:
     return f"{EVALUATED}:{digest(service, environment)}"
 
 
-def _incident(row: Any) -> Incident:
+def read_incident(row: Any) -> Incident:
+    """Make an incident of its row."""
     return Incident(
         id=row.id,
         service=row.service,

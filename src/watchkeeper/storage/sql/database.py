@@ -16,13 +16,13 @@ from watchkeeper.storage.fork_gate import fork_gate
 from watchkeeper.storage.sql.dialect import Dialect
 from watchkeeper.storage.sql.faults import translated
 from watchkeeper.storage.sql.names import PREFIX, rename
+from watchkeeper.storage.sql.sqlite import LAYOUT, PAGE_BYTES
 from watchkeeper.storage.turns import give_way
 
 CONNECT_TIMEOUT_S: Final = 5
 BUSY_TIMEOUT_S: Final = 5.0  # how long SQLite waits for another writer
 POOL_SIZE: Final = 3  # the flusher, a sender of notifications, a page
 MAX_OVERFLOW: Final = 5
-PAGE_BYTES: Final = 16_384  # 20 % less room for frames than with pages of 4 kB
 WAL_BYTES: Final = 4 << 20  # SQLite's 1,000 pages would be 16 MB beside a database of 5
 OPCODES_BETWEEN_LOOKS: Final = 50_000  # of SQLite's engine, between two looks at the clock
 INCREMENTAL: Final = 2  # of auto_vacuum: free pages are given back when we say so
@@ -51,7 +51,7 @@ class Database:
         self.dialect = dialect
         self.statement_timeout_s = statement_timeout_s
         self.schema = schema
-        self._prefix = prefix
+        self.prefix = prefix
         self._host = host
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -130,7 +130,7 @@ class Database:
 
     def _open(self) -> Engine:
         engine = self._open_server() if self.dialect.server else self._open_file()
-        rename(engine, self._prefix)
+        rename(engine, self.prefix)
         # Between statements is where a thread of ours has been busy with Python.
         event.listen(engine, "before_cursor_execute", give_way)
         return engine
@@ -218,10 +218,8 @@ def _prepare_file(connection: Any, *, pause: Callable[[float], None] = time.slee
     for attempt in range(WAL_TRIES):
         try:
             if run("PRAGMA journal_mode").fetchone()[0] != "wal":
-                # Both are ignored once the file has its first page, hence before the WAL mode.
-                run(f"PRAGMA page_size = {PAGE_BYTES}")
-                run("PRAGMA auto_vacuum = INCREMENTAL")
-                run("PRAGMA journal_mode = WAL")
+                for statement in LAYOUT:
+                    run(statement)
             break
         except connection.OperationalError as error:
             # SQLite does not wait by itself for a change of the journal's mode.

@@ -87,3 +87,10 @@ class Dialect(ABC):
     @abstractmethod
     def sizes(self, connection: Connection, tables: Sequence[str]) -> dict[str, Allocated]:
         """Measure tables, by their names in the database; missing ones are left out."""
+
+    def script(self, statements: Sequence[str], *, schema: str, new: bool) -> list[str]:
+        """Put around a step's statements what a person who runs them by hand needs.
+
+        `new` tells that the database's file is not there yet.
+        """
+        return [*statements]

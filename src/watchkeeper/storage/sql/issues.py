@@ -24,7 +24,7 @@ class SqlIssues(Part):
         statement = select(issue).where(issue.c.id == issue_id)
         with self._database.read() as connection:
             row = connection.execute(statement).first()
-        return _issue(row) if row else None
+        return read_issue(row) if row else None
 
     def issues(
         self,
@@ -44,7 +44,7 @@ class SqlIssues(Part):
             "most": limit,
         }
         with self._database.read() as connection:
-            return [_issue(row) for row in connection.execute(standing.ISSUES, wanted)]
+            return [read_issue(row) for row in connection.execute(standing.ISSUES, wanted)]
 
     def issue_ids(
         self, fingerprints: Collection[str], *, service: str, environment: str
@@ -93,7 +93,7 @@ class SqlIssues(Part):
             .limit(limit)
         )
         with self._database.read() as connection:
-            return [_event(row) for row in connection.execute(statement)]
+            return [read_event(row) for row in connection.execute(statement)]
 
     def prune_events(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` events, and as many counts, from before; return how many rows."""
@@ -285,7 +285,8 @@ class SqlIssues(Part):
             connection.execute(self._database.dialect.insert_new(event), values)
 
 
-def _issue(row: Any) -> Issue:
+def read_issue(row: Any) -> Issue:
+    """Make an issue of its row."""
     return Issue(
         id=row.id,
         scope=Scope(service=row.service, environment=row.environment, release=row.release),
@@ -302,7 +303,8 @@ def _issue(row: Any) -> Issue:
     )
 
 
-def _event(row: Any) -> Event:
+def read_event(row: Any) -> Event:
+    """Make an event of its row."""
     return Event(
         id=row.id,
         fingerprint=row.fingerprint,

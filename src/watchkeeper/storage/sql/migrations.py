@@ -261,17 +261,22 @@ def migrate(database: Database, steps: Sequence[Step] = STEPS) -> int:
             connection, limit_s=STEP_TIMEOUT_S, usual_s=database.statement_timeout_s
         ),
     ):
-        found = _version(connection)
+        found = version(connection)
         require_known(found, newest)
-        if found == 0:
-            steps[0].run(database, connection)
-            found = newest if steps is STEPS else steps[0].number
-            _record(database, connection, found)
-        for step in steps:
-            if step.number > found:
-                step.run(database, connection)
-                _record(database, connection, step.number)
+        take(database, connection, steps, found=found)
     return newest
+
+
+def take(database: Database, connection: Connection, steps: Sequence[Step], *, found: int) -> None:
+    """Take the steps behind schema `found`, and record how far they have come."""
+    if found == 0:
+        steps[0].run(database, connection)
+        found = steps[-1].number if steps is STEPS else steps[0].number
+        _record(database, connection, found)
+    for step in steps:
+        if step.number > found:
+            step.run(database, connection)
+            _record(database, connection, step.number)
 
 
 def require_known(found: int, newest: int) -> None:
@@ -286,12 +291,13 @@ def require_known(found: int, newest: int) -> None:
 def _version_at_a_glance(database: Database, newest: int) -> bool:
     """Tell whether nothing is to do, without a lock that would make writers wait."""
     with database.read() as connection:
-        found = _version(connection)
+        found = version(connection)
     require_known(found, newest)
     return found == newest
 
 
-def _version(connection: Connection) -> int:
+def version(connection: Connection) -> int:
+    """Return the version of the tables' schema, 0 if there are none."""
     if not inspect(connection).has_table(actual(connection, meta.name)):
         return 0
     # Read the schema's version.

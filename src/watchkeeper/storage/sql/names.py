@@ -14,15 +14,25 @@ def rename(engine: Engine, prefix: str) -> None:
     """Let every statement on an engine of ours speak of the names with the user's prefix."""
     if prefix == PREFIX:
         return
-    engine.update_execution_options(**{_OPTION: prefix})
+    engine.update_execution_options(**options(prefix))
 
     def renamed(
         _connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: object
     ) -> tuple[str, Any]:
         # A statement's text is ours alone, and holds names; all values are parameters.
-        return _OURS.sub(prefix, statement), parameters
+        return renamed_text(statement, prefix), parameters
 
     event.listen(engine, "before_cursor_execute", renamed, retval=True)
+
+
+def options(prefix: str) -> dict[str, str]:
+    """Return the options of a connection that speaks of the names with a prefix."""
+    return {_OPTION: prefix}
+
+
+def renamed_text(statement: str, prefix: str) -> str:
+    """Return a statement of the code with the user's prefix in its names."""
+    return _OURS.sub(prefix, statement)
 
 
 def actual(connection: Connection, name: str) -> str:

@@ -56,14 +56,13 @@ def wanted(at: float, resolutions: Iterable[int] = RESOLUTIONS) -> list[Partitio
 
 def existing(connection: Connection, table: str) -> list[Partition]:
     """List the daily partitions of a table, oldest first."""
-    # Name the children of a partitioned table.
-    statement = text(
-        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
-        "WHERE i.inhparent = to_regclass(:parent)"
-    )
-    names = connection.execute(statement, {"parent": actual(connection, table)}).scalars()
-    found = (_parsed(table, known(connection, name)) for name in names)
+    found = (_parsed(table, known(connection, name)) for name in _children(connection, table))
     return sorted((one for one in found if one), key=lambda one: (one.start, one.name))
+
+
+def count(connection: Connection, table: str) -> int:
+    """Count all partitions of a table."""
+    return sum(1 for _ in _children(connection, table))
 
 
 def create(connection: Connection, partitions: Sequence[Partition]) -> None:
@@ -104,6 +103,15 @@ def drop_before(
 def limit_lock_wait(connection: Connection) -> None:
     """Give up soon where another transaction uses the table; the next round tries again."""
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
+
+
+def _children(connection: Connection, table: str) -> Iterable[str]:
+    # Name the children of a partitioned table.
+    statement = text(
+        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+        "WHERE i.inhparent = to_regclass(:parent)"
+    )
+    return connection.execute(statement, {"parent": actual(connection, table)}).scalars()
 
 
 def _default_holds(connection: Connection, one: Partition) -> bool:

@@ -143,6 +143,15 @@ class Postgresql(Dialect):
             )
         return found
 
+    def script(self, statements: Sequence[str], *, schema: str, new: bool) -> list[str]:
+        """Make it one transaction, in the schema that is set."""
+        place = (
+            [f'CREATE SCHEMA IF NOT EXISTS "{schema}"', f'SET LOCAL search_path = "{schema}"']
+            if schema
+            else []
+        )
+        return ["BEGIN", *place, *statements, "COMMIT"]
+
 
 POSTGRESQL: Final = Postgresql(
     name="postgresql",

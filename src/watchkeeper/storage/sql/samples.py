@@ -28,7 +28,7 @@ class SqlSamples(Part):
         )
         with self._database.read() as connection:
             row = connection.execute(query.limit(1)).first()
-        return _sample(row) if row else None
+        return read_sample(row) if row else None
 
     def samples(
         self,
@@ -65,7 +65,7 @@ class SqlSamples(Part):
         if fingerprints is not None:
             query = query.where(sample.c.fingerprint.in_(sorted(fingerprints)[:CHUNK]))
         with self._database.read() as connection:
-            return [_sample(row) for row in connection.execute(query)]
+            return [read_sample(row) for row in connection.execute(query)]
 
     def statements(
         self, *, service: str, environment: str, fingerprints: Collection[str] | None = None
@@ -212,7 +212,8 @@ def _values(one: Statement) -> Mapping[str, object]:
     }
 
 
-def _sample(row: Any) -> Sample:
+def read_sample(row: Any) -> Sample:
+    """Make a sample of its row."""
     return Sample(
         id=row.id,
         at=row.at,

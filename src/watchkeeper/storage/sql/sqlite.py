@@ -20,6 +20,14 @@ from watchkeeper.storage.sql.dialect import Allocated, Dialect
 
 PROBED_ROWS: Final = 100  # whose length is that of a table's other rows, where nothing better is
 
+PAGE_BYTES: Final = 16_384  # 20 % less room for frames than with pages of 4 kB
+# Of a new file. The first two are ignored once it has its first page, hence before the WAL mode.
+LAYOUT: Final = (
+    f"PRAGMA page_size = {PAGE_BYTES}",
+    "PRAGMA auto_vacuum = INCREMENTAL",
+    "PRAGMA journal_mode = WAL",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sqlite(Dialect):
@@ -57,6 +65,11 @@ class Sqlite(Dialect):
         if connection.execute(able).scalar_one():
             return by_pages(connection, tables)
         return by_rows(connection, tables)
+
+    def script(self, statements: Sequence[str], *, schema: str, new: bool) -> list[str]:
+        """Make it one transaction, after what a new file is told before its first page."""
+        layout = [*LAYOUT] if new else []
+        return [*layout, "BEGIN", *statements, "COMMIT"]
 
 
 def by_pages(connection: Connection, tables: Sequence[str]) -> dict[str, Allocated]:

@@ -1,0 +1,47 @@
+"""What the verbs that look after the database share: pauses, progress, consent."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+import click
+
+PAUSE_S: Final = 0.005  # between transactions, so that the application's flushes get their turn
+
+
+def pause() -> None:
+    """Let others have their turn at the database."""
+    time.sleep(PAUSE_S)
+
+
+@contextmanager
+def progress(label: str, length: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on standard error while a block runs; nothing where that is no terminal.
+
+    Gives the function that moves it on by some of the `length`.
+    """
+    if not length or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+        yield bar.update
+
+
+def consent(question: str, *, given: bool) -> None:
+    """Go on if `--yes` was given or a person at a terminal says so.
+
+    Raises UsageError where nobody can be asked, Abort for a "no".
+    """
+    if given:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody can be asked here: add --yes to go on, --dry-run to look")
+    click.confirm(question, abort=True, err=True)
+
+
+def moment(at: float | None) -> str:
+    """Show a moment to the minute, in UTC; – if there is none."""
+    return "–" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
