@@ -26,7 +26,15 @@ from watchkeeper.core.hours import summed
 from watchkeeper.core.slot import FrameKey
 from watchkeeper.storage import Store
 from watchkeeper.storage.hour import pack_minutes
-from watchkeeper.storage.store import AlertChange, CheckChange, Sample, SealedHour
+from watchkeeper.storage.records import MAX_PAST_WORKERS
+from watchkeeper.storage.store import (
+    AlertChange,
+    Audit,
+    CheckChange,
+    Release,
+    Sample,
+    SealedHour,
+)
 from watchkeeper.storage.upkeep import Kind, Looked, Marked, Past, Position
 
 ADA = "0123456789abcdef"
@@ -63,6 +71,16 @@ def full(store: Store) -> Store:
                 CheckChange(name="db", worker=0, before="pass", after="fail", at=moment)
             ],
         )
+        store.mark_release(Release(scope=replace(SHOP, release=f"v{at}"), at=moment, by="cli"))
+        store.audit(
+            Audit(
+                service=SHOP.service,
+                environment=SHOP.environment,
+                at=moment,
+                actor="cli",
+                action="release.mark",
+            )
+        )
         minute = frame(at // 60 * 60, 0, resolution=60, values={counter(): 1.0})
         store.add_frames([minute])
     sealed = SealedHour(
@@ -91,6 +109,8 @@ class TestPast:
             (Kind.ISSUES, [("issues", 10.0)]),
             (Kind.INCIDENTS, [("incidents", 10.0)]),
             (Kind.CHECKS, [("check results", 10.0), ("check changes", 10.0)]),
+            (Kind.WORKERS, [("workers", 20.5)]),
+            (Kind.AUDITS, [("audits", 10.0)]),
         ],
     )
     def test_what_is_old_is_counted_by_table(
@@ -131,6 +151,17 @@ class TestPast:
             Past(what="samples", rows=1, oldest=10.0),
             Past(what="statements", rows=0, oldest=None),
         ] == found
+
+    def test_workers_of_a_crowd_count_before_their_time(self, store: Store):
+        """Of very many that stopped, those that are not among the newest go at once."""
+        for at in range(MAX_PAST_WORKERS + 3):
+            worker = store.register(SHOP, host="web-1", pid=1, at=float(at))
+            store.stop_worker(worker.id, at=float(at))
+
+        [past] = store.past(Kind.WORKERS, before=0.0)
+
+        assert Past(what="workers", rows=3, oldest=0.0) == past
+        assert 3 == store.prune_workers(before=0.0, limit=1_000)
 
     def test_an_incident_that_goes_on_is_not_past(self, full: Store):
         """Only what is over counts; an event is over as it happens."""

@@ -27,6 +27,8 @@ class Kind(StrEnum):
     INCIDENTS = "incidents"
     CHECKS = "checks"
     WORKERS = "workers"
+    RELEASES = "releases"
+    AUDITS = "audits"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

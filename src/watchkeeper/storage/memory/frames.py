@@ -1,6 +1,6 @@
 """Workers and frames in memory."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from watchkeeper.core.metrics import Scope
@@ -144,18 +144,27 @@ class MemoryFrames(MemoryReleases):
 
     def prune_workers(self, *, before: float, limit: int, most: int = MAX_PAST_WORKERS) -> int:
         """Delete up to `limit` workers last seen before, or past and not among the newest."""
-        old: list[int] = []
-        scopes: dict[tuple[str, str], list[Worker]] = {}
         with self._lock:
-            for worker in sorted(self._workers.values(), key=_heartbeat, reverse=True):
-                place = (worker.scope.service, worker.scope.environment)
-                newer = scopes.setdefault(place, [])
-                newer.append(worker)
-                silent_at = newer[0].seen_at - WORKER_SILENT_S
-                past = worker.stopped_at is not None or worker.seen_at < silent_at
-                if worker.seen_at < before or (past and len(newer) > most):
-                    old.append(worker.id)
-            return drop(self._workers, old[:limit])
+            return drop(
+                self._workers, past_workers(self._workers.values(), before, most=most)[:limit]
+            )
+
+
+def past_workers(
+    workers: Iterable[Worker], before: float, *, most: int = MAX_PAST_WORKERS
+) -> list[int]:
+    """Find workers last seen before, or past and not among the newest of their scope."""
+    old: list[int] = []
+    scopes: dict[tuple[str, str], list[Worker]] = {}
+    for worker in sorted(workers, key=_heartbeat, reverse=True):
+        place = (worker.scope.service, worker.scope.environment)
+        newer = scopes.setdefault(place, [])
+        newer.append(worker)
+        silent_at = newer[0].seen_at - WORKER_SILENT_S
+        past = worker.stopped_at is not None or worker.seen_at < silent_at
+        if worker.seen_at < before or (past and len(newer) > most):
+            old.append(worker.id)
+    return old
 
 
 def _heartbeat(worker: Worker) -> tuple[float, int]:

@@ -1,9 +1,12 @@
 """The tables in memory as a whole, and what in them is past its time."""
 
 from collections.abc import Iterable
+from math import inf
 
 from watchkeeper.core.hours import MINUTE_S
 from watchkeeper.storage import rows
+from watchkeeper.storage.memory.frames import past_workers
+from watchkeeper.storage.memory.releases import past_marks
 from watchkeeper.storage.memory.tables import Tables
 from watchkeeper.storage.upkeep import Kind, OwnTable, Past, Schema
 
@@ -45,6 +48,9 @@ class MemoryPast(Tables):
         with self._lock:
             if kind is Kind.SAMPLES:
                 return self._past_samples(before, most)
+            if kind is Kind.WORKERS:
+                gone = past_workers(self._workers.values(), before)
+                return [_past("workers", (self._workers[one].seen_at for one in gone), inf)]
             if kind in (Kind.FRAMES, Kind.SEALED):
                 sealed = kind is Kind.SEALED
                 length = MINUTE_S if sealed else resolution
@@ -92,7 +98,13 @@ class MemoryPast(Tables):
                 ("check results", (one.at for one in self._checks.values())),
                 ("check changes", (change.at for _, _, change in self._changes)),
             ],
-            Kind.WORKERS: [("workers", (one.seen_at for one in self._workers.values()))],
+            Kind.RELEASES: [
+                (
+                    "releases",
+                    (self._releases[key].at for key in past_marks(self._releases, before)),
+                )
+            ],
+            Kind.AUDITS: [("audits", (one.at for one in self._audits))],
         }
         return [(what, list(moments)) for what, moments in tables[kind]]
 

@@ -1,5 +1,7 @@
 """Deploy marks in memory."""
 
+from collections.abc import Mapping
+
 from watchkeeper.storage import rows
 from watchkeeper.storage.memory.tables import Tables, drop, put, same_scope
 from watchkeeper.storage.store import Release
@@ -30,13 +32,7 @@ class MemoryReleases(Tables):
     def prune_releases(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` marks from before, but the newest of each scope."""
         with self._lock:
-            newest = {key[:2]: one for key, one in sorted(self._releases.items(), key=_marked)}
-            old = [
-                key
-                for key, one in self._releases.items()
-                if one.at < before and newest[key[:2]] is not one
-            ]
-            return drop(self._releases, old[:limit])
+            return drop(self._releases, past_marks(self._releases, before)[:limit])
 
     def _add_mark(self, release: Release) -> bool:
         kept = rows.cut_release(release)
@@ -45,6 +41,14 @@ class MemoryReleases(Tables):
             return False
         put(self._releases, key, kept)
         return True
+
+
+def past_marks(
+    releases: Mapping[tuple[str, str, str], Release], before: float
+) -> list[tuple[str, str, str]]:
+    """Find marks from before; the newest of a scope may be what its workers run."""
+    newest = {key[:2]: one for key, one in sorted(releases.items(), key=_marked)}
+    return [key for key, one in releases.items() if one.at < before and newest[key[:2]] is not one]
 
 
 def _age(release: Release) -> tuple[float, str]:

@@ -6,8 +6,11 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, and_, func, not_, or_, select
 
 from watchkeeper.core.hours import MINUTE_S
+from watchkeeper.storage.records import MAX_PAST_WORKERS
 from watchkeeper.storage.sql.base import Part
+from watchkeeper.storage.sql.releases import past_marks
 from watchkeeper.storage.sql.schema import (
+    audit,
     check,
     check_change,
     chunk,
@@ -17,10 +20,12 @@ from watchkeeper.storage.sql.schema import (
     incident,
     issue,
     issue_count,
+    release,
     sample,
     statement,
     worker,
 )
+from watchkeeper.storage.sql.workers import crowds
 from watchkeeper.storage.upkeep import Kind, Past
 
 Column = ColumnElement[Any]
@@ -32,7 +37,7 @@ _BY_TIME: Final[Mapping[Kind, Sequence[tuple[str, Column]]]] = {
     Kind.EVENTS: (("events", event.c.at), ("issue counts", issue_count.c.start)),
     Kind.ISSUES: (("issues", issue.c.last_at),),
     Kind.CHECKS: (("check results", check.c.at), ("check changes", check_change.c.at)),
-    Kind.WORKERS: (("workers", worker.c.seen_at),),
+    Kind.AUDITS: (("audits", audit.c.at),),
 }
 
 
@@ -51,6 +56,8 @@ class SqlPast(Part):
         """Count what `prune_…` of a kind would delete, table by table."""
         if kind is Kind.SAMPLES:
             return self._past_samples(before, most)
+        if kind is Kind.WORKERS:
+            return self._past_workers(before)
         sealed = and_(frame.c.rolled == 1, frame.c.start < sealed_before)
         asked: Mapping[Kind, Sequence[tuple[str, Select[Any]]]] = {
             Kind.FRAMES: [
@@ -77,6 +84,7 @@ class SqlPast(Part):
                     ),
                 )
             ],
+            Kind.RELEASES: [("releases", _count(release.c.at, past_marks(before)))],
         }
         counts = asked.get(kind) or [
             (what, _count(column, column < before)) for what, column in _BY_TIME[kind]
@@ -96,6 +104,13 @@ class SqlPast(Part):
             Past(what="samples", rows=rows, oldest=whole.oldest if rows else None),
             Past(what="statements", rows=unused.rows, oldest=unused.oldest),
         ]
+
+    def _past_workers(self, before: float) -> list[Past]:
+        with self._database.read() as connection:
+            which = or_(worker.c.seen_at < before, *crowds(connection, most=MAX_PAST_WORKERS))
+            # Workers long gone, and past ones of crowds.
+            row = connection.execute(_count(worker.c.seen_at, which)).one()
+        return [Past(what="workers", rows=row.rows, oldest=row.oldest)]
 
 
 def _frames(resolution: int, before: float) -> tuple[ColumnElement[bool], ...]:

@@ -1,6 +1,6 @@
 """Deploy marks in a SQL database."""
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import ColumnElement, Connection, or_, select
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.storage import rows
@@ -49,28 +49,21 @@ class SqlReleases(Part):
 
     def prune_releases(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` marks from before, but the newest of each scope."""
-        newer = marks.alias("newer")
-        later = or_(
-            newer.c.at > marks.c.at,
-            (newer.c.at == marks.c.at) & (newer.c.release > marks.c.release),
-        )
-        # Marks past their time; the newest of a scope is what its workers may still run.
-        old = (
-            select(*marks.primary_key.columns)
-            .where(
-                marks.c.at < before,
-                select(newer.c.at)
-                .where(
-                    newer.c.service == marks.c.service,
-                    newer.c.environment == marks.c.environment,
-                    later,
-                )
-                .exists(),
-            )
-            .limit(limit)
-        )
+        # Marks past their time.
+        old = select(*marks.primary_key.columns).where(past_marks(before)).limit(limit)
         with self._database.write() as connection:
             return connection.execute(self._database.dialect.delete_chosen(marks, old)).rowcount
+
+
+def past_marks(before: float) -> ColumnElement[bool]:
+    """Return what tells marks from before; the newest of a scope may be what its workers run."""
+    newer = marks.alias("newer")
+    later = or_(
+        newer.c.at > marks.c.at,
+        (newer.c.at == marks.c.at) & (newer.c.release > marks.c.release),
+    )
+    same = (newer.c.service == marks.c.service) & (newer.c.environment == marks.c.environment)
+    return (marks.c.at < before) & select(newer.c.at).where(same, later).exists()
 
 
 def add_mark(connection: Connection, dialect: Dialect, release: Release) -> bool:
