@@ -51,3 +51,22 @@ def test_one_part_can_be_measured_alone():
 
     assert "memory" in found
     assert "cpu" not in found
+
+
+def test_who_waits_for_the_upkeep_can_be_measured():
+    """The script fills a database, looks after it while a process writes, and tells both."""
+    tiny = ["--workers", "1", "--hours", "2", "--series", "5"]
+    done = subprocess.run(
+        [sys.executable, ROOT / "bench" / "retention.py", *tiny],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+    assert 0 == done.returncode, done.stderr
+    found = json.loads(done.stdout)
+    assert 720 == found["frames"]
+    assert found["write_alone"]["count"] > 0
+    assert found["write_meanwhile"]["count"] > 0
+    assert {"roll_up", "seal", "prune"} <= set(found["transactions"])

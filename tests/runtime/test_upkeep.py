@@ -225,9 +225,10 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 class Shop:
     """A whole Watchkeeper with a SQLite file, whose test moves the clock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: str) -> None:
         self.clock = ManualClock()
         settings = Settings(
+            **more,
             enabled=True,
             database_url=f"sqlite:///{folder / 'watchkeeper.db'}",
             service="shop",
@@ -342,6 +343,23 @@ def test_a_process_that_starts_stores_what_was_decided_before(disk: Disk, tmp_pa
 
     assert Storing.NOTHING is second.writer.storing
     second.watchkeeper.store.close()
+
+
+def test_somebody_is_told_before_anything_is_given_up(disk: Disk, tmp_path: Path):
+    """Above 80 % of the budget the rule of the default pack fires; everything is still stored."""
+    shop = Shop(tmp_path, storage_budget="10MB")
+    now = int(shop.clock())
+    while shop.watchkeeper.store.room().used_bytes < 8_500_000:
+        now -= 600
+        fill(shop.watchkeeper.store, since=now, until=now + 600, step=10, series=500)
+
+    for _ in range(20):
+        shop.slot()
+
+    incidents = shop.watchkeeper.store.incidents(**HERE, states=["firing"], since=0, limit=9)
+    assert "Storage growth" in [one.rule for one in incidents]
+    assert Storing.EVERYTHING is shop.writer.storing
+    shop.watchkeeper.store.close()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Settings made in code: checked at once, each error with its key and its cure."""
 
 import pytest
+from sqlalchemy import create_engine
 
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.settings import Settings
@@ -15,6 +16,11 @@ from watchkeeper.settings import Settings
         ({"hold": "1 hour"}, "hold: '1 hour' is not a duration"),
         ({"hold_bytes": "much"}, "hold_bytes: 'much'"),
         ({"spool": False}, 'spool: False is no folder; write a path, or "off"'),
+        ({"storage_budget": "2 GB"}, "storage_budget: '2 GB' is not a size; write '2GB'"),
+        (
+            {"storage_budget": "1MB"},
+            "storage_budget: '1MB' is too little to store anything; write",
+        ),
         ({"max_routes": 0}, "max_routes: 0 is not a whole number above 0"),
         ({"dashboard_prefix": "monitor"}, "must begin with a slash"),
         ({"dashboard_prefix": "/monitor/"}, "must begin with a slash and not end with one"),
@@ -38,6 +44,23 @@ def test_a_wrong_value_in_code_raises_at_once(given, message):
 def test_defaults_can_be_made():
     """The defaults are valid, and the slot is ten seconds."""
     assert 10 == Settings().slot_s
+
+
+@pytest.mark.parametrize(
+    ("given", "budget_bytes"),
+    [
+        ({}, 2**30),
+        ({"database_url": "sqlite:////srv/shop.db"}, 2**30),
+        ({"database_url": "memory://"}, 2**30),
+        ({"database_url": "postgresql+psycopg://db/shop"}, 5 * 2**30),
+        ({"database_url": "mariadb://db/shop"}, 5 * 2**30),
+        ({"database_url": create_engine("sqlite:///shop.db")}, 2**30),
+        ({"storage_budget": "20GB"}, 20_000_000_000),
+    ],
+)
+def test_the_budget_is_smaller_in_a_file_than_in_a_server(given, budget_bytes):
+    """A gibibyte beside the application, five in a server, or what is set."""
+    assert budget_bytes == Settings(**given).storage_budget_bytes
 
 
 def test_secrets_do_not_show_in_the_representation():

@@ -8,7 +8,7 @@ deleting twice deletes nothing more. The lease that the flusher takes before is 
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Final
 
 from watchkeeper.core.hours import HOUR_S, MINUTE_S
@@ -110,9 +110,11 @@ def prune(
         pause()
         started = perf_counter()
         more = store.prepare(at=now)
-        took(perf_counter() - started)
+        took_s = perf_counter() - started
+        took(took_s)
         if not more:
             break
+        _rest(took_s)
     return gone
 
 
@@ -161,4 +163,13 @@ def _in_chunks(
         gone += some
         if not some:
             break
+        _rest(took_s)
     return gone
+
+
+def _rest(took_s: float) -> None:
+    """Leave the database to others for as long as we had it.
+
+    Whoever waits for SQLite's lock looks for it now and then only: it must be free for a while.
+    """
+    sleep(min(took_s, LONG_S))
