@@ -17,7 +17,7 @@ from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Scope, Series
 from watchkeeper.core.slot import Gauge, Value, slot_start
 from watchkeeper.runtime.hours import seal
-from watchkeeper.storage import Store
+from watchkeeper.storage import Store, open_store
 from watchkeeper.storage.store import AlertChange, AlertRow, Incident
 
 DAY_S = 86_400.0
@@ -63,6 +63,16 @@ def object_of(done: "subprocess.CompletedProcess[str]") -> Any:
     """Return the JSON object that a verb printed, and see that it went well."""
     assert 0 == done.returncode, done.stderr
     return json.loads(done.stdout)
+
+
+def audited(url: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return what the shop's audit tells, newest first: what was done, and more about it."""
+    store = open_store(url)
+    entries = store.audits(
+        service=SHOP.service, environment=SHOP.environment, since=0.0, until=1e12, limit=99
+    )
+    store.close()
+    return [(one.action, dict(one.data)) for one in entries]
 
 
 def http(scope: Scope = SHOP, **labels: str) -> Series:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kept import OURS, keep_request, object_of, run
+from kept import OURS, audited, keep_request, object_of, run
 from stored import OTHER
 
 from watchkeeper.runtime.marks import hashed_user, use_key
@@ -57,6 +57,7 @@ def test_what_is_kept_about_a_user_goes(store: Store, sql_url: str, tmp_path: Pa
     assert (3, 3, 10) == (done["samples"], done["events"], done["looked_at"])
     assert [["1", "3"]] * 2 == left(store)
     assert [["9"]] * 2 == left(store, "other")
+    assert [("user.erase", {"samples": 3, "events": 3})] == audited(sql_url)
     assert [1] * 5 == [
         one.count for one in store.next_issues(**SCOPE, seen_since=0, after=0, limit=99)
     ]

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from kept import OURS, object_of, run
+from kept import OURS, audited, object_of, run
 from sqlalchemy import create_engine
 
 from watchkeeper.storage import open_store
@@ -32,12 +32,13 @@ def execute(url: str, script: str) -> None:
 
 def test_an_empty_database_is_brought_up_to_date(sql_url: str, tmp_path: Path):
     """The verb makes what is missing, and says when nothing is."""
-    first = object_of(run("migrate", "--db", sql_url, "--json", folder=tmp_path))
+    first = object_of(run("migrate", "--db", sql_url, *OURS, "--json", folder=tmp_path))
     second = run("migrate", "--db", sql_url, folder=tmp_path)
 
     assert 0 == first["before"] < first["schema"]
     assert second.stdout.endswith(f"(from --db): schema {first['schema']}: nothing to do\n")
     assert 3 == run("status", "--db", sql_url, *OURS, folder=tmp_path).returncode  # no data yet
+    assert [("schema.migrate", {"before": 0})] == audited(sql_url)
 
 
 def test_the_sql_can_be_run_by_hand(sql_url: str, tmp_path: Path):
@@ -49,7 +50,7 @@ def test_the_sql_can_be_run_by_hand(sql_url: str, tmp_path: Path):
     assert "" == printed.stderr
     assert [] == store.tables()
     execute(sql_url, printed.stdout)
-    assert 19 == len(store.tables())
+    assert 21 == len(store.tables())
     assert store.schema().found == store.schema().known
     again = run("migrate", "--db", sql_url, "--sql", folder=tmp_path)
     assert ["-- nothing is missing"] == again.stdout.splitlines()[1:]

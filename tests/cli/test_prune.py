@@ -7,6 +7,8 @@ import pytest
 from kept import (
     DAY_S,
     HOUR_S,
+    OURS,
+    audited,
     http,
     keep_hours,
     keep_incident,
@@ -92,8 +94,9 @@ def test_what_was_told_is_deleted_and_the_rest_stays(url: str, now: float, tmp_p
     """`--yes` deletes exactly what the dry run counted; a second run finds nothing."""
     told = object_of(run("prune", "--db", url, "--dry-run", "--json", folder=tmp_path))
 
-    done = object_of(run("prune", "--db", url, "--yes", "--json", folder=tmp_path))
+    done = object_of(run("prune", "--db", url, *OURS, "--yes", "--json", folder=tmp_path))
 
+    assert [("past.prune", done["deleted"])] == audited(url)
     due = sum(one["rows"] for one in told["due"])
     assert 0 < due == sum(done["deleted"].values())
     again = run("prune", "--db", url, "--yes", folder=tmp_path)

@@ -7,10 +7,12 @@ from typing import Final
 
 import click
 
+from watchkeeper.cli.actor import actor, scope_of
 from watchkeeper.cli.source import find_source, open_existing, source_options
 from watchkeeper.cli.terminal import echo, plain
 from watchkeeper.cli.upkeep import consent, pause, progress
 from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.runtime.audit import Action, write_down
 from watchkeeper.runtime.erasure import erase_user
 from watchkeeper.runtime.marks import hashed_user, use_key
 from watchkeeper.storage import Store
@@ -59,6 +61,16 @@ def command(
                 dry_run=dry_run,
                 pause=pause,
                 on_looked=looked,
+            )
+        if not dry_run:
+            # Not who: that would keep what was to be forgotten.
+            write_down(
+                store,
+                scope_of(settings),
+                Action.USER_ERASE,
+                actor=actor(),
+                at=time.time(),
+                data={"samples": erased.samples, "events": erased.events},
             )
     finally:
         store.close()

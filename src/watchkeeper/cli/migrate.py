@@ -1,11 +1,14 @@
 """`watchkeeper migrate`: the tables brought up to date, or the SQL for it printed."""
 
 import json
+import time
 
 import click
 
+from watchkeeper.cli.actor import actor, scope_of
 from watchkeeper.cli.source import find_source, open_any, source_options
 from watchkeeper.cli.terminal import echo
+from watchkeeper.runtime.audit import Action, write_down
 from watchkeeper.storage import Store
 
 
@@ -33,6 +36,16 @@ def command(
             return
         before = store.schema().found
         now = store.migrate()
+        if now != before:
+            write_down(
+                store,
+                scope_of(source.settings),
+                Action.SCHEMA_MIGRATE,
+                actor=actor(),
+                at=time.time(),
+                target=f"schema {now}",
+                data={"before": before},
+            )
         described = store.description()
     finally:
         store.close()

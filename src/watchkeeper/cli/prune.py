@@ -9,10 +9,12 @@ from typing import Final
 
 import click
 
+from watchkeeper.cli.actor import actor, scope_of
 from watchkeeper.cli.source import find_source, open_existing, source_options
 from watchkeeper.cli.terminal import echo
 from watchkeeper.cli.upkeep import consent, moment, pause, progress
 from watchkeeper.core.hours import HOUR_S, MINUTE_S
+from watchkeeper.runtime.audit import Action, write_down
 from watchkeeper.runtime.pruning import Due, Retention, carry_out, due
 from watchkeeper.runtime.retention import prune
 from watchkeeper.settings import Settings
@@ -62,9 +64,18 @@ def command(
             consent(f"Delete {rows:,} rows?", given=yes)
             with progress("pruning", rows) as went:
                 gone = carry_out(store, retention, on_gone=went)
+        deleted = {name(kind, resolution): count for (kind, resolution), count in gone.items()}
+        if deleted:
+            write_down(
+                store,
+                scope_of(source.settings),
+                Action.PAST_PRUNE,
+                actor=actor(),
+                at=time.time(),
+                data=deleted,
+            )
     finally:
         store.close()
-    deleted = {name(kind, resolution): count for (kind, resolution), count in gone.items()}
     if as_json:
         plain = [asdict(one) for one in found]
         echo(json.dumps({"database": described, "due": plain, "deleted": deleted}))

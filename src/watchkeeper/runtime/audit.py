@@ -25,6 +25,9 @@ class Action(StrEnum):
     SESSION_BEGIN = "session.begin"
     SESSION_END = "session.end"
     RELEASE_MARK = "release.mark"
+    SCHEMA_MIGRATE = "schema.migrate"
+    PAST_PRUNE = "past.prune"
+    USER_ERASE = "user.erase"
 
 
 def write_down(
