@@ -331,6 +331,22 @@ def test_a_place_that_takes_nothing_is_passed_by(tmp_path, clock, kept):
     assert [] == files(home)
 
 
+def test_nothing_is_left_for_a_database_whose_folder_is_gone(tmp_path, clock, caplog):
+    """A temporary database that was deleted leaves no files in somebody's home."""
+    home = tmp_path / "home"
+    one = Spool(
+        SHOP,
+        clock=clock,
+        database_url=str(tmp_path / "gone" / "shop.db"),
+        environ={"HOME": str(home)},
+    )
+
+    assert 0 == one.spill(slots(2), worker=0, deadline=9e9)
+
+    assert not home.exists()
+    assert "2 slots are lost" in caplog.text
+
+
 def test_a_spool_of_a_newer_version_is_told_once_and_left(kept, folder, clock, caplog):
     """After a roll-back the file waits for the version that can read it."""
     spilled(made(folder, clock), slots(2))

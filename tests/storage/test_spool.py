@@ -192,6 +192,16 @@ def test_too_many_files_are_too_many(folder: Path, monkeypatch: pytest.MonkeyPat
         write_spool(folder, replace(NAME, first_at=2), BATCHES, host="", pid=1, at=1, deadline=9e9)
 
 
+def test_too_many_services_are_too_many(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """Databases that come and go, as in tests, do not fill a home with folders."""
+    monkeypatch.setattr(spool, "MAX_FOLDERS", 1)
+    spill(folder)
+
+    with pytest.raises(SpoolError, match="holds 1 folders already"):
+        spill(folder.parent / "other-1")
+    spill(folder)  # one that is there is used as before
+
+
 def test_time_is_bounded_and_the_oldest_slots_come_first(folder: Path):
     """When the process must end, what is written by then is a whole spool."""
     spill(folder, deadline=time.monotonic())
@@ -224,7 +234,7 @@ def test_a_link_is_not_followed(tmp_path: Path, folder: Path):
 
 def test_the_folder_that_a_database_misses_is_not_made(tmp_path: Path):
     """Where the folder of the SQLite file is missing, it is not ours to make."""
-    with pytest.raises(SpoolError):
+    with pytest.raises(GoneSpoolError):
         spill(tmp_path / "missing" / "watchkeeper.db.spool" / "shop-1")
 
     assert not (tmp_path / "missing").exists()

@@ -85,7 +85,7 @@ class Spool:
         `worker`: the id under which this process is registered, 0 if it never was. Says in one
         line where they are, or that they are lost; raises nothing for want of a place.
         """
-        from watchkeeper.storage.spool import SpoolError, write_spool
+        from watchkeeper.storage.spool import GoneSpoolError, SpoolError, write_spool
 
         name = SpoolName(
             first_at=max(0, batches[0].frame.key.start),
@@ -105,6 +105,9 @@ class Spool:
                     at=self._clock(),
                     deadline=deadline,
                 )
+            except GoneSpoolError as error:
+                problem = str(error)
+                break  # a database in a folder that is missing: nobody would ever come for it
             except SpoolError as error:
                 problem = str(error)
                 continue

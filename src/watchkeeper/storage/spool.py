@@ -33,6 +33,7 @@ OFF: Final = "off"  # the setting that switches spools off
 BESIDE: Final = ".spool"  # appended to the name of a SQLite file
 MAGIC: Final = b"wkspool\x01"  # the last byte is the version of the format
 MAX_FILES: Final = 500  # in one folder; a process that is restarted all the time makes many
+MAX_FOLDERS: Final = 100  # of services and databases in one place
 MAX_FOLDER_BYTES: Final = 128 << 20  # beyond it nothing more is spilled
 MAX_BATCH_BYTES: Final = 64 << 20  # of one packed batch; a damaged length must not fill the memory
 MAX_DAMAGED: Final = 5  # files put aside that are kept, the newest
@@ -149,13 +150,14 @@ def write_spool(
     """Write batches, oldest first, until `deadline` (by `time.monotonic`); return how many.
 
     The file is whole, readable by this user only, and on the disk when this returns. Raises
-    SpoolError if the folder cannot take it; nothing is left of it then.
+    SpoolError if the folder cannot take it, GoneSpoolError if that of the database is missing;
+    nothing is left of it then.
     """
     try:
         _make(folder)
         room = _room(folder)
     except OSError as error:
-        raise SpoolError(_told(error)) from error
+        raise _failed(error) from error
     path = folder / str(replace(name, finished=False))
     written = 0
     try:
@@ -316,6 +318,8 @@ def _make(folder: Path) -> None:
     base = folder.parent
     # The folder that a database misses is not ours to make.
     base.mkdir(mode=0o700, parents=base.suffix != BESIDE, exist_ok=True)
+    if not folder.exists() and len(os.listdir(base)) >= MAX_FOLDERS:
+        raise OSError(f"{base} holds {MAX_FOLDERS} folders already")
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     if not _is_ours(folder):
