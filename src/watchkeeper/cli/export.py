@@ -34,7 +34,9 @@ STEPS: Final = 1_000  # of the bar
 )
 @click.option("--since", metavar="AGE", help="From how long ago on, such as 7d; all if not given.")
 @click.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file; else to the screen."
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file; standard output if not given.",
 )
 def command(
     db: str | None,

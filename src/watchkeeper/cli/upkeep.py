@@ -9,6 +9,8 @@ from typing import Final
 
 import click
 
+from watchkeeper.exceptions import ConfigurationError
+
 PAUSE_S: Final = 0.005  # between transactions, so that the application's flushes get their turn
 
 
@@ -33,12 +35,12 @@ def progress(label: str, length: int) -> Iterator[Callable[[int], None]]:
 def consent(question: str, *, given: bool) -> None:
     """Go on if `--yes` was given or a person at a terminal says so.
 
-    Raises UsageError where nobody can be asked, Abort for a "no".
+    Raises ConfigurationError where nobody can be asked, Abort for a "no".
     """
     if given:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError("nobody can be asked here: add --yes to go on, --dry-run to look")
+        raise ConfigurationError("nobody can be asked here: add --yes to go on, --dry-run to look")
     click.confirm(question, abort=True, err=True)
 
 
