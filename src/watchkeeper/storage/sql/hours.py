@@ -125,7 +125,12 @@ class SqlHours(SqlFrames):
         ids = self._ids([one.series for one in hours])
         seen = {ids[one.series]: one.revision for one in hours}
         values = [_hour_values(start, ids[one.series], one) for one in hours]
-        parts = [part for one in hours for part in _chunk_values(start, ids[one.series], one)]
+        part_bytes = self._database.dialect.part_bytes
+        parts = [
+            part
+            for one in hours
+            for part in _chunk_values(start, ids[one.series], one, part_bytes=part_bytes)
+        ]
         wanted = sorted(set(sources))
         # One at a time: this row is the lock that keeps two from writing the same hour.
         serialise = update(meta).where(meta.c.name == "schema").values(value=meta.c.value)
@@ -379,8 +384,10 @@ def _hour_values(start: int, number: int, one: SealedHour) -> dict[str, object]:
     }
 
 
-def _chunk_values(start: int, number: int, one: SealedHour) -> Iterable[dict[str, object]]:
-    for place, part in enumerate(packed.split(one.chunk)):
+def _chunk_values(
+    start: int, number: int, one: SealedHour, *, part_bytes: int
+) -> Iterable[dict[str, object]]:
+    for place, part in enumerate(packed.split(one.chunk, part_bytes=part_bytes)):
         yield {
             "hour": start,
             "series": number,

@@ -38,4 +38,8 @@ class Sqlite(Dialect):
         return literal(process_clock, Double)
 
 
-SQLITE: Final = Sqlite(name="sqlite", schemes=("sqlite",), driver="sqlite+pysqlite")
+PART_BYTES: Final = 1_600  # ten to a page: of larger ones a page holds two and wastes a fifth
+
+SQLITE: Final = Sqlite(
+    name="sqlite", schemes=("sqlite",), driver="sqlite+pysqlite", part_bytes=PART_BYTES
+)
