@@ -29,6 +29,14 @@ class HourRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HourTotal:
+    """What the rows of one series add up to over several hours: count and sum, no more."""
+
+    count: int
+    sum: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredHour:
     """What is stored of one series and hour already; None where it is gone or damaged."""
 
