@@ -107,10 +107,10 @@ _ROOM: Final = (
     ("day_of_frames_mb", "a day of slots of one worker, in MB"),
     ("fortnight_of_chunks_mb", "14 days of minutes, in MB"),
     ("year_of_hour_rows_mb", "a year of hours, in MB"),
-    ("per_million_requests_mb", "a million requests, minutes and hours, in MB"),
-    ("per_million_requests_first_day_mb", "the same, slots of one worker included"),
-    ("row_per_request_per_million_mb", "the same with a row for each request"),
-    ("share_of_row_per_request", "minutes and hours, as a share of that"),
+    ("per_million_requests_mb", "a million requests, of all that is kept for 14 days, in MB"),
+    ("per_million_requests_first_day_mb", "a million requests of the last day, in MB"),
+    ("row_per_request_per_million_mb", "a million requests with a row for each, in MB"),
+    ("share_of_row_per_request", "what is kept for 14 days, as a share of that"),
 )
 _READS: Final = (
     ("week_overview_wall_ms", "overview of 7 days"),
