@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NEEDS_PYTHON := import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=" if sys.version_info < (3, 11) else 0)
 
-.PHONY: demo test test-fast lint types bench screenshot format clean
+.PHONY: demo test test-fast lint types bench bench-storage screenshot format clean
 
 demo: .venv/demo
 	@$(BIN)/watchkeeper demo $(ARGS)
@@ -25,6 +25,9 @@ types: .venv/dev
 
 bench: .venv/dev
 	@$(BIN)/python bench/recording.py $(ARGS)
+
+bench-storage: .venv/dev
+	@$(BIN)/python bench/storage.py $(ARGS)
 
 screenshot: .venv/dev
 	$(BIN)/python scripts/screenshot.py

@@ -1,18 +1,31 @@
-"""The table of figures in docs/what-it-costs.md."""
+"""The tables of figures in docs/what-it-costs.md and docs/what-storing-costs.md."""
 
 from pathlib import Path
 from typing import Any, Final
 
-PAGE: Final = Path(__file__).parents[1] / "docs" / "what-it-costs.md"
+DOCS: Final = Path(__file__).parents[1] / "docs"
+PAGE: Final = DOCS / "what-it-costs.md"
 BEGIN: Final = "<!-- figures: written by `make bench ARGS=--markdown` -->\n"
+STORAGE_PAGE: Final = DOCS / "what-storing-costs.md"
+STORAGE_BEGIN: Final = "<!-- figures: written by `make bench-storage ARGS=--markdown` -->\n"
 END: Final = "<!-- end of figures -->\n"
 
 
 def write(found: dict[str, Any]) -> None:
-    """Put the figures into the page, in the place of those before."""
-    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
+    """Put the figures of recording into their page."""
+    _put(PAGE, BEGIN, table(found))
+
+
+def write_storage(found: dict[str, Any]) -> None:
+    """Put the figures of storing into their page."""
+    _put(STORAGE_PAGE, STORAGE_BEGIN, storage_tables(found))
+
+
+def _put(page: Path, begin: str, figures: str) -> None:
+    """Write figures in the place of those before."""
+    before, _, rest = page.read_text("utf-8").partition(begin)
     _, _, after = rest.partition(END)
-    PAGE.write_text(before + BEGIN + table(found) + END + after, "utf-8")
+    page.write_text(before + begin + figures + END + after, "utf-8")
 
 
 def table(found: dict[str, Any]) -> str:
@@ -46,10 +59,104 @@ def table(found: dict[str, Any]) -> str:
 """
 
 
+def storage_tables(found: dict[str, Any]) -> str:
+    """Return the figures of storing as Markdown."""
+    host, month = found["host"], found["month"]["sqlite"]
+    return f"""
+{_measured(found)} Goals are in brackets; ✗ marks one that was missed.
+
+{_by_database(found["flush"], "A flush, in ms", _FLUSH)}
+
+{_by_database(found["room"], "Room", _ROOM)}
+
+{_by_database(found["reads"], "Reading a page of 100 routes, in ms", _READS)}
+
+| With 1,000 routes, on SQLite | ms |
+|---|--:|
+| overview of {month["days"]} days, CPU | {_shown(month["overview_cpu_ms"])} |
+| the same, until it is there | {_shown(month["overview_wall_ms"])} |
+
+| The application's own transactions in a SQLite file of its own, in ms | without | with |
+|---|--:|--:|
+| median | {host["bare_p50_ms"]} | {host["watched_p50_ms"]} |
+| 99 % are shorter than | {host["bare_p99_ms"]} | {host["watched_p99_ms"]} |
+| **ratio, the median of {host["rounds"]} pairs** | – | {_shown(host["p99_ratio"])} |
+
+{_curve(found["curves"]["sqlite"]["over_requests"], "requests_per_slot", "Requests in a slot")}
+
+{_curve(found["curves"]["sqlite"]["over_series"], "series", "Series")}
+
+Ten times the traffic on the same routes takes \
+{_shown(found["curves"]["sqlite"]["ten_times_the_traffic"])} times the room.
+
+"""
+
+
+_FLUSH: Final = (
+    ("alone.close_ms", "closing a slot of 200 series"),
+    ("alone.write_ms", "writing it"),
+    ("alone.cpu_ms", "CPU of both"),
+    ("together.p50_ms", "8 workers in the same moment: median"),
+    ("together.p99_ms", "the same: 99 % are shorter than"),
+    ("together.errors", "the same: errors"),
+)
+_ROOM: Final = (
+    ("frame_bytes", "a series and slot, in bytes"),
+    ("row_per_series_and_slot_bytes", "with a row for each series and slot"),
+    ("row_per_request_bytes", "with a row for each request"),
+    ("day_of_frames_mb", "a day of slots of one worker, in MB"),
+    ("fortnight_of_chunks_mb", "14 days of minutes, in MB"),
+    ("year_of_hour_rows_mb", "a year of hours, in MB"),
+    ("per_million_requests_mb", "a million requests, of all that is kept for 14 days, in MB"),
+    ("per_million_requests_first_day_mb", "a million requests of the last day, in MB"),
+    ("row_per_request_per_million_mb", "a million requests with a row for each, in MB"),
+    ("share_of_row_per_request", "what is kept for 14 days, as a share of that"),
+)
+_READS: Final = (
+    ("week_overview_wall_ms", "overview of 7 days"),
+    ("day_overview_wall_ms", "overview of 24 hours"),
+    ("day_chart_of_top_routes_wall_ms", "p95 by hour of the top 10 routes, 24 hours"),
+)
+_NAMES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
+
+
+def _by_database(found: dict[str, Any], title: str, lines: tuple[tuple[str, str], ...]) -> str:
+    head = f"| {title} | {' | '.join(_NAMES[name] for name in found)} |"
+    rule = "|---|" + "--:|" * len(found)
+    rows = [
+        f"| {text} | {' | '.join(_shown(_at(figures, path)) for figures in found.values())} |"
+        for path, text in lines
+    ]
+    return "\n".join([head, rule, *rows])
+
+
+def _curve(points: list[dict[str, Any]], key: str, title: str) -> str:
+    rows = [
+        f"| {one[key]:,} | {one['active_series']:g} | {one['bytes_per_minute']:,} "
+        f"| {one['write_cpu_ms']} |"
+        for one in points
+    ]
+    head = f"| {title} | active series | bytes a minute | CPU of a write, in ms |"
+    return "\n".join([head, "|--:|--:|--:|--:|", *rows])
+
+
+def _at(figures: dict[str, Any], path: str) -> Any:
+    for name in path.split("."):
+        figures = figures[name]
+    return figures
+
+
+def _shown(figure: Any) -> str:
+    if not isinstance(figure, dict):
+        return f"{figure:,}"
+    goal = f"**{figure['value']:,}** (≤ {figure['goal']:g})"
+    return goal if figure["reached"] else f"{goal} ✗"
+
+
 def _both(key: str, fastapi: dict[str, Any], flask: dict[str, Any]) -> str:
     return " | ".join("–" if each[key] is None else str(each[key]) for each in (fastapi, flask))
 
 
 def _measured(found: dict[str, Any]) -> str:
     where = f"with Python {found['python']} on {found['machine']}"
-    return f"Measured on {found['date']} {where}; slots of {found['slot']}."
+    return f"Measured on {found['date']} {where}; slots of {found.get('slot', '10s')}."

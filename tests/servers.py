@@ -60,8 +60,16 @@ def _candidates() -> Iterator[Path]:
 class Postgres:
     """A PostgreSQL server with a cluster of its own, that can be stopped and started again."""
 
-    def __init__(self, programs: Path, folder: Path, user: pwd.struct_passwd | None) -> None:
-        """Make the cluster; nothing runs yet."""
+    def __init__(
+        self,
+        programs: Path,
+        folder: Path,
+        user: pwd.struct_passwd | None,
+        *,
+        durable: bool = False,
+    ) -> None:
+        """Make the cluster; nothing runs yet. `durable`: what is committed is on the disk."""
+        self._durable = durable
         self._programs = programs
         self._folder = folder
         self._user = user
@@ -91,12 +99,11 @@ class Postgres:
             "listen_addresses": "127.0.0.1",
             "port": self._port,
             "unix_socket_directories": "",
-            "fsync": "off",
-            "synchronous_commit": "off",
-            "full_page_writes": "off",
             "max_connections": 100,
             "shared_buffers": "32MB",
         }
+        if not self._durable:
+            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         log = self._folder / "log"
         with log.open("ab") as output:
@@ -120,7 +127,7 @@ class Postgres:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
+def postgres(*, durable: bool = False) -> Iterator[Postgres]:
     """Run a PostgreSQL server until the block ends."""
     programs = postgres_programs()
     if programs is None:
@@ -131,7 +138,7 @@ def postgres() -> Iterator[Postgres]:
     try:
         if user is not None:
             os.chown(folder, user.pw_uid, user.pw_gid)
-        server = Postgres(programs, folder, user)
+        server = Postgres(programs, folder, user, durable=durable)
         try:
             server.start()
             yield server
@@ -144,8 +151,11 @@ def postgres() -> Iterator[Postgres]:
 class MariaDB:
     """A MariaDB server with data of its own, that can be stopped and started again."""
 
-    def __init__(self, folder: Path, user: pwd.struct_passwd | None) -> None:
-        """Make the data; nothing runs yet."""
+    def __init__(
+        self, folder: Path, user: pwd.struct_passwd | None, *, durable: bool = False
+    ) -> None:
+        """Make the data; nothing runs yet. `durable`: what is committed is on the disk."""
+        self._durable = durable
         self._folder = folder
         self._user = user
         self._port = free_port()
@@ -187,15 +197,16 @@ class MariaDB:
     def start(self) -> None:
         """Start the server on its port and wait until it answers."""
         log = self._folder / "log"
+        quick = ("--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync",
+                 "--innodb-doublewrite=0", "--sync-frm=0")  # fmt: skip
         with log.open("ab") as output:
             self._server = subprocess.Popen(
                 [_mariadbd(), "--no-defaults", f"--datadir={self._folder / 'data'}",
                  f"--socket={self._folder / 'socket'}", f"--pid-file={self._folder / 'pid'}",
                  "--bind-address=127.0.0.1", f"--port={self._port}",
                  "--innodb-log-file-size=16M", "--innodb-buffer-pool-size=64M",
-                 "--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync",
-                 "--innodb-doublewrite=0", "--sync-frm=0", "--innodb-fast-shutdown=2",
-                 "--max-connections=100", "--skip-name-resolve"],
+                 "--innodb-fast-shutdown=2", "--max-connections=100", "--skip-name-resolve",
+                 *(() if self._durable else quick)],
                 stdout=output, stderr=subprocess.STDOUT, cwd=self._folder, **_as(self._user),
             )  # fmt: skip
         _wait_until_listening(self._server, self._port, log)
@@ -226,17 +237,19 @@ def _mariadbd() -> str | None:
 
 
 @contextmanager
-def mariadb() -> Iterator[MariaDB]:
+def mariadb(*, durable: bool = False) -> Iterator[MariaDB]:
     """Run a MariaDB server until the block ends."""
     if _mariadbd() is None or shutil.which("mariadb-install-db") is None:
         missing("MariaDB is not installed (no mariadbd found)")
         return
     user = _other_user("mysql", "nobody")
-    folder = Path(tempfile.mkdtemp(prefix="watchkeeper-mariadb-", dir=_roomy_memory()))
+    folder = Path(
+        tempfile.mkdtemp(prefix="watchkeeper-mariadb-", dir=None if durable else _roomy_memory())
+    )
     try:
         if user is not None:
             os.chown(folder, user.pw_uid, user.pw_gid)
-        server = MariaDB(folder, user)
+        server = MariaDB(folder, user, durable=durable)
         try:
             server.start()
             yield server

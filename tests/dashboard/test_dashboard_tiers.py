@@ -8,11 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchkeeper.core import catalogue
+from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.slot import Gauge
 from watchkeeper.dashboard.inside import routes
 from watchkeeper.dashboard.parameters import Page
 from watchkeeper.dashboard.queries import overview
 from watchkeeper.dashboard.sums import Query, read_sums
+from watchkeeper.dashboard.tallies import merged
 from watchkeeper.runtime.hours import seal
 from watchkeeper.runtime.retention import roll_up
 from watchkeeper.storage.memory import MemoryStore
@@ -157,6 +159,39 @@ def test_cpu_of_an_hour_is_its_mean_over_workers_that_took_turns():
 
     assert pytest.approx(0.5) == figures.app_cpu
     assert pytest.approx(0.25) == figures.host_cpu
+
+
+@given(
+    some=st.lists(
+        st.tuples(
+            st.lists(st.floats(-1.0, 1e4).filter(lambda x: abs(x) > 1e-6 or x == 0), max_size=20),
+            st.integers(0, 2),
+        ),
+        max_size=8,
+    )
+)
+def test_slots_and_hours_are_merged_into_one(some):
+    """Histograms of any scales merge into what merging them one by one gives."""
+    parts = []
+    for values, steps in some:
+        one = Histogram()
+        one.scale -= steps
+        one.merge(Histogram(values))
+        parts.append(one)
+    expected = Histogram()
+    expected.scale = min((one.scale for one in parts), default=expected.scale)
+    for one in parts:
+        expected.merge(one)
+
+    whole = merged(parts)
+
+    assert (expected.count, expected.zero, expected.min, expected.max) == (
+        (whole.count, whole.zero, whole.min, whole.max)
+    )
+    assert (expected.scale, expected.buckets, expected.negative) == (
+        (whole.scale, whole.buckets, whole.negative)
+    )
+    assert pytest.approx(expected.sum) == whole.sum
 
 
 def test_an_hour_whose_minutes_are_gone_is_drawn_as_an_hour():

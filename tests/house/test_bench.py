@@ -19,10 +19,10 @@ CPU = [
 ]
 
 
-def bench(*arguments: str) -> str:
-    """Run the benchmark; what it prints."""
+def bench(*arguments: str, program: str = "recording.py") -> str:
+    """Run a benchmark; what it prints."""
     done = subprocess.run(
-        [sys.executable, ROOT / "bench" / "recording.py", *arguments],
+        [sys.executable, ROOT / "bench" / program, *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -70,3 +70,32 @@ def test_who_waits_for_the_upkeep_can_be_measured():
     assert found["write_alone"]["count"] > 0
     assert found["write_meanwhile"]["count"] > 0
     assert {"roll_up", "seal", "prune"} <= set(found["transactions"])
+
+
+def test_every_figure_of_storing_has_its_goal_beside_it():
+    """Whoever reads the JSON sees what was to be reached, and whether it was."""
+    found = json.loads(bench("--tiny", "--database", "sqlite", program="storage.py"))
+
+    flush, room = found["flush"]["sqlite"], found["room"]["sqlite"]
+    with_goals = [
+        flush["alone"]["write_ms"],
+        flush["alone"]["cpu_ms"],
+        flush["together"]["errors"],
+        flush["together"]["p99_ms"],
+        room["frame_bytes"],
+        room["year_of_hour_rows_mb"],
+        room["fortnight_of_chunks_mb"],
+        room["share_of_row_per_request"],
+        found["curves"]["sqlite"]["ten_times_the_traffic"],
+        found["reads"]["sqlite"]["week_overview_wall_ms"],
+        found["reads"]["sqlite"]["day_chart_of_top_routes_wall_ms"],
+        found["month"]["sqlite"]["overview_cpu_ms"],
+        found["host"]["p99_ratio"],
+    ]
+    for figure in with_goals:
+        assert figure["reached"] is (figure["value"] <= figure["goal"])
+    assert {"of": 13, "reached": sum(one["reached"] for one in with_goals)} == found["goals"]
+    assert [333, 1_000, 3_333, 10_000, 33_330] == [
+        one["requests_per_slot"] for one in found["curves"]["sqlite"]["over_requests"]
+    ]
+    assert room["row_per_request_bytes"] > room["row_per_series_and_slot_bytes"] > 0

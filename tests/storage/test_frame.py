@@ -40,6 +40,23 @@ def test_decoding_some_series_gives_those_alone(frame: dict[int, Value], data: s
     assert {key: frame[key] for key in wanted} == decode(encode(frame), wanted)
 
 
+@given(st.lists(values, min_size=40, max_size=200))
+def test_many_values_come_back_as_they_were(found: list[Value]):
+    """Nor does one change where the low bytes of fractions are kept apart from the rest."""
+    frame = dict(enumerate(found, 1))
+
+    assert frame == decode(encode(frame))
+
+
+@given(st.lists(values, min_size=40, max_size=100))
+def test_what_was_packed_otherwise_is_read(found: list[Value]):
+    """However the stream was compressed, by an older release or not: the values are the same."""
+    frame = dict(enumerate(found, 1))
+    payload = encode(frame)
+
+    assert frame == decode(payload[:1] + zlib.compress(zlib.decompress(payload[1:])))
+
+
 def test_a_wide_histogram_survives_downscaling():
     """A histogram over so wide a range that its buckets were merged keeps scale and counts."""
     wide = Histogram([1.3**n for n in range(-600, 600)])
@@ -91,6 +108,8 @@ def test_parts_make_up_the_payload(size: int):
 
     assert payload[:size] == b"".join(parts)
     assert all(len(part) <= MAX_PART_BYTES for part in parts)
+    assert parts[:1] == split(payload[:size], part_bytes=MAX_PART_BYTES)[:1]
+    assert payload[:size] == b"".join(split(payload[:size], part_bytes=7))
 
 
 def test_packing_and_reading_give_way_to_other_threads(monkeypatch: pytest.MonkeyPatch):

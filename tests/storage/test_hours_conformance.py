@@ -1,6 +1,7 @@
 """What every store does with hours: one suite for all of them."""
 
 from collections.abc import Sequence
+from sys import float_info
 
 import pytest
 from sqlalchemy import update
@@ -91,6 +92,48 @@ def test_hours_are_chosen_by_span_scope_and_metric(store: Store):
         one.values for one in store.minutes(HOUR, **HERE, metrics=["orders_total"])
     ]
     assert [] == store.minutes(14_400, **HERE)
+
+
+def test_some_series_are_read_alone(store: Store):
+    """A page that shows few routes reads the hours of these, and no others'."""
+    for start in (0, HOUR):
+        store.seal(start, sealed(), [])
+
+    rows = store.hours(since=0, until=1e6, **HERE, series=[LATENCY])
+
+    assert [(0, LATENCY), (HOUR, LATENCY)] == [(row.start, row.series) for row in rows]
+    assert [] == store.hours(since=0, until=1e6, **HERE, series=[])
+    assert [] == store.hours(
+        since=0, until=1e6, **HERE, metrics=["orders_total"], series=[LATENCY]
+    )
+
+
+def test_hours_are_added_up_by_the_store(store: Store):
+    """Count and sum of each series over a span, of the scope and metrics asked for."""
+    theirs = latency(OTHER)
+    for start in (0, 3_600, HOUR):
+        store.seal(start, sealed({**ONE, theirs: Histogram([1.0])}), [])
+
+    totals = store.hour_totals(since=3_600, until=HOUR + 1, **HERE)
+
+    assert {ORDERS, LATENCY, MEMORY, UP} == totals.keys()
+    assert (2, 6.0) == (totals[ORDERS].count, totals[ORDERS].sum)
+    assert (8, pytest.approx(15.84)) == (totals[LATENCY].count, totals[LATENCY].sum)
+    assert [ORDERS] == list(
+        store.hour_totals(since=0, until=HOUR + 1, **HERE, metrics=["orders_total"])
+    )
+    assert {} == store.hour_totals(since=10_800, until=1e6, **HERE)
+
+
+def test_the_largest_numbers_can_be_added_up(store: Store):
+    """A sum beyond all numbers is the largest one, not an error of the server's."""
+    largest = 1.7e308
+    for start in (0, 3_600):
+        store.seal(start, sealed({ORDERS: largest}), [])
+
+    (total,) = store.hour_totals(since=0, until=HOUR, **HERE).values()
+
+    assert float_info.max == total.sum
 
 
 def test_an_hour_waits_until_it_is_over(store: Store):

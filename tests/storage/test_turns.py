@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from watchkeeper.storage import turns
-from watchkeeper.storage.turns import give_way
+from watchkeeper.storage.turns import give_way, take_turn
 
 
 class Clock:
@@ -58,5 +58,19 @@ def test_each_thread_has_turns_of_its_own(clock: Clock):
     thread = threading.Thread(target=give_way)
     thread.start()
     thread.join()
+
+    assert [0.0001, 0.0001] == clock.slept
+
+
+def test_what_must_not_be_interrupted_begins_with_a_whole_turn(clock: Clock):
+    """Before a transaction that others wait for, a thread gives way early instead of in it."""
+    give_way()
+    clock.now += 0.0004
+    take_turn()  # most of the turn is left
+    clock.now += 0.0002
+    take_turn()
+    clock.now += 0.0009
+
+    give_way()
 
     assert [0.0001, 0.0001] == clock.slept

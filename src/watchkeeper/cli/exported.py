@@ -60,7 +60,13 @@ def _hour_rows(
     at, step = 0, 1
     while at < len(starts):
         some = starts[at : at + step]
-        rows = store.hours(since=some[0], until=some[-1] + 1, metrics=metrics, **asked.scope)
+        rows = store.hours(
+            since=some[0],
+            until=some[-1] + 1,
+            service=asked.scope["service"],
+            environment=asked.scope["environment"],
+            metrics=metrics,
+        )
         at += len(some)
         yield at / len(starts), rows
         step = max(1, MAX_HOUR_ROWS * len(some) // max(1, len(rows)))

@@ -92,12 +92,8 @@ class Histogram:
         if q == 1:
             return self.max
         rank = q * (self.count - 1)
-        seen = 0
-        for lower, upper, count in self.ranges():
-            seen += count
-            if seen > rank:
-                return min(max((lower + upper) / 2, self.min), self.max)
-        return self.max
+        lower, upper = self._bucket_of(rank)
+        return min(max((lower + upper) / 2, self.min), self.max)
 
     def count_above(self, threshold: float) -> int:
         """Count the observations above `threshold` (in the unit observed).
@@ -135,6 +131,26 @@ class Histogram:
     def __repr__(self) -> str:
         """Show count and median, for reading in a debugger."""
         return f"Histogram(count={self.count}, p50={self.quantile(0.5):.4g})"
+
+    def _bucket_of(self, rank: float) -> tuple[float, float]:
+        """Return the bounds of the bucket that holds the observation of a rank, from 0.
+
+        As `ranges` would tell, but without working out the bounds of all those before.
+        """
+        width = 2.0**-self.scale
+        seen = 0
+        for index in sorted(self.negative, reverse=True):
+            seen += self.negative[index]
+            if seen > rank:
+                return -_power(width * (index + 1)), -_power(width * index)
+        seen += self.zero
+        if seen > rank:
+            return 0.0, 0.0
+        for index in sorted(self.buckets):
+            seen += self.buckets[index]
+            if seen > rank:
+                return _power(width * index), _power(width * (index + 1))
+        return self.max, self.max
 
     def _count(self, buckets: dict[int, int], magnitudes: list[float]) -> None:
         get = buckets.get

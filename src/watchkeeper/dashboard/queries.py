@@ -1,16 +1,20 @@
 """From the store to view models, for the pages, the JSON API and the CLI alike."""
 
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any, Final
 
+from watchkeeper.core.catalogue import HTTP_DURATION
+from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.hours import HOUR_S
+from watchkeeper.core.metrics import Series
 from watchkeeper.core.slot import Frame, slot_start
 from watchkeeper.dashboard.figures import part, quantile
 from watchkeeper.dashboard.reading import SETTLING_S, read_pieces
 from watchkeeper.dashboard.status import judge
 from watchkeeper.dashboard.tallies import (
     METRICS,
+    ROUTE_METRICS,
     SUMMED_METRICS,
     Adding,
     Route,
@@ -28,7 +32,7 @@ from watchkeeper.dashboard.views import (
     RouteRow,
 )
 from watchkeeper.dashboard.windows import MINUTE_S, align_up, is_fine, step_s
-from watchkeeper.storage.store import Incident, Store, Worker
+from watchkeeper.storage.store import HourTotal, Incident, Store, Worker
 
 MAX_ROUTES: Final = 8
 MAX_ISSUES: Final = 8
@@ -65,7 +69,7 @@ def overview(
     earlier = begin - align_up(end - begin, MINUTE_S)
     minutes: set[int] = set()
     hours: set[int] = set()
-    summed: set[int] = set()
+    summed: set[int] = set()  # hours of which routes were not told apart
     grid = _Grid(minutes=minutes, hours=hours, step=step)
     shown, sooner = Adding(), Adding(by_route=False)
     for piece in read_pieces(
@@ -82,32 +86,16 @@ def overview(
         means=True,
         summed_metrics=SUMMED_METRICS,
     ):
-        if piece.summed is not None:
-            summed.add(piece.summed)
         minutes |= piece.minutes
         hours |= piece.hours
         if piece.start >= begin:
+            summed |= piece.summed
             shown.add(piece, point_of=grid.point_of, pause=pause)
         else:
             sooner.add(piece, point_of=lambda _: earlier, pause=pause)
-    if summed:
-        for piece in read_pieces(
-            store,
-            service=service,
-            environment=environment,
-            since=min(summed),
-            border=min(summed),
-            until=max(summed) + HOUR_S,
-            slot_s=slot_s,
-            metrics=METRICS,
-        ):
-            of_hours = tuple(frame for frame in piece.frames if frame.key.start in summed)
-            shown.add(
-                replace(piece, frames=of_hours if piece.hours else ()),
-                point_of=lambda _: earlier,
-                pause=pause,
-                only_routes=True,
-            )
+    routes = _HourRoutes(store, service, environment, _spans(summed))
+    shown.add_totals(routes.totals)
+    pause()
     tallies = shown.tallies(pause=pause)
     before = sooner.tallies(pause=pause).whole
     workers = store.workers(
@@ -140,7 +128,7 @@ def overview(
         figures=_figures(tallies.whole, now=now),
         before=_comparable(before, span_s=begin - earlier, now=now),
         points=grid.points(tallies, begin=begin, end=end, settled=now - slot_s - SETTLING_S),
-        routes=_worst(tallies, now=now),
+        routes=_worst(tallies, routes, now=now, pause=pause),
         issues=_issues(store, service, environment, begin=begin, end=end),
     )
 
@@ -258,7 +246,57 @@ def _data_age_s(
     return None if newest is None else max(now - newest, 0.0)
 
 
-def _worst(tallies: Tallies, *, now: float) -> tuple[RouteRow, ...]:
+class _HourRoutes:
+    """The routes of whole hours: all of them added up, the latencies of those that are shown."""
+
+    def __init__(
+        self, store: Store, service: str, environment: str, spans: Sequence[tuple[int, int]]
+    ) -> None:
+        """Add up the hours of each span (start, end)."""
+        self._store = store
+        self._scope = {"service": service, "environment": environment}
+        self._spans = spans
+        self.totals: dict[Series, HourTotal] = {}
+        for start, end in spans:
+            found = store.hour_totals(since=start, until=end, metrics=ROUTE_METRICS, **self._scope)
+            for series, more in found.items():
+                one = self.totals.get(series, HourTotal(count=0, sum=0.0))
+                self.totals[series] = HourTotal(
+                    count=one.count + more.count, sum=one.sum + more.sum
+                )
+
+    def latencies(self, routes: Collection[Route]) -> dict[Route, list[Histogram]]:
+        """Read the latencies of some routes, hour by hour."""
+        wanted = {
+            series: (series.label("method"), series.label("route"))
+            for series in self.totals
+            if series.metric == HTTP_DURATION.name
+        }
+        chosen = [series for series, route in wanted.items() if route in routes]
+        found: dict[Route, list[Histogram]] = {route: [] for route in routes}
+        for start, end in self._spans if chosen else ():
+            for row in self._store.hours(
+                since=start, until=end, metrics=[HTTP_DURATION.name], series=chosen, **self._scope
+            ):
+                if row.hour.histogram is not None:
+                    found[wanted[row.series]].append(row.hour.histogram)
+        return found
+
+
+def _spans(hours: Collection[int]) -> list[tuple[int, int]]:
+    """Join neighbouring hours: (start of the first, end of the last) of each run."""
+    spans: list[tuple[int, int]] = []
+    for start in sorted(hours):
+        if spans and spans[-1][1] == start:
+            spans[-1] = (spans[-1][0], start + HOUR_S)
+        else:
+            spans.append((start, start + HOUR_S))
+    return spans
+
+
+def _worst(
+    tallies: Tallies, hours: _HourRoutes, *, now: float, pause: Callable[[], None]
+) -> tuple[RouteRow, ...]:
     """Choose the routes that hurt most: their part of all errors plus their part of all time."""
     all_bad = sum(one.errors for one in tallies.routes.values()) or 1
     all_seconds = sum(one.seconds for one in tallies.routes.values())
@@ -272,7 +310,10 @@ def _worst(tallies: Tallies, *, now: float) -> tuple[RouteRow, ...]:
             route,
         )
 
-    chosen = sorted(tallies.routes.items(), key=impact, reverse=True)[:MAX_ROUTES]
+    chosen = dict(sorted(tallies.routes.items(), key=impact, reverse=True)[:MAX_ROUTES])
+    for route, histograms in hours.latencies(chosen).items():
+        chosen[route].histograms += histograms
+        pause()
     return tuple(
         RouteRow(
             method=route[0],
@@ -283,7 +324,7 @@ def _worst(tallies: Tallies, *, now: float) -> tuple[RouteRow, ...]:
             p95_s=quantile(tally.latency(), 0.95),
             time_share=part(tally.seconds, all_seconds),
         )
-        for route, tally in chosen
+        for route, tally in chosen.items()
     )
 
 

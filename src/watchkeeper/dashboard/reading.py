@@ -14,6 +14,7 @@ from watchkeeper.storage.store import ALL_WORKERS, HourRow, Store
 
 PIECE_S: Final = HOUR_S  # read at once; of a whole day heavy traffic's frames fill a gigabyte
 MAX_RUN_S: Final = 12 * HOUR_S  # whole hours read at once: a histogram of each series and hour
+MAX_SUMMED_RUN_S: Final = 7 * 24 * HOUR_S  # where there are only few series of each hour
 SETTLING_S: Final = 2.0  # the jitter of flushes: until then a slot may lack a worker
 
 _Piece = tuple[int, float, bool]  # start, end, and whether it is read as whole hours
@@ -32,7 +33,7 @@ class Reading:
     minutes: frozenset[int] = frozenset()
     hours: frozenset[int] = frozenset()
     covered_s: Mapping[int, int] = field(default_factory=dict)
-    summed: int | None = None  # the start of an hour of which only `summed_metrics` were read
+    summed: frozenset[int] = frozenset()  # hours of which only `summed_metrics` were read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +76,8 @@ def read_pieces(
     that moment on for every minute that they cover in whole. `since`, `border` and `fine_from`
     are whole minutes. What came late appears with the next roll-up.
 
-    Where minutes of a whole sealed hour are wanted, `summed_metrics` are read in the place of
-    `metrics` if there are any; such a piece says so.
+    Of whole sealed hours `summed_metrics` are read in the place of `metrics` if there are any;
+    such a piece says so.
 
     The gauges of whole hours hold the hour's last reading as `last`; with `means` the mean of the
     readings of its minutes, those that are missing counting as 0 where gauges are added up. Two
@@ -103,7 +104,8 @@ def read_pieces(
         (start, end, end - start == HOUR_S and start in sealed and start < hours_until)
         for start, end in _pieces(since, border, until)
     ]
-    for start, end, whole in _runs(pieces, border):
+    longest = MAX_SUMMED_RUN_S if summed_metrics else MAX_RUN_S
+    for start, end, whole in _runs(pieces, border, longest):
         yield _hours(asked, start, int(end)) if whole else _minutes(asked, start, end)
 
 
@@ -117,12 +119,12 @@ def _pieces(since: int, border: int, until: float) -> Iterator[tuple[int, float]
             start = ceil(following)
 
 
-def _runs(pieces: Sequence[_Piece], border: int) -> Iterator[_Piece]:
+def _runs(pieces: Sequence[_Piece], border: int, longest: int) -> Iterator[_Piece]:
     """Join neighbouring whole hours, up to a number of them and not across the border."""
     run: _Piece | None = None
     for start, end, whole in pieces:
         if run is not None:
-            if whole and start != border and run[1] == start and end - run[0] <= MAX_RUN_S:
+            if whole and start != border and run[1] == start and end - run[0] <= longest:
                 run = (run[0], end, True)
                 continue
             yield run
@@ -137,6 +139,7 @@ def _runs(pieces: Sequence[_Piece], border: int) -> Iterator[_Piece]:
 
 def _hours(asked: _Asked, start: int, end: int) -> Reading:
     """Read the rows of sealed hours; each becomes a frame, whether it has values or not."""
+    summing = bool(asked.summed_metrics)
     covered = {at: asked.sealed[at] for at in range(start, end, HOUR_S)}
     values: dict[int, dict[Series, Value]] = {at: {} for at in covered}
     for row in asked.store.hours(
@@ -144,7 +147,7 @@ def _hours(asked: _Asked, start: int, end: int) -> Reading:
         until=end,
         service=asked.service,
         environment=asked.environment,
-        metrics=asked.metrics,
+        metrics=asked.summed_metrics if summing else asked.metrics,
     ):
         mean = asked.means and row.hour.last is not None
         value = _mean(row, covered[row.start]) if mean else row.hour.value()
@@ -156,6 +159,7 @@ def _hours(asked: _Asked, start: int, end: int) -> Reading:
         ),
         hours=frozenset(covered),
         covered_s={at: minutes * MINUTE_S for at, minutes in covered.items()},
+        summed=frozenset(covered) if summing else frozenset(),
     )
 
 
@@ -182,7 +186,7 @@ def _minutes(asked: _Asked, start: int, end: float) -> Reading:
     if sealed and not minutes and end - start == HOUR_S:
         return _hours(asked, start, int(end))  # minutes of so long ago are kept no more
     if summing:
-        return replace(_joined(start, minutes, [], asked.slot_s), summed=start)
+        return replace(_joined(start, minutes, [], asked.slot_s), summed=frozenset((start,)))
     slots_from = asked.fine_from if sealed else asked.slots_from
     slots: list[Frame] = []
     if slots_from < end and asked.slot_s < MINUTE_S:

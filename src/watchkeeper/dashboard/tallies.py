@@ -6,11 +6,12 @@ from enum import IntEnum
 from typing import Final
 
 from watchkeeper.core import catalogue
-from watchkeeper.core.histogram import SCALE, Histogram
+from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Series
 from watchkeeper.core.slot import Frame, Gauge, Value
 from watchkeeper.core.tallies import is_failure
 from watchkeeper.dashboard.reading import Reading
+from watchkeeper.storage.store import HourTotal
 
 Route = tuple[str, str]  # method and route template
 
@@ -48,6 +49,13 @@ SUMMED_METRICS: Final = (
     *(name for name in METRICS if name != catalogue.HTTP_DURATION.name),
 )
 """What the minutes of sealed hours are added up from where routes need not be told apart."""
+
+ROUTE_METRICS: Final = tuple(
+    name
+    for name, part in _PARTS.items()
+    if part not in (_Part.APP_CPU, _Part.HOST_CPU, _Part.HOST_MEMORY)
+)
+"""What routes are told apart by."""
 
 _PARTS[catalogue.HTTP_ALL.name] = _Part.DURATION
 
@@ -212,23 +220,20 @@ class Adding:
         *,
         point_of: Callable[[Frame], int],
         pause: Callable[[], None],
-        only_routes: bool = False,
     ) -> None:
         """Add one piece; `point_of` says which point of the chart a frame belongs to.
 
-        A piece of summed metrics adds to the points only; with `only_routes` it adds to the routes
-        only.
-
-        `pause` is called between frames, so that the host's threads get their turn.
+        A piece of summed metrics adds to the points only: see `add_totals`. `pause` is called
+        between frames, so that the host's threads get their turn.
         """
         points: dict[int, Tally] = {}
         # Keyed by identity: frames read together share their series, which are kept by their
         # meanings meanwhile, so that no id is used again. That is faster than by their hash.
         meanings: dict[int, _Meaning] = {}
-        routes = None if piece.summed is not None else self._routes
+        routes = None if piece.summed else self._routes
         for frame in piece.frames:
             at, start = point_of(frame), frame.key.start
-            point = points[at] = Tally() if only_routes else self._points.setdefault(at, Tally())
+            point = points[at] = self._points.setdefault(at, Tally())
             point.spans[start] = piece.covered_s.get(start, frame.key.resolution)
             for series, value in frame.values.items():
                 meaning = meanings.get(id(series))
@@ -244,6 +249,18 @@ class Adding:
             route.shrink()
             pause()
 
+    def add_totals(self, totals: Mapping[Series, HourTotal]) -> None:
+        """Add what was left out of the routes: counts and seconds, no histograms."""
+        for series, total in totals.items():
+            meaning = _meaning(series, self._routes)
+            route = meaning.route
+            if meaning.part is _Part.DURATION:
+                route.requests += total.count
+                route.seconds += total.sum
+                route.bad += total.count if meaning.failed else 0
+            else:
+                _count(route, meaning.part, int(total.sum))
+
     def tallies(self, *, pause: Callable[[], None]) -> Tallies:
         """Return the sums, after everything was added."""
         whole = Tally()
@@ -254,15 +271,25 @@ class Adding:
 
 
 def merged(histograms: Iterable[Histogram]) -> Histogram:
-    """Merge many small histograms at once, in half the time of merging them one by one."""
-    whole = Histogram()
-    buckets = whole.buckets
-    get = buckets.get
-    others = []
-    for one in histograms:
-        if one.scale != SCALE or one.zero or one.negative:
-            others.append(one)
+    """Merge many small histograms at once, in half the time of merging them one by one.
+
+    Those of a scale are added up first: slots and minutes have one, hours have another. One alone
+    is returned itself: what this returns is for reading.
+    """
+    every = list(histograms)
+    if len(every) == 1:
+        return every[0]
+    scales: dict[int, Histogram] = {}
+    for one in every:
+        whole = scales.get(one.scale)
+        if whole is None:
+            whole = scales[one.scale] = Histogram()
+            whole.scale = one.scale
+        if one.zero or one.negative or whole.scale != one.scale:
+            whole.merge(one)  # which may make it coarser; what follows is merged as well
             continue
+        buckets = whole.buckets
+        get = buckets.get
         for index, count in one.buckets.items():
             buckets[index] = get(index, 0) + count
         whole.count += one.count
@@ -271,9 +298,12 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
             whole.min = one.min
         if one.max > whole.max:
             whole.max = one.max
+    if not scales:
+        return Histogram()
+    first, *others = sorted(scales.values(), key=lambda one: one.scale)
     for one in others:
-        whole.merge(one)
-    return whole
+        first.merge(one)
+    return first
 
 
 def _meaning(series: Series, routes: dict[Route, RouteTally] | None) -> _Meaning:
@@ -306,12 +336,15 @@ def _add(point: Tally, meaning: _Meaning, value: Value, start: int) -> None:
                 route.bad += count
     elif isinstance(value, Gauge):
         point.read(part, start, meaning.series, value)
-    elif part is _Part.LEFT:
-        point.requests += int(value)
-        route.requests += int(value)
+    else:
+        _count(point, part, int(value))
+        _count(route, part, int(value))
+
+
+def _count(counted: Tally | RouteTally, part: _Part, count: int) -> None:
+    if part is _Part.LEFT:
+        counted.requests += count
     elif part is _Part.BAD:
-        point.bad += int(value)
-        route.bad += int(value)
+        counted.bad += count
     elif part is _Part.EXCUSED:
-        point.bad -= int(value)
-        route.bad -= int(value)
+        counted.bad -= count

@@ -11,6 +11,7 @@ import zlib
 from array import array
 from collections.abc import Mapping
 from itertools import accumulate
+from math import inf
 from operator import sub
 from typing import Any, Final
 
@@ -63,7 +64,7 @@ def unpack_histogram(payload: bytes, *, total: float, low: float, high: float) -
         body
     ):
         raise DamagedFrameError("the payload is damaged: its checksum differs")
-    one = Histogram()
+    one = Histogram.__new__(Histogram)  # every attribute is set below; `__init__` takes time
     try:
         one.scale, one.zero = _HEADER.unpack_from(body)
         one.buckets, at = _unpacked_table(body, _HEADER.size)
@@ -71,8 +72,7 @@ def unpack_histogram(payload: bytes, *, total: float, low: float, high: float) -
     except (struct.error, ValueError, IndexError) as error:
         raise DamagedFrameError(f"the payload is damaged: {error}") from error
     one.count = one.zero + sum(one.buckets.values()) + sum(one.negative.values())
-    if one.count:
-        one.sum, one.min, one.max = total, low, high
+    one.sum, one.min, one.max = (total, low, high) if one.count else (0.0, inf, -inf)
     return one
 
 

@@ -13,7 +13,14 @@ from watchkeeper.core.budget import Room
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Frame, FrameKey
 from watchkeeper.storage.audits import Audit, AuditStore
-from watchkeeper.storage.hours import HourRow, HourStore, SealedHour, StoredHour, Unsealed
+from watchkeeper.storage.hours import (
+    HourRow,
+    HourStore,
+    HourTotal,
+    SealedHour,
+    StoredHour,
+    Unsealed,
+)
 from watchkeeper.storage.records import (
     ALL_WORKERS,
     MAX_PAST_WORKERS,
@@ -54,6 +61,7 @@ __all__ = [
     "FrameStore",
     "HourRow",
     "HourStore",
+    "HourTotal",
     "Incident",
     "Issue",
     "IssueCount",

@@ -15,6 +15,13 @@ class _Turn(threading.local):
 _turn = _Turn()
 
 
+def take_turn() -> None:
+    """Give way now, unless most of a turn is left: what follows holds others up if it stops."""
+    if perf_counter() >= _turn.until - WORK_S / 2:
+        sleep(GIVE_WAY_S)
+        _turn.until = perf_counter() + WORK_S
+
+
 def give_way(*_: object) -> None:
     """Let other threads run if this one has been busy for a while since it last did.
 

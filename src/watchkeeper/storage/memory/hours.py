@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Final
 
 from watchkeeper.core.catalogue import SELF_UP
-from watchkeeper.core.hours import HOUR_S, MINUTE_S
+from watchkeeper.core.hours import HOUR_S, MINUTE_S, finite
 from watchkeeper.core.metrics import Series
 from watchkeeper.core.slot import Frame, FrameKey, slot_start
 from watchkeeper.storage import rows
 from watchkeeper.storage.hour import unpack_minutes
-from watchkeeper.storage.hours import HourRow, SealedHour, StoredHour, Unsealed
+from watchkeeper.storage.hours import HourRow, HourTotal, SealedHour, StoredHour, Unsealed
 from watchkeeper.storage.memory.tables import Tables, drop, put
 
 MAX_CHUNKS: Final = 10_000  # of some kB each
@@ -91,9 +91,30 @@ class MemoryHours(Tables):
         service: str,
         environment: str,
         metrics: Collection[str] | None = None,
+        series: Collection[Series] | None = None,
     ) -> list[HourRow]:
         """Read the rows of hours that start in [since, until), oldest first."""
-        return self._rows(since, until, service, environment, metrics)
+        found = self._rows(since, until, service, environment, metrics)
+        wanted = None if series is None else set(series)
+        return [row for row in found if wanted is None or row.series in wanted]
+
+    def hour_totals(
+        self,
+        *,
+        since: float,
+        until: float,
+        service: str,
+        environment: str,
+        metrics: Collection[str] | None = None,
+    ) -> dict[Series, HourTotal]:
+        """Add up the rows of hours that start in [since, until), each series for itself."""
+        totals: dict[Series, HourTotal] = {}
+        for row in self._rows(since, until, service, environment, metrics):
+            before = totals.get(row.series, HourTotal(count=0, sum=0.0))
+            totals[row.series] = HourTotal(
+                count=before.count + row.hour.count, sum=finite(before.sum + row.hour.sum)
+            )
+        return totals
 
     def minutes(
         self,

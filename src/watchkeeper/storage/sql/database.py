@@ -17,7 +17,7 @@ from watchkeeper.storage.sql.dialect import Dialect
 from watchkeeper.storage.sql.faults import translated
 from watchkeeper.storage.sql.names import PREFIX, rename
 from watchkeeper.storage.sql.sqlite import LAYOUT, PAGE_BYTES
-from watchkeeper.storage.turns import give_way
+from watchkeeper.storage.turns import give_way, take_turn
 
 CONNECT_TIMEOUT_S: Final = 5
 BUSY_TIMEOUT_S: Final = 5.0  # how long SQLite waits for another writer
@@ -180,6 +180,8 @@ class Database:
         def begin(connection: Connection) -> None:
             self._set_deadline(connection)
             writes = connection.get_execution_options().get("watchkeeper_writes")
+            if writes:
+                take_turn()  # now, rather than in the midst while other writers wait
             # A writer waits for its turn at the start: waiting in the midst would be a deadlock.
             # Past SQLAlchemy, which would take five times as long as SQLite itself.
             connection.connection.cursor().execute("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import URL, ColumnElement, Connection, Select, Table, TextClause, delete, tuple_
 from sqlalchemy.sql.dml import Delete, Insert
 
+from watchkeeper.storage.frame import MAX_PART_BYTES
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocated:
@@ -33,6 +35,7 @@ class Dialect(ABC):
     server: bool = False  # over a network, with a clock, time-outs and connections of its own
     schemas: bool = False  # a database holds several sets of tables, each with a name
     partitions: bool = False  # whole days are dropped instead of deleted row by row
+    part_bytes: int = MAX_PART_BYTES  # of a payload in one row: so that pages are well filled
 
     @abstractmethod
     def insert_new(self, table: Table) -> Insert:

@@ -243,7 +243,9 @@ class SqlFrames(Part):
                 "format": packed.VERSION,
                 "payload": part,
             }
-            for number, part in enumerate(packed.split(payload))
+            for number, part in enumerate(
+                packed.split(payload, part_bytes=self._database.dialect.part_bytes)
+            )
         )
         # The first part decides whether the frame is new.
         statement = standing.insert_new(self._database.dialect, frame)

@@ -1,0 +1,175 @@
+"""What storing costs: flushes, room, pages, and the host's own transactions, each with its goal.
+
+make bench-storage                                everything on SQLite and the servers there are
+make bench-storage ARGS=--quick                   the same in two minutes, for a first impression
+make bench-storage ARGS="--only room"             one part: flush, room, curves, reads, month, host
+make bench-storage ARGS="--database sqlite"       on some databases only
+make bench-storage ARGS=--markdown                and the tables of docs/what-storing-costs.md
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+from dataclasses import dataclass
+from typing import Any, Final
+
+import databases
+import flushing
+import goals
+import host
+import reading
+import report
+import room
+import traffic
+
+PARTS: Final = ("flush", "room", "curves", "reads", "month", "host")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """How much is measured: more is surer."""
+
+    flushes: int
+    together_s: int
+    slots: int
+    other_slots: int  # of the designs that need more room
+    hours: int  # that are made of requests
+    per_minute: int  # requests of these hours
+    curve_slots: int
+    curve_minutes: int
+    runs: int
+    month_routes: int
+    month_days: int
+    host_s: float
+    host_rounds: int
+
+
+FULL: Final = Extent(
+    flushes=500,
+    together_s=60,
+    slots=720,
+    other_slots=60,
+    hours=12,
+    per_minute=traffic.PER_MINUTE,
+    curve_slots=90,
+    curve_minutes=10,
+    runs=15,
+    month_routes=1_000,
+    month_days=30,
+    host_s=20.0,
+    host_rounds=9,
+)
+QUICK: Final = Extent(
+    flushes=100,
+    together_s=10,
+    slots=180,
+    other_slots=18,
+    hours=3,
+    per_minute=traffic.PER_MINUTE,
+    curve_slots=60,
+    curve_minutes=5,
+    runs=5,
+    month_routes=1_000,
+    month_days=30,
+    host_s=5.0,
+    host_rounds=3,
+)
+TINY: Final = Extent(
+    flushes=5,
+    together_s=2,
+    slots=12,
+    other_slots=2,
+    hours=1,
+    per_minute=200,
+    curve_slots=2,
+    curve_minutes=1,
+    runs=1,
+    month_routes=20,
+    month_days=1,
+    host_s=0.5,
+    host_rounds=1,
+)
+
+
+def run(extent: Extent, parts: list[str], names: list[str]) -> dict[str, Any]:
+    """Measure on each database in turn, and say on what and when."""
+    found: dict[str, Any] = {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        **{part: {} for part in parts},
+    }
+    for name in names:
+        with databases.place(name) as place:
+            for part, figures in _on(place, extent, parts).items():
+                found[part][name] = figures
+    if "host" in parts:
+        found["host"] = host.measure(seconds=extent.host_s, rounds=extent.host_rounds)
+    reached = [figure["reached"] for _, figure in goals.every(found)]
+    found["goals"] = {"of": len(reached), "reached": sum(reached)}
+    return found
+
+
+def _on(place: databases.Place, extent: Extent, parts: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if "flush" in parts:
+        found["flush"] = {
+            "alone": flushing.alone(place, flushes=extent.flushes),
+            "together": flushing.together(place, seconds=extent.together_s),
+        }
+    if "room" in parts:
+        found["room"] = _room(place, extent)
+    if "curves" in parts and place.name == databases.SQLITE:
+        found["curves"] = room.curves(
+            place, slots=extent.curve_slots, minutes=extent.curve_minutes
+        )
+    if "reads" in parts:
+        found["reads"] = reading.pages(place, per_minute=extent.per_minute, runs=extent.runs)
+    if "month" in parts and place.name == databases.SQLITE:
+        found["month"] = reading.month(
+            place,
+            routes=extent.month_routes,
+            days=extent.month_days,
+            per_minute=extent.per_minute,
+            runs=extent.runs,
+        )
+    return found
+
+
+def _room(place: databases.Place, extent: Extent) -> dict[str, Any]:
+    designs = room.designs(place, slots=extent.slots, other_slots=extent.other_slots)
+    frame = designs["frame_bytes"]
+    return designs | room.ages(
+        place,
+        hours=extent.hours,
+        per_minute=extent.per_minute,
+        frame_bytes=frame["value"] if isinstance(frame, dict) else frame,
+        request_bytes=designs["one_request_bytes"],
+    )
+
+
+def main() -> None:
+    """Run the benchmark and print what it found."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    extents = parser.add_mutually_exclusive_group()
+    extents.add_argument("--quick", dest="extent", action="store_const", const=QUICK)
+    extents.add_argument("--tiny", dest="extent", action="store_const", const=TINY)
+    parser.add_argument("--only", choices=PARTS, action="append", default=[])
+    parser.add_argument("--database", choices=databases.NAMES, action="append", default=[])
+    parser.add_argument("--markdown", action="store_true", help="write the page of the docs")
+    options = parser.parse_args()
+    if options.markdown and (options.only or options.database):
+        parser.error("--markdown needs every part and every database")
+    names = options.database or databases.available()
+    found = run(options.extent or FULL, options.only or list(PARTS), names)
+    print(json.dumps(found, indent=2))
+    if options.markdown:
+        report.write_storage(found)
+
+
+if __name__ == "__main__":
+    main()
