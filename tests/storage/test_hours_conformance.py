@@ -310,7 +310,7 @@ class TestDamage:
 
 def test_many_late_parts_are_sealed_in_several_goes(store: Store, monkeypatch):
     """However many frames an hour has, one look takes a bounded number, hour by hour."""
-    monkeypatch.setattr("watchkeeper.storage.sql.hours.MAX_KEYS", 5)
+    monkeypatch.setattr("watchkeeper.storage.sql.sealing.MAX_KEYS", 5)
     store.add_frames([minute(at) for at in (0, 60, 120, HOUR, HOUR + 60, HOUR + 120)])
 
     found = [(one.start, len(one.keys)) for one in store.unsealed(before=1e6, limit=9)]
