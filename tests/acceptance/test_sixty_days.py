@@ -30,6 +30,7 @@ DAYS = 60
 FIRST = 20_000  # days since the epoch
 BUSY_S = HOUR_S // 2  # of traffic, from noon on
 SETTLED = 22  # the day on which every tier has been pruned
+EXTENT_BYTES = 2 << 20  # two tables may grow by InnoDB's piece of 1 MiB when it sweeps up late
 KEEP = Keep(
     frames_s={SLOT_S: DAY_S, 60: 14 * DAY_S, HOUR_S: 20 * DAY_S},
     events_s=10 * DAY_S,
@@ -143,7 +144,8 @@ def test_after_the_first_weeks_it_grows_no_more(life: Life):
 
     assert rows[SETTLED] == rows[DAYS - 1]
     half = len(sizes) // 2
-    assert max(sizes[half:]) <= 1.1 * max(sizes[:half])
+    slack = EXTENT_BYTES if life.url.startswith("mariadb") else 0
+    assert max(sizes[half:]) <= 1.1 * max(sizes[:half]) + slack, sizes
     oldest = {one.table: one.oldest_at for one in life.store.table_sizes()}
     now = (FIRST + DAYS) * DAY_S
     for table, days in MOST_DAYS.items():

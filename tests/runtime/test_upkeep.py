@@ -142,7 +142,7 @@ def test_over_the_budget_the_oldest_slots_go_first(file: Store):
     notes = read(file)
     assert [3, 2, 2, 2, 2, 2, 2, 2] == [int(one) for one in steps]
     assert ["slots"] == list(notes.keep_s)
-    assert 0.5 < notes.keep_s["slots"] / DAY_S < 0.9
+    assert 0.25 < notes.keep_s["slots"] / DAY_S < 0.9
     assert min(slots(file)) >= NOW + 120 - notes.keep_s["slots"]
     assert max(slots(file)) == NOW - 60
     assert notes.room is not None
