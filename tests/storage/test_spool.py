@@ -183,6 +183,16 @@ def test_a_full_folder_takes_no_more(folder: Path, monkeypatch: pytest.MonkeyPat
     assert [str(NAME)] == os.listdir(folder)
 
 
+def test_a_disk_that_is_nearly_full_is_left_alone(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """What the database leaves free for others, a spool does not take either."""
+    monkeypatch.setattr(spool, "SPOOL_RESERVES", 1e9)
+
+    with pytest.raises(SpoolError, match="or its disk is full"):
+        spill(folder)
+
+    assert [] == os.listdir(folder)
+
+
 def test_too_many_files_are_too_many(folder: Path, monkeypatch: pytest.MonkeyPatch):
     """The number of files is bounded as well."""
     monkeypatch.setattr(spool, "MAX_FILES", 1)

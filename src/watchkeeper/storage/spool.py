@@ -9,6 +9,7 @@ damage.
 import json
 import os
 import re
+import shutil
 import stat
 import tempfile
 import time
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 from urllib.parse import urlsplit
 
+from watchkeeper.core.budget import Room
 from watchkeeper.core.spool import SpoolName
 from watchkeeper.exceptions import WatchkeeperError
 from watchkeeper.storage.records import Batch
@@ -36,6 +38,7 @@ MAX_FILES: Final = 500  # in one folder; a process that is restarted all the tim
 MAX_FOLDERS: Final = 100  # of services and databases in one place
 MAX_FOLDER_BYTES: Final = 128 << 20  # beyond it nothing more is spilled
 MAX_BATCH_BYTES: Final = 64 << 20  # of one packed batch; a damaged length must not fill the memory
+SPOOL_RESERVES: Final = 0.5  # of the disk's reserve: what must stay free, see `core.budget`
 MAX_DAMAGED: Final = 5  # files put aside that are kept, the newest
 MAX_LABEL: Final = 40  # characters of a service's name in the name of its folder
 DAMAGED: Final = ".damaged"  # appended to the name of what is put aside
@@ -175,7 +178,9 @@ def write_spool(
                 _put(file, data)
                 written += 1
             if not written:
-                raise SpoolError(f"{folder} holds {MAX_FOLDER_BYTES >> 20} MB already")
+                raise SpoolError(
+                    f"{folder} holds {MAX_FOLDER_BYTES >> 20} MB already, or its disk is full"
+                )
             _put(file, _END)
             file.flush()
             os.fsync(file.fileno())
@@ -337,10 +342,16 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _room(folder: Path) -> int:
-    """Return how many bytes a new spool may have; 0 where there are too many files."""
+    """Return how many bytes a new spool may have; 0 where there are too many files.
+
+    The disk is left what a database would leave it.
+    """
     with os.scandir(folder) as entries:
         sizes = [entry.stat(follow_symlinks=False).st_size for entry in entries]
-    return 0 if len(sizes) >= MAX_FILES else MAX_FOLDER_BYTES - sum(sizes)
+    disk = shutil.disk_usage(folder)
+    reserve = Room(stored_bytes=0, disk_bytes=disk.total).reserve_bytes
+    left = min(MAX_FOLDER_BYTES - sum(sizes), int(disk.free - reserve * SPOOL_RESERVES))
+    return 0 if len(sizes) >= MAX_FILES else left
 
 
 @contextmanager
