@@ -159,13 +159,13 @@ def test_a_missing_folder_is_told_once_and_waited_for(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 2 MB."""
+    """A file system of 4 MB."""
     if os.geteuid() != 0:
         missing("only root may mount a small disk")
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], check=False
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], check=False
     )
     if mounted.returncode != 0:
         missing("this machine does not allow mounting")
