@@ -1,6 +1,8 @@
 """The mergeable histogram: base-2 exponential buckets, as OpenTelemetry defines them."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from math import ceil, inf, isfinite, log2, nan
 from sys import float_info
 from typing import Final
@@ -116,8 +118,10 @@ class Histogram:
 
     def copy(self) -> "Histogram":
         """Return an independent copy."""
-        clone = Histogram()
-        clone.merge(self)
+        clone = Histogram.__new__(Histogram)  # every attribute is set below; `__init__` takes time
+        clone.scale, clone.count, clone.sum = self.scale, self.count, self.sum
+        clone.min, clone.max, clone.zero = self.min, self.max, self.zero
+        clone.buckets, clone.negative = self.buckets.copy(), self.negative.copy()
         return clone
 
     def __eq__(self, other: object) -> bool:
@@ -146,11 +150,12 @@ class Histogram:
         seen += self.zero
         if seen > rank:
             return 0.0, 0.0
-        for index in sorted(self.buckets):
-            seen += self.buckets[index]
-            if seen > rank:
-                return _power(width * index), _power(width * (index + 1))
-        return self.max, self.max
+        indexes = sorted(self.buckets)
+        upto = list(accumulate(map(self.buckets.__getitem__, indexes), initial=seen))
+        at = bisect_right(upto, rank) - 1
+        if at >= len(indexes):
+            return self.max, self.max
+        return _power(width * indexes[at]), _power(width * (indexes[at] + 1))
 
     def _count(self, buckets: dict[int, int], magnitudes: list[float]) -> None:
         get = buckets.get

@@ -283,8 +283,8 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
     for one in every:
         whole = scales.get(one.scale)
         if whole is None:
-            whole = scales[one.scale] = Histogram()
-            whole.scale = one.scale
+            scales[one.scale] = one.copy()
+            continue
         if one.zero or one.negative or whole.scale != one.scale:
             whole.merge(one)  # which may make it coarser; what follows is merged as well
             continue
