@@ -94,7 +94,8 @@ Ten times the traffic on the same routes takes \
 
 _FLUSH: Final = (
     ("alone.close_ms", "closing a slot of 200 series"),
-    ("alone.write_ms", "writing it"),
+    ("alone.write_ms", "packing and writing it"),
+    ("alone.transaction_ms", "of that in the database"),
     ("alone.cpu_ms", "CPU of both"),
     ("together.p50_ms", "8 workers in the same moment: median"),
     ("together.p99_ms", "the same: 99 % are shorter than"),

@@ -78,7 +78,7 @@ def test_every_figure_of_storing_has_its_goal_beside_it():
 
     flush, room = found["flush"]["sqlite"], found["room"]["sqlite"]
     with_goals = [
-        flush["alone"]["write_ms"],
+        flush["alone"]["transaction_ms"],
         flush["alone"]["cpu_ms"],
         flush["together"]["errors"],
         flush["together"]["p99_ms"],

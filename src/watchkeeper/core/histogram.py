@@ -34,7 +34,8 @@ class Histogram:
         self.zero = 0
         self.buckets: dict[int, int] = {}
         self.negative: dict[int, int] = {}
-        self.observe_many(values)
+        if values:
+            self.observe_many(values)
 
     def observe(self, value: float) -> None:
         """Count one value; what is not a finite number is left out."""
@@ -45,12 +46,16 @@ class Histogram:
 
         This is the loop that recording pays for, hence batches instead of single values.
         """
-        chunk = [value for value in values if isfinite(value)]
+        chunk = list(values)
+        total = sum(chunk)
+        if not isfinite(total):  # one look at all of them
+            chunk = [value for value in chunk if isfinite(value)]
+            total = sum(chunk)
         if not chunk:
             return
         smallest = min(chunk)
         self.count += len(chunk)
-        self.sum += sum(chunk)
+        self.sum += total
         self.min = min(self.min, smallest)
         self.max = max(self.max, max(chunk))
         if smallest <= 0:
