@@ -6,7 +6,7 @@ from dataclasses import replace
 import click
 
 from watchkeeper.cli.actor import actor, scope_of
-from watchkeeper.cli.source import find_source, open_existing, source_options
+from watchkeeper.cli.source import Source, open_existing, with_source
 from watchkeeper.cli.terminal import echo
 from watchkeeper.runtime.audit import Action, write_down
 from watchkeeper.storage.store import Release
@@ -14,10 +14,8 @@ from watchkeeper.storage.store import Release
 
 @click.command()
 @click.argument("release")
-@source_options
-def command(
-    release: str, db: str | None, app: str | None, service: str | None, environment: str | None
-) -> None:
+@with_source
+def command(release: str, source: Source) -> None:
     """Mark that a release is live from now on.
 
     Only for releases that the application does not name by itself. One that is marked already
@@ -25,7 +23,6 @@ def command(
     """
     if not release.strip():
         raise click.UsageError("a release needs a name, such as v2.31")
-    source = find_source(db=db, app=app, service=service, environment=environment)
     scope = replace(scope_of(source.settings), release=release.strip())
     now, who = time.time(), actor()
     store = open_existing(source.settings)

@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from watchkeeper.cli.actor import actor, scope_of
-from watchkeeper.cli.source import find_source, open_existing, source_options
+from watchkeeper.cli.source import Source, open_existing, with_source
 from watchkeeper.cli.terminal import echo, plain
 from watchkeeper.cli.upkeep import consent, pause, progress
 from watchkeeper.exceptions import ConfigurationError
@@ -22,16 +22,13 @@ AHEAD_S: Final = 86_400.0  # what is stored may be from a clock that is ahead of
 
 
 @click.command()
-@source_options
+@with_source
 @click.option("--user", required=True, metavar="ID", help="The id, as given to set_user.")
 @click.option("--dry-run", is_flag=True, help="Count what would go; delete nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    db: str | None,
-    app: str | None,
-    service: str | None,
-    environment: str | None,
+    source: Source,
     user: str,
     dry_run: bool,
     yes: bool,
@@ -43,7 +40,6 @@ def command(
     """
     if not user:
         raise ConfigurationError("--user: the id is empty")
-    source = find_source(db=db, app=app, service=service, environment=environment)
     settings = source.settings
     use_key(settings.secret_key)
     store = open_existing(settings)

@@ -16,7 +16,7 @@ import click
 
 from watchkeeper.cli.exported import EXPORTS, Asked
 from watchkeeper.cli.formats import FORMATS
-from watchkeeper.cli.source import find_source, open_existing, source_options
+from watchkeeper.cli.source import Source, open_existing, with_source
 from watchkeeper.cli.terminal import echo, harmless
 from watchkeeper.cli.upkeep import pause, progress
 from watchkeeper.cli.verbs import FAILED, FINE
@@ -27,7 +27,7 @@ STEPS: Final = 1_000  # of the bar
 
 
 @click.command()
-@source_options
+@with_source
 @click.argument("kind", type=click.Choice(list(EXPORTS)))
 @click.option(
     "--format", "form", type=click.Choice(list(FORMATS)), default="csv", show_default=True
@@ -39,10 +39,7 @@ STEPS: Final = 1_000  # of the bar
     help="A file; standard output if not given.",
 )
 def command(
-    db: str | None,
-    app: str | None,
-    service: str | None,
-    environment: str | None,
+    source: Source,
     kind: str,
     form: str,
     since: str | None,
@@ -56,7 +53,6 @@ def command(
     _end_gently()
     now = time.time()
     begin = 0.0 if since is None else now - parse_duration(since, where="--since")
-    source = find_source(db=db, app=app, service=service, environment=environment)
     settings = source.settings
     store = open_existing(settings)
     described = store.description()

@@ -6,21 +6,18 @@ import time
 import click
 
 from watchkeeper.cli.actor import actor, scope_of
-from watchkeeper.cli.source import find_source, open_any, source_options
+from watchkeeper.cli.source import Source, open_any, with_source
 from watchkeeper.cli.terminal import echo
 from watchkeeper.runtime.audit import Action, write_down
 from watchkeeper.storage import Store
 
 
 @click.command()
-@source_options
+@with_source
 @click.option("--sql", is_flag=True, help="Print the SQL that is missing; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    db: str | None,
-    app: str | None,
-    service: str | None,
-    environment: str | None,
+    source: Source,
     sql: bool,
     as_json: bool,
 ) -> None:
@@ -28,7 +25,6 @@ def command(
 
     With migrate = "auto" the application does it by itself when it starts.
     """
-    source = find_source(db=db, app=app, service=service, environment=environment)
     store = open_any(source.settings)
     try:
         if sql:

@@ -6,7 +6,7 @@ from typing import Final
 import click
 
 from watchkeeper.cli.actor import actor, scope_of
-from watchkeeper.cli.source import find_source, open_existing, source_options
+from watchkeeper.cli.source import Source, open_existing, with_source
 from watchkeeper.cli.terminal import echo
 from watchkeeper.dashboard.access import LINK_S, make_login_token, mention
 from watchkeeper.exceptions import ConfigurationError
@@ -16,13 +16,12 @@ DEFAULT_ADDRESS: Final = "http://127.0.0.1:8000"
 
 
 @click.command()
-@source_options
-def command(db: str | None, app: str | None, service: str | None, environment: str | None) -> None:
+@with_source
+def command(source: Source) -> None:
     """Print a one-time link to the dashboard.
 
     It signs one browser in for twelve hours, and has to be used within five minutes.
     """
-    source = find_source(db=db, app=app, service=service, environment=environment)
     settings = source.settings
     if not settings.dashboard:
         raise ConfigurationError("dashboard: it is switched off; set dashboard = true")

@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from watchkeeper.cli.actor import actor, scope_of
-from watchkeeper.cli.source import find_source, open_existing, source_options
+from watchkeeper.cli.source import Source, open_existing, with_source
 from watchkeeper.cli.terminal import echo
 from watchkeeper.cli.upkeep import consent, moment, pause, progress
 from watchkeeper.core.hours import HOUR_S, MINUTE_S
@@ -30,15 +30,12 @@ NAMES: Final[Mapping[Kind, str]] = {
 
 
 @click.command()
-@source_options
+@with_source
 @click.option("--dry-run", is_flag=True, help="Tell what would go; delete nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    db: str | None,
-    app: str | None,
-    service: str | None,
-    environment: str | None,
+    source: Source,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -48,7 +45,6 @@ def command(
     How long things are kept is said by the settings: if the application's code sets that, name it
     with --app.
     """
-    source = find_source(db=db, app=app, service=service, environment=environment)
     store = open_existing(source.settings)
     gone: Mapping[tuple[Kind, int], int] = {}
     try:

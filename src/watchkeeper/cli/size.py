@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from watchkeeper.cli.source import Source, find_source, open_existing, source_options
+from watchkeeper.cli.source import Source, open_existing, with_source
 from watchkeeper.cli.terminal import echo, plain
 from watchkeeper.core.budget import Reason as Why
 from watchkeeper.core.budget import Room, Storing
@@ -58,17 +58,13 @@ class Sizes:
 
 
 @click.command()
-@source_options
+@with_source
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    db: str | None,
-    app: str | None,
-    service: str | None,
-    environment: str | None,
+    source: Source,
     as_json: bool,
 ) -> None:
     """Show how large each table is, how fast they grow and when the budget is used up."""
-    source = find_source(db=db, app=app, service=service, environment=environment)
     store = open_existing(source.settings)
     try:
         found = measure(store, source, now=time.time())

@@ -4,9 +4,10 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 
@@ -19,8 +20,6 @@ from watchkeeper.exceptions import (
 from watchkeeper.runtime.upgrades import upgrade_needed
 from watchkeeper.settings import Loaded, Origin, Settings, load
 from watchkeeper.storage import Store, open_store
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 NOT_MADE_YET: Final = (
     "there is no database {path} yet; the application makes it when it first runs. "
@@ -36,8 +35,21 @@ class Source:
     database_from: str
 
 
-def source_options(command: Command) -> Command:
-    """Add the options that say which database and which application are meant."""
+def with_source(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Add the options that say which database and application are meant; pass `source` instead."""
+
+    @wraps(command)
+    def found(
+        *,
+        db: str | None,
+        app: str | None,
+        service: str | None,
+        environment: str | None,
+        **others: Any,
+    ) -> int | None:
+        source = find_source(db=db, app=app, service=service, environment=environment)
+        return command(source=source, **others)
+
     for option in (
         click.option("--environment", metavar="NAME", help="The deployment, such as staging."),
         click.option("--service", metavar="NAME", help="The name of the application."),
@@ -48,8 +60,8 @@ def source_options(command: Command) -> Command:
         ),
         click.option("--db", metavar="URL", help="The database: a file, or a URL."),
     ):
-        command = option(command)
-    return command
+        found = option(found)
+    return found
 
 
 def find_source(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from watchkeeper.cli.source import Source, find_source, open_existing, source_options
+from watchkeeper.cli.source import Source, open_existing, with_source
 from watchkeeper.cli.terminal import echo, plain, sparkline
 from watchkeeper.cli.verbs import CRITICAL, FINE, UNKNOWN, WARNING
 from watchkeeper.core.catalogue import SELF_DROPPED, SELF_FLUSH
@@ -56,20 +56,16 @@ class Own:
 
 
 @click.command()
-@source_options
+@with_source
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    db: str | None,
-    app: str | None,
-    service: str | None,
-    environment: str | None,
+    source: Source,
     as_json: bool,
 ) -> int:
     """Show how the application is: what fires, key figures, newest issues.
 
     The exit code is 0 if all is well, 1 for a warning, 2 for a critical alert, 3 for unknown.
     """
-    source = find_source(db=db, app=app, service=service, environment=environment)
     store = open_existing(source.settings)
     try:
         now = time.time()

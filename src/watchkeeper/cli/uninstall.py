@@ -6,26 +6,18 @@ from dataclasses import asdict
 
 import click
 
-from watchkeeper.cli.source import (
-    find_source,
-    open_untouched,
-    source_options,
-    sqlite_file,
-)
+from watchkeeper.cli.source import Source, open_untouched, sqlite_file, with_source
 from watchkeeper.cli.terminal import echo
 from watchkeeper.cli.verbs import USAGE
 from watchkeeper.storage.upkeep import OwnTable
 
 
 @click.command()
-@source_options
+@with_source
 @click.option("--yes", is_flag=True, help="Drop the tables; without it they are only listed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    db: str | None,
-    app: str | None,
-    service: str | None,
-    environment: str | None,
+    source: Source,
     yes: bool,
     as_json: bool,
 ) -> int | None:
@@ -34,7 +26,6 @@ def command(
     Exactly those with the set prefix (on PostgreSQL: in the set schema) that Watchkeeper makes.
     Stop the application first, or switch Watchkeeper off in it: it would make them anew.
     """
-    source = find_source(db=db, app=app, service=service, environment=environment)
     settings = source.settings
     store = open_untouched(settings)
     try:
