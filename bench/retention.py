@@ -29,7 +29,7 @@ from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Kind, Scope, Series
 from watchkeeper.core.slot import Frame, FrameKey, Value
 from watchkeeper.runtime.hours import seal
-from watchkeeper.runtime.retention import prune, roll_up
+from watchkeeper.runtime.retention import Keep, prune, roll_up
 from watchkeeper.storage import Store, open_store
 from watchkeeper.storage.store import Batch
 from watchkeeper.storage.turns import give_way
@@ -133,10 +133,12 @@ def look_after(store: Store, watched: Watched, *, now: float, hours: int) -> Non
     while prune(
         store,
         now=now,
-        keep_s={SLOT_S: hours * HOUR_S / 2, 60: hours * HOUR_S / 2, HOUR_S: hours * HOUR_S},
-        keep_events_s=HOUR_S,
-        keep_samples_s=HOUR_S,
-        max_samples=100,
+        keep=Keep(
+            frames_s={SLOT_S: hours * HOUR_S / 2, 60: hours * HOUR_S / 2, HOUR_S: hours * HOUR_S},
+            events_s=HOUR_S,
+            samples_s=HOUR_S,
+            max_samples=100,
+        ),
         pause=give_way,
         took=lambda seconds: watched.took["prune_calls"].append(seconds * 1_000),
     ):

@@ -18,7 +18,8 @@ from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.slot import Value
 from watchkeeper.core.upkeep import Notes
 from watchkeeper.runtime.recorder import Recorder
-from watchkeeper.runtime.upkeep import Keep, Upkeep, read
+from watchkeeper.runtime.retention import Keep
+from watchkeeper.runtime.upkeep import Upkeep, read
 from watchkeeper.storage import Store, open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

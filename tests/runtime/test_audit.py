@@ -7,7 +7,7 @@ import pytest
 from watchkeeper.core.metrics import Scope
 from watchkeeper.exceptions import StorageUnavailableError
 from watchkeeper.runtime.audit import Action, write_down
-from watchkeeper.runtime.retention import DAY_S, prune
+from watchkeeper.runtime.retention import DAY_S, Keep, prune
 from watchkeeper.storage import Store
 from watchkeeper.storage.memory import MemoryStore
 from watchkeeper.storage.store import Audit, Release
@@ -58,10 +58,12 @@ def test_marks_and_entries_are_kept_400_days(store: Store):
     prune(
         store,
         now=402 * DAY_S,
-        keep_s={10: DAY_S, 60: DAY_S, 3_600: DAY_S},
-        keep_events_s=DAY_S,
-        keep_samples_s=DAY_S,
-        max_samples=9,
+        keep=Keep(
+            frames_s={10: DAY_S, 60: DAY_S, 3_600: DAY_S},
+            events_s=DAY_S,
+            samples_s=DAY_S,
+            max_samples=9,
+        ),
         pause=lambda: None,
     )
 

@@ -1,29 +1,30 @@
 """The retention when a person calls for it, over a real store of each kind."""
 
 import time
-from functools import partial
+from dataclasses import replace
 
 import pytest
 from kept import DAY_S, keep_request
 
 from watchkeeper.runtime import retention
-from watchkeeper.runtime.pruning import Retention, carry_out, due
+from watchkeeper.runtime.pruning import carry_out, due
+from watchkeeper.runtime.retention import Keep
 from watchkeeper.storage import Store
 from watchkeeper.storage.upkeep import Kind
 
 SCOPE = {"service": "shop", "environment": "production"}
 
 
-def retention_at(now: float, pauses: list[None] | None = None, **more: object) -> Retention:
-    """Return the retention at a moment, as the application has it by default."""
-    given = {
-        "keep_s": {10: DAY_S, 60: 14 * DAY_S, 3_600: 400 * DAY_S},
-        "keep_events_s": 30 * DAY_S,
-        "keep_samples_s": 7 * DAY_S,
-        "max_samples": 50_000,
-        "pause": lambda: None if pauses is None else pauses.append(None),
-    }
-    return partial(retention.prune, now=now, **{**given, **more})
+KEEP = Keep(
+    frames_s={10: DAY_S, 60: 14 * DAY_S, 3_600: 400 * DAY_S},
+    events_s=30 * DAY_S,
+    samples_s=7 * DAY_S,
+    max_samples=50_000,
+)
+
+
+def rest() -> None:
+    """Make no pause."""
 
 
 def test_what_one_round_leaves_the_next_one_takes(store: Store, monkeypatch: pytest.MonkeyPatch):
@@ -35,12 +36,12 @@ def test_what_one_round_leaves_the_next_one_takes(store: Store, monkeypatch: pyt
         keep_request(store, number, at=now - 40 * DAY_S - number * 20)
     steps: list[int] = []
 
-    gone = carry_out(store, retention_at(now), on_gone=steps.append)
+    gone = carry_out(store, KEEP, now=now, pause=rest, on_gone=steps.append)
 
     assert [] == store.next_events(**SCOPE, after=(0.0, ""), limit=9)
     assert (22, 22) == (gone[Kind.EVENTS, 0], gone[Kind.SAMPLES, 0])
     assert sum(gone.values()) == sum(steps)
-    assert [] == [one for one in due(store, retention_at(now)) if one.rows]
+    assert [] == [one for one in due(store, KEEP, now=now) if one.rows]
 
 
 def test_a_pause_is_made_before_each_transaction(store: Store, monkeypatch: pytest.MonkeyPatch):
@@ -51,7 +52,7 @@ def test_a_pause_is_made_before_each_transaction(store: Store, monkeypatch: pyte
         keep_request(store, number, at=now - 40 * DAY_S - number * 20)
     steps: list[int] = []
 
-    carry_out(store, retention_at(now, pauses), on_gone=steps.append)
+    carry_out(store, KEEP, now=now, pause=lambda: pauses.append(None), on_gone=steps.append)
 
     assert len(steps) < len(pauses)
 
@@ -62,8 +63,9 @@ def test_samples_past_their_number_are_told_and_go(store: Store):
     for number in range(5):
         keep_request(store, number, at=now - 20 - number)
 
-    told = {one.what: one for one in due(store, retention_at(now, max_samples=2))}
-    gone = carry_out(store, retention_at(now, max_samples=2), on_gone=lambda _: None)
+    keep = replace(KEEP, max_samples=2)
+    told = {one.what: one for one in due(store, keep, now=now)}
+    gone = carry_out(store, keep, now=now, pause=rest, on_gone=lambda _: None)
 
     assert (3, now - 24) == (told["samples"].rows, told["samples"].oldest)
     assert {(Kind.SAMPLES, 0): 3} == gone

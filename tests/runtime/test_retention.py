@@ -15,12 +15,16 @@ from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.rollup import merge_frames
 from watchkeeper.core.slot import Value
 from watchkeeper.runtime.hours import seal
-from watchkeeper.runtime.retention import prune, roll_up
+from watchkeeper.runtime.retention import Keep, prune, roll_up
 from watchkeeper.storage import Store, open_store
 
 DAY_S = 86_400.0
 KEEP = {10: DAY_S, 60: 14 * DAY_S}
-SAMPLES = {"keep_samples_s": 7 * DAY_S, "max_samples": 50_000}
+
+
+def kept(frames_s: dict[int, float], events_s: float = DAY_S, most: int = 50_000) -> Keep:
+    """Say how long things are kept; samples for a week."""
+    return Keep(frames_s=frames_s, events_s=events_s, samples_s=7 * DAY_S, max_samples=most)
 
 
 def rest() -> None:
@@ -210,7 +214,7 @@ def test_each_kind_is_kept_for_its_own_time(store: Store):
         one = event(number, at=at)
         store.write(batch(flush, issues=[counted(at=at)], events=[one], at=at))
 
-    gone = prune(store, now=now, keep_s=KEEP, keep_events_s=30 * DAY_S, pause=rest, **SAMPLES)
+    gone = prune(store, now=now, keep=kept(KEEP, 30 * DAY_S), pause=rest)
 
     def ages(resolution: int) -> list[float]:
         frames = store.frames(resolution, since=0, until=now, **HERE)
@@ -220,8 +224,8 @@ def test_each_kind_is_kept_for_its_own_time(store: Store):
     assert [13.0, 2.0, 0.5] == ages(60)
     assert [1.0] == ages(5)
     (issue,) = store.issues(**HERE, seen_since=0, limit=9)
-    kept = store.events(issue.id, limit=9)
-    assert [1, 29] == [round((now - one.at) / DAY_S) for one in kept]
+    events = store.events(issue.id, limit=9)
+    assert [1, 29] == [round((now - one.at) / DAY_S) for one in events]
     assert 3 + 1 + 2 + 2 == gone
 
 
@@ -237,7 +241,7 @@ def test_each_tier_of_a_sealed_hour_is_kept_for_its_own_time(store: Store):
     store.add_frames([late])
 
     for keep in (KEEP, {**KEEP, 3_600: 14 * DAY_S}):
-        prune(store, now=now, keep_s=keep, keep_events_s=DAY_S, pause=rest, **SAMPLES)
+        prune(store, now=now, keep=kept(keep), pause=rest)
 
         frames = store.frames(60, since=0, until=now, **HERE)
         assert [late.key.start, starts[0]] == [one.key.start for one in frames]
@@ -254,7 +258,7 @@ def test_where_slots_are_minutes_they_stay_when_their_hour_is_sealed(store: Stor
     seal(store, now=now, pause=rest)
 
     keep = {60: 14 * DAY_S}
-    prune(store, now=now, keep_s=keep, keep_events_s=DAY_S, pause=rest, **SAMPLES)
+    prune(store, now=now, keep=kept(keep), pause=rest)
 
     assert [start] == [one.key.start for one in store.frames(60, since=0, until=now, **HERE)]
 
@@ -267,10 +271,8 @@ def test_pruning_pauses_between_transactions(store: Store):
     gone = prune(
         store,
         now=10 * DAY_S,
-        keep_s=KEEP,
-        keep_events_s=DAY_S,
+        keep=kept(KEEP),
         pause=lambda: pauses.append(1),
-        **SAMPLES,
     )
 
     assert 2_500 == gone
@@ -294,10 +296,7 @@ def test_samples_are_kept_for_their_time_and_up_to_their_number(store: Store):
         prune(
             store,
             now=now,
-            keep_s=KEEP,
-            keep_events_s=DAY_S,
-            keep_samples_s=7 * DAY_S,
-            max_samples=most,
+            keep=kept(KEEP, most=most),
             pause=rest,
         )
 

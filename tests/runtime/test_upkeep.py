@@ -16,8 +16,8 @@ from watchkeeper.core.metrics import Kind, Metric
 from watchkeeper.core.sampling import Level
 from watchkeeper.core.upkeep import Notes
 from watchkeeper.runtime.recorder import Recorder
-from watchkeeper.runtime.retention import MAX_ROWS, MIN_ROWS, next_limit
-from watchkeeper.runtime.upkeep import Keep, Upkeep, read
+from watchkeeper.runtime.retention import MAX_ROWS, MIN_ROWS, Keep, next_limit
+from watchkeeper.runtime.upkeep import Upkeep, read
 from watchkeeper.runtime.writer import Writer
 from watchkeeper.settings import Settings, load
 from watchkeeper.storage import Store, open_store

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -116,9 +116,9 @@ def _written(output: Path | None) -> Iterator[TextIO]:
             file.flush()
             os.fsync(handle)
         os.replace(beside, target)
-    except BaseException:
-        os.unlink(beside)
-        raise
+    finally:
+        with suppress(FileNotFoundError):  # it is in its place
+            os.unlink(beside)
 
 
 def _opened(target: Path | int, *, closefd: bool = True) -> TextIO:

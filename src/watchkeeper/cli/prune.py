@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Final
 
 import click
@@ -13,11 +12,9 @@ from watchkeeper.cli.actor import actor, scope_of
 from watchkeeper.cli.source import Source, open_existing, with_source
 from watchkeeper.cli.terminal import echo
 from watchkeeper.cli.upkeep import consent, moment, pause, progress
-from watchkeeper.core.hours import HOUR_S, MINUTE_S
 from watchkeeper.runtime.audit import Action, write_down
-from watchkeeper.runtime.pruning import Due, Retention, carry_out, due
-from watchkeeper.runtime.retention import prune
-from watchkeeper.settings import Settings
+from watchkeeper.runtime.pruning import Due, carry_out, due
+from watchkeeper.runtime.retention import Keep
 from watchkeeper.storage.upkeep import Kind
 
 # What goes together in one deletion, as people call it; of the others their kind is the name.
@@ -49,8 +46,8 @@ def command(
     gone: Mapping[tuple[Kind, int], int] = {}
     try:
         described = store.description()
-        retention = _retention(source.settings, now=time.time())
-        found = due(store, retention)
+        keep, now = Keep.set_by(source.settings), time.time()
+        found = due(store, keep, now=now)
         rows = sum(one.rows for one in found)
         if not as_json:
             for line in listed(found):
@@ -59,7 +56,7 @@ def command(
         if rows and not dry_run:
             consent(f"Delete {rows:,} rows?", given=yes)
             with progress("pruning", rows) as went:
-                gone = carry_out(store, retention, on_gone=went)
+                gone = carry_out(store, keep, now=now, pause=pause, on_gone=went)
         deleted = {name(kind, resolution): count for (kind, resolution), count in gone.items()}
         if deleted:
             write_down(
@@ -96,20 +93,3 @@ def listed(found: Sequence[Due]) -> Iterator[str]:
 def name(kind: Kind, resolution: int) -> str:
     """Name what one kind of deletion takes."""
     return f"{kind} of {resolution} s" if resolution else NAMES.get(kind, kind.value)
-
-
-def _retention(settings: Settings, *, now: float) -> Retention:
-    """Return the application's retention at a moment."""
-    return partial(
-        prune,
-        now=now,
-        keep_s={
-            settings.slot_s: settings.seconds("keep_slots"),
-            MINUTE_S: settings.seconds("keep_minutes"),
-            HOUR_S: settings.seconds("keep_hours"),
-        },
-        keep_events_s=settings.seconds("keep_events"),
-        keep_samples_s=settings.seconds("keep_samples"),
-        max_samples=settings.max_samples,
-        pause=pause,
-    )

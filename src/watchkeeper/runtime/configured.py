@@ -68,21 +68,13 @@ def make_upkeep(
     pause: Callable[[], None],
 ) -> Upkeep:
     """Build what looks after the store, once it is open."""
-    from watchkeeper.runtime.upkeep import Keep, Upkeep
+    from watchkeeper.runtime.retention import Keep
+    from watchkeeper.runtime.upkeep import Upkeep
 
     return Upkeep(
         store,
         recorder=recorder,
-        keep=Keep(
-            frames_s={
-                settings.slot_s: settings.seconds("keep_slots"),
-                60: settings.seconds("keep_minutes"),
-                3_600: settings.seconds("keep_hours"),
-            },
-            events_s=settings.seconds("keep_events"),
-            samples_s=settings.seconds("keep_samples"),
-            max_samples=settings.max_samples,
-        ),
+        keep=Keep.set_by(settings),
         budget_bytes=settings.storage_budget_bytes,
         apply=apply,
         pause=pause,

@@ -55,7 +55,7 @@ class OwnCost:
 
     def __init__(self, recorder: Recorder, *, slot_s: float, budget: float = 0.01) -> None:
         """Begin with full sampling; `budget` is a share of one core."""
-        self.look_from = 0.0  # perf_counter from which on the next request is looked at: see below
+        self.look_from = 0.0  # perf_counter from which on the next request is looked at
         self.figures = Figures()
         self.on_level: Callable[[Level], None] = _nothing
         self._recorder = recorder

@@ -6,15 +6,18 @@ Both are safe to run in several processes at once: the store's marks decide what
 deleting twice deletes nothing more. The lease that the flusher takes before is only for thrift.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from time import perf_counter, sleep
-from typing import Final
+from time import perf_counter
+from typing import Final, Self
 
 from watchkeeper.core.hours import HOUR_S, MINUTE_S
 from watchkeeper.core.rollup import merge_frames
 from watchkeeper.core.slot import Frame, FrameKey, slot_start
+from watchkeeper.settings import Settings
 from watchkeeper.storage.store import ALL_WORKERS, Store
+from watchkeeper.storage.upkeep import Kind
 
 CLOSED_AFTER_S: Final = 30.0  # a minute waits so long for slow workers; later ones make a part
 SLOT_LENGTHS_S: Final = tuple(s for s in range(1, MINUTE_S) if MINUTE_S % s == 0)
@@ -39,6 +42,48 @@ KEEP_ISSUES_S: Final = 90 * DAY_S
 KEEP_INCIDENTS_S: Final = 400 * DAY_S
 KEEP_RELEASES_S: Final = 400 * DAY_S
 KEEP_AUDITS_S: Final = 400 * DAY_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """How long things are kept, in seconds; slots, minutes and hours by their resolution.
+
+    Of samples no more than the newest `max_samples` stay. `chunks_s`, if it is given, is how long
+    minutes are kept once their hour is sealed.
+    """
+
+    frames_s: Mapping[int, float]
+    events_s: float
+    samples_s: float
+    max_samples: int
+    chunks_s: float | None = None
+
+    @classmethod
+    def set_by(cls, settings: Settings) -> Self:
+        """Return what the settings say."""
+        return cls(
+            frames_s={
+                settings.slot_s: settings.seconds("keep_slots"),
+                MINUTE_S: settings.seconds("keep_minutes"),
+                HOUR_S: settings.seconds("keep_hours"),
+            },
+            events_s=settings.seconds("keep_events"),
+            samples_s=settings.seconds("keep_samples"),
+            max_samples=settings.max_samples,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion:
+    """Rows of one kind from before a moment, in seconds since the epoch.
+
+    `resolution` (seconds) tells frames apart; of samples no more than `most` stay.
+    """
+
+    kind: Kind
+    before: float
+    resolution: int = 0
+    most: int = 0
 
 
 def roll_up(
@@ -66,55 +111,72 @@ def roll_up(
     return written
 
 
+def deletions(keep: Keep, *, now: float) -> list[Deletion]:
+    """List what is past its time, in the order in which it goes.
+
+    Slots of other lengths, from an earlier setting, are kept as long as the finest that is named.
+    Minute frames go soon after their hour is sealed, unless they are the slots; it is the chunks
+    that are kept as long as minutes.
+    """
+    finest = min(keep.frames_s)
+    kept = {**dict.fromkeys(SLOT_LENGTHS_S, keep.frames_s[finest]), **keep.frames_s}
+    hours_s = kept.pop(HOUR_S, KEEP_HOURS_S)
+    sealed_s = KEEP_SEALED_S if finest < MINUTE_S else keep.frames_s[finest]
+    chunks_s = kept[MINUTE_S] if keep.chunks_s is None else keep.chunks_s
+    ages_s = (
+        (Kind.CHUNKS, chunks_s),
+        (Kind.HOURS, hours_s),
+        (Kind.EVENTS, keep.events_s),
+        (Kind.SAMPLES, keep.samples_s),
+        (Kind.ISSUES, KEEP_ISSUES_S),
+        (Kind.INCIDENTS, KEEP_INCIDENTS_S),
+        (Kind.CHECKS, KEEP_CHECKS_S),
+        (Kind.WORKERS, KEEP_WORKERS_S),
+        (Kind.RELEASES, KEEP_RELEASES_S),
+        (Kind.AUDITS, KEEP_AUDITS_S),
+    )
+    return [
+        Deletion(kind=Kind.SEALED, before=now - sealed_s),
+        *(
+            Deletion(kind=Kind.FRAMES, before=now - age_s, resolution=resolution)
+            for resolution, age_s in kept.items()
+        ),
+        *(
+            Deletion(
+                kind=kind,
+                before=now - age_s,
+                most=keep.max_samples if kind is Kind.SAMPLES else 0,
+            )
+            for kind, age_s in ages_s
+        ),
+    ]
+
+
 def prune(
     store: Store,
     *,
     now: float,
-    keep_s: Mapping[int, float],
-    keep_events_s: float,
-    keep_samples_s: float,
-    max_samples: int,
+    keep: Keep,
     pause: Callable[[], object],
-    keep_chunks_s: float | None = None,
     took: Callable[[float], object] = float,
+    on_gone: Callable[[Deletion, int], object] = lambda *_: None,
 ) -> int:
     """Delete what is past its time, in small transactions; return how many rows went.
 
-    `keep_s` tells for each resolution (in seconds) how long it is kept: slots, minutes, hours.
-    Slots of other lengths, from an earlier setting, are kept as long as the finest that is named.
-    Minute frames go soon after their hour is sealed, unless they are the slots; it is the chunks
-    that are kept as long as minutes, or for `keep_chunks_s`. Of samples no more than the newest
-    `max_samples` stay. `took` is told how long each transaction took, in seconds.
+    `took` is told how long each transaction took, in seconds, `on_gone` how many rows went by it.
     """
-    finest = min(keep_s)
-    kept = {**dict.fromkeys(SLOT_LENGTHS_S, keep_s[finest]), **keep_s}
-    hours_s = kept.pop(HOUR_S, KEEP_HOURS_S)
-    sealed_s = KEEP_SEALED_S if finest < MINUTE_S else keep_s[finest]
-    chunks_s = kept[MINUTE_S] if keep_chunks_s is None else keep_chunks_s
-    gone = _in_chunks(store.prune_sealed, now - sealed_s, pause, took, limit=MAX_LARGE_ROWS)
-    deletions: list[tuple[Callable[..., int], float]] = [
-        *((partial(store.prune_frames, resolution), age_s) for resolution, age_s in kept.items()),
-        (store.prune_chunks, chunks_s),
-        (store.prune_hours, hours_s),
-        (store.prune_events, keep_events_s),
-        (partial(store.prune_samples, most=max_samples), keep_samples_s),
-        (store.prune_issues, KEEP_ISSUES_S),
-        (store.prune_incidents, KEEP_INCIDENTS_S),
-        (store.prune_checks, KEEP_CHECKS_S),
-        (store.prune_workers, KEEP_WORKERS_S),
-        (store.prune_releases, KEEP_RELEASES_S),
-        (store.prune_audits, KEEP_AUDITS_S),
-    ]
-    gone += sum(_in_chunks(delete, now - age_s, pause, took) for delete, age_s in deletions)
+    gone = 0
+    for one in deletions(keep, now=now):
+        for rows in _in_chunks(_delete(store, one), one, pause, took):
+            on_gone(one, rows)
+            gone += rows
     for _ in range(MAX_GIVE_BACKS):
         pause()
         started = perf_counter()
         more = store.prepare(at=now)
-        took_s = perf_counter() - started
-        took(took_s)
+        took(perf_counter() - started)
         if not more:
             break
-        _rest(took_s)
     return gone
 
 
@@ -143,33 +205,41 @@ def _by_minute(frames: Iterable[Frame]) -> dict[int, list[Frame]]:
     return minutes
 
 
+def _delete(store: Store, one: Deletion) -> Callable[..., int]:
+    """Return what deletes some rows of a kind."""
+    by_kind: Mapping[Kind, Callable[..., int]] = {
+        Kind.SEALED: store.prune_sealed,
+        Kind.FRAMES: partial(store.prune_frames, one.resolution),
+        Kind.CHUNKS: store.prune_chunks,
+        Kind.HOURS: store.prune_hours,
+        Kind.EVENTS: store.prune_events,
+        Kind.SAMPLES: partial(store.prune_samples, most=one.most),
+        Kind.ISSUES: store.prune_issues,
+        Kind.INCIDENTS: store.prune_incidents,
+        Kind.CHECKS: store.prune_checks,
+        Kind.WORKERS: store.prune_workers,
+        Kind.RELEASES: store.prune_releases,
+        Kind.AUDITS: store.prune_audits,
+    }
+    return by_kind[one.kind]
+
+
 def _in_chunks(
     delete: Callable[..., int],
-    before: float,
+    one: Deletion,
     pause: Callable[[], object],
     took: Callable[[float], object],
-    *,
-    limit: int = MAX_ROWS,
-) -> int:
-    gone, most = 0, limit
+) -> Iterator[int]:
+    """Delete in transactions of as many rows as take a short time; yield how many each took."""
+    most = MAX_LARGE_ROWS if one.kind is Kind.SEALED else MAX_ROWS
     limit = min(FIRST_ROWS, most)
     for _ in range(MAX_PRUNES):
         pause()
         started = perf_counter()
-        some = delete(before=before, limit=limit)
+        rows = delete(before=one.before, limit=limit)
         took_s = perf_counter() - started
         took(took_s)
         limit = next_limit(limit, took_s=took_s, most=most)
-        gone += some
-        if not some:
+        if not rows:
             break
-        _rest(took_s)
-    return gone
-
-
-def _rest(took_s: float) -> None:
-    """Leave the database to others for as long as we had it.
-
-    Whoever waits for SQLite's lock looks for it now and then only: it must be free for a while.
-    """
-    sleep(min(took_s, LONG_S))
+        yield rows

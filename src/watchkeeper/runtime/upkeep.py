@@ -5,7 +5,7 @@ Every process follows what is decided; whoever holds the lease decides it and do
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from watchkeeper.core import upkeep
@@ -22,7 +22,7 @@ from watchkeeper.core.units import format_duration, format_size
 from watchkeeper.core.upkeep import Notes
 from watchkeeper.runtime.hours import seal
 from watchkeeper.runtime.recorder import Recorder
-from watchkeeper.runtime.retention import KEEP_HOURS_S, prune, roll_up
+from watchkeeper.runtime.retention import KEEP_HOURS_S, Keep, prune, roll_up
 from watchkeeper.storage.store import Store
 
 EVERY_S: Final = 60.0
@@ -47,16 +47,6 @@ STORED: Final[Mapping[Storing, str]] = {
 }
 
 _log = logging.getLogger("watchkeeper")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
-    """How long things are kept, in seconds; slots, minutes and hours by their resolution."""
-
-    frames_s: Mapping[int, float]
-    events_s: float
-    samples_s: float
-    max_samples: int
 
 
 class Upkeep:
@@ -206,11 +196,13 @@ class Upkeep:
         gone = prune(
             self._store,
             now=now,
-            keep_s={**frames, min(frames): kept[SLOTS], HOUR_S: kept[HOURS]},
-            keep_chunks_s=kept[MINUTES],
-            keep_events_s=kept[EVENTS],
-            keep_samples_s=kept[SAMPLES],
-            max_samples=self._keep.max_samples,
+            keep=replace(
+                self._keep,
+                frames_s={**frames, min(frames): kept[SLOTS], HOUR_S: kept[HOURS]},
+                chunks_s=kept[MINUTES],
+                events_s=kept[EVENTS],
+                samples_s=kept[SAMPLES],
+            ),
             pause=self._pause,
             took=self._recorder.series(SELF_PRUNE).record,
         )
