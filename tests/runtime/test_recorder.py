@@ -113,6 +113,7 @@ def test_a_series_holds_a_bounded_number_of_values():
 def test_taking_gives_way_to_other_threads(monkeypatch: pytest.MonkeyPatch):
     """Taking a slot of many series lets requests run in between."""
     turns: list[float] = []
+    monkeypatch.setattr(turns_module, "_turn", turns_module._Turn())  # no turn from before
     monkeypatch.setattr(turns_module, "WORK_S", -1.0)  # as if each series had taken long
     monkeypatch.setattr(turns_module, "sleep", turns.append)
     rec = recorder()
