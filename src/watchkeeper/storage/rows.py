@@ -130,6 +130,11 @@ def fingerprints(found: IssueCount) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cut(name, MAX_FINGERPRINT) for name in names))
 
 
+def version(fingerprint: str) -> str:
+    """Return what the fingerprints of one algorithm begin with."""
+    return fingerprint.partition(":")[0] + ":"
+
+
 def new_issue(issue_id: int, scope: Scope, found: IssueCount) -> Issue:
     """Make the issue of an error that was never seen before."""
     return Issue(

@@ -1,6 +1,6 @@
 """Issues, their counts and events in memory."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from watchkeeper.core.metrics import Scope
@@ -96,7 +96,9 @@ class MemoryIssues(Tables):
 
     def _count_issue(self, scope: Scope, key: FrameKey, found: IssueCount) -> None:
         names = [(scope.service, scope.environment, one) for one in rows.fingerprints(found)]
-        known = next((self._aliases[name] for name in names if name in self._aliases), None)
+        known = self._aliases.get(names[0])
+        if known is None:
+            known = self._inherited(names)
         if known is None:
             known = self._next_id("issue")
             self._issues[known] = rows.new_issue(known, scope, found)
@@ -105,6 +107,13 @@ class MemoryIssues(Tables):
         for name in names:
             self._aliases.setdefault(name, known)
         put(self._counts, (known, key), found.count + self._counts.get((known, key), 0))
+
+    def _inherited(self, names: Sequence[tuple[str, str, str]]) -> int | None:
+        """Return the issue of an error's older fingerprints, unless a newer one took it."""
+        version = rows.version(names[0][2])
+        taken = {owner for name, owner in self._aliases.items() if name[2].startswith(version)}
+        owners = (self._aliases.get(name) for name in names[1:])
+        return next((one for one in owners if one is not None and one not in taken), None)
 
     def _keep_event(self, scope: Scope, event: Event) -> None:
         owner = self._aliases.get((scope.service, scope.environment, event.fingerprint))

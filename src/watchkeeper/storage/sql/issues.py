@@ -1,6 +1,6 @@
 """Issues, their counts and events in a SQL database."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, case, delete, func, insert, select, update
@@ -137,7 +137,9 @@ class SqlIssues(Part):
         counts: dict[int, int] = {}
         for one in sorted(found, key=lambda one: one.fingerprint):
             names = rows.fingerprints(one)
-            owner = next((known[name] for name in names if name in known), None)
+            owner = known.get(names[0])
+            if owner is None:
+                owner = self._inherited(connection, names, known)
             if owner is None:
                 owner = self._new_issue(connection, scope, one)
             else:
@@ -176,6 +178,27 @@ class SqlIssues(Part):
             )
             owners.update((row.fingerprint, row.issue) for row in connection.execute(statement))
         return owners
+
+    def _inherited(
+        self, connection: Connection, names: Sequence[str], known: Mapping[str, int]
+    ) -> int | None:
+        """Return the issue that an error's older fingerprints lead to, if it is still to be had.
+
+        A newer algorithm may tell two errors apart that were one: the first of them to be met
+        keeps the issue.
+        """
+        for owner in dict.fromkeys(known[name] for name in names[1:] if name in known):
+            # Wait for another worker that is about to take it.
+            connection.execute(select(issue.c.id).where(issue.c.id == owner).with_for_update())
+            # Find which errors of the present algorithm lead to it.
+            heirs = select(issue_alias.c.fingerprint).where(
+                issue_alias.c.issue == owner,
+                issue_alias.c.fingerprint.startswith(rows.version(names[0]), autoescape=True),
+            )
+            found = set(connection.execute(heirs).scalars())
+            if not found or names[0] in found:
+                return owner
+        return None
 
     def _new_issue(self, connection: Connection, scope: Scope, found: IssueCount) -> int:
         new = rows.new_issue(0, scope, found)
