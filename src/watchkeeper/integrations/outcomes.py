@@ -7,7 +7,6 @@ from math import inf
 from time import time
 from types import CodeType
 from typing import Final
-from uuid import uuid4
 
 from watchkeeper.app import Watchkeeper
 from watchkeeper.core.badness import SERVER_ERRORS
@@ -24,6 +23,7 @@ from watchkeeper.core.catalogue import (
 from watchkeeper.core.metrics import QUIET, UNMATCHED, Metric
 from watchkeeper.core.queue_time import queue_seconds
 from watchkeeper.core.sampling import Reason, RouteChoice
+from watchkeeper.runtime.ids import new_id
 from watchkeeper.runtime.live import NOWHERE, LiveSeries
 from watchkeeper.runtime.record import Inside, Record, RequestContext, Taken
 
@@ -330,7 +330,7 @@ def _id_of(exchange: Exchange) -> str:
     """Return the id of a request: its sample and its error have the same one."""
     inside = exchange.opened()
     if not inside.request_id:
-        inside.request_id = safe_id(exchange.request_id()) or uuid4().hex
+        inside.request_id = safe_id(exchange.request_id()) or new_id()
     return inside.request_id
 
 

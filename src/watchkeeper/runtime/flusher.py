@@ -200,20 +200,28 @@ class Flusher:
         if slot_end - now > 2 * self._parts.slot_s:  # the clock was set back
             self._restart()
             slot_end = self._slot + self._parts.slot_s
-        return next_flush(self._trouble, flushed_at=self._flushed_at, slot_end=slot_end, now=now)
+        return next_flush(
+            self._trouble,
+            flushed_at=self._flushed_at,
+            slot_end=slot_end,
+            now=now,
+            has_news=self._hurried,
+        )
 
     def _notice(self, now: float) -> None:
         """Judge whether what woke us, or this worker's open slot, is trouble."""
         parts = self._parts
         bad, total = parts.recorder.local_rate()
         rate = self._engine.thresholds.error_rate if self._engine else 0.0
-        hurried, self._hurried = self._hurried, False
-        if hurried or is_trouble(bad=bad, total=total, error_rate=rate):
+        if self._hurried or is_trouble(bad=bad, total=total, error_rate=rate):
             self._trouble = noticed(self._trouble, now=now)
 
     def _flush(self, now: float, *, quick: bool) -> None:
         """Close the slot, write it, evaluate, deliver, tidy up."""
+        has_news = self._hurried
         self._close_slot(now)
+        if not quick and not has_news:
+            self._wait_a_little()
         self._write(quick=quick)
 
     def _close_slot(self, now: float) -> None:
@@ -222,6 +230,7 @@ class Flusher:
             parts.resources.sample(now)
         _give_way()
         self._notice(now)
+        self._hurried = False  # what is new from here on is in the next slot, or in both
         parts.writer.close_slot(self._slot, store=self.store, pause=_give_way)
         self._flushed_at = now
         self._slot = slot_start(now, parts.slot_s)
@@ -229,8 +238,6 @@ class Flusher:
     def _write(self, *, quick: bool) -> None:
         """Write what is held and do what then comes; nothing more while the database is away."""
         parts = self._parts
-        if not quick:
-            self._wait_a_little()
         store = self._opened()
         if store is None or not parts.writer.write(store):
             return
@@ -246,7 +253,7 @@ class Flusher:
                 self._tidy(parts.clock())
 
     def _wait_a_little(self) -> None:
-        """Keep many workers from writing in the same moment; trouble ends the wait."""
+        """Keep many workers from writing in the same moment; trouble and news end the wait."""
         self._wake.wait(random.uniform(0, self._parts.jitter_s))  # noqa: S311  # no secret
 
     def _opened(self) -> Store | None:
