@@ -8,36 +8,36 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from types import CodeType, MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from watchkeeper.core.fingerprint import Fingerprint, customize, fingerprint
+from watchkeeper.core.fingerprint import customize, fingerprint
 from watchkeeper.core.metrics import OTHER, Scope
-from watchkeeper.core.scrub import clean, cut, plain
+from watchkeeper.core.scrub import plain
+from watchkeeper.runtime.budgets import Budget
 from watchkeeper.runtime.details import is_expected
-from watchkeeper.runtime.events import (
-    MAX_NAME_CHARS,
-    NO_REQUEST,
-    Sample,
-    event_of,
-    title_of,
-)
+from watchkeeper.runtime.events import NO_REQUEST, Sample, event_of
 from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.memo import Memo
+from watchkeeper.runtime.occurrences import BEYOND, Group, Known, Occurrence, count_of
 from watchkeeper.runtime.record import RequestContext, current
-from watchkeeper.runtime.traces import Traces
+from watchkeeper.runtime.told import Told
+from watchkeeper.runtime.traces import Snapshot, Traces
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
     from watchkeeper.storage.store import Event, IssueCount
 
 MAX_ISSUES: Final = 1_000  # groups of one slot; the rest is counted in one more
-MAX_MEMO: Final = 4_096  # distinct traces whose fingerprint is remembered
 MAX_KNOWN: Final = 10_000  # fingerprints that are remembered as not new
 MAX_SAMPLES_HELD: Final = 500  # between two flushes
+MAX_LATE: Final = 10_000  # errors that wait to be counted by the flusher
 SAMPLES_PER_S: Final = 20
 FIRST_SAMPLES_PER_S: Final = 100
+
+R = TypeVar("R")
 
 _SEEN: Final = "__watchkeeper_seen__"  # our mark on a captured exception
 _OWN: Final = "__watchkeeper_fingerprint__"  # the user's fingerprint on an exception
@@ -45,8 +45,6 @@ _NO_CONTEXT: Final[Mapping[str, object]] = MappingProxyType({})
 _CAPTURE = guard("capture")
 _EXPECTED = guard("exception attributes")
 _ON_NEW = guard("wake after a new issue")
-_BEYOND: Final = "Errors beyond the cap on different issues in one slot"
-_OTHER: Final = customize(Fingerprint(value="", parts=(), path="", culprit=""), [OTHER])
 
 
 class _Thread(threading.local):
@@ -54,79 +52,6 @@ class _Thread(threading.local):
 
 
 _thread = _Thread()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    """A remembered trace; `codes` keeps alive what the memo's key knows by id."""
-
-    type: str
-    fingerprint: Fingerprint
-    codes: tuple[object, ...] = ()
-
-
-class _Group:
-    """The count of one issue in the open slot."""
-
-    __slots__ = ("count", "first_at", "known", "last_at", "sample")
-
-    def __init__(self, known: _Known, at: float) -> None:
-        self.known = known
-        self.count = 0
-        self.first_at = at
-        self.last_at = at
-        self.sample: Sample | None = None
-
-
-class _Budget:
-    """A number of things allowed in each second of the clock."""
-
-    __slots__ = ("_left", "_limit", "_second")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = self._left = limit
-        self._second = 0
-
-    def has_any(self, at: float) -> bool:
-        """Tell whether this second has one left."""
-        return int(at) != self._second or self._left > 0
-
-    def take(self, at: float) -> bool:
-        """Take one, if this second has one left."""
-        if int(at) != self._second:
-            self._second = int(at)
-            self._left = self._limit
-        self._left -= 1
-        return self._left >= 0
-
-
-class _Memo:
-    """Fingerprints of the traces in recent use.
-
-    Two generations instead of an order of use: a look-up is one lock-free `get` of a dict. What
-    was not asked for while half of MAX_MEMO others came is forgotten.
-    """
-
-    __slots__ = ("_old", "_young")
-
-    def __init__(self) -> None:
-        self._young: dict[tuple[object, ...], _Known] = {}
-        self._old: dict[tuple[object, ...], _Known] = {}
-
-    def get(self, key: tuple[object, ...]) -> _Known | None:
-        """Return what is remembered of a trace."""
-        found = self._young.get(key)
-        if found is None:
-            found = self._old.get(key)
-            if found is not None:
-                self.put(key, found)
-        return found
-
-    def put(self, key: tuple[object, ...], known: _Known) -> None:
-        """Remember a trace; two threads may do so at once, at worst one entry is lost."""
-        if len(self._young) >= MAX_MEMO // 2:
-            self._old, self._young = self._young, {}
-        self._young[key] = known
 
 
 class Issues:
@@ -161,12 +86,18 @@ class Issues:
         self.dropped = 0
         self.dropped_samples = 0
         self._lock = threading.Lock()
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, Group] = {}
         self._samples: list[Sample] = []
+        # Appending and taking are atomic, so this is safe where a lock of ours may be held.
+        self._late: deque[Occurrence] = deque(maxlen=MAX_LATE)
+        self.is_pressing = (
+            False  # whether one of those is new, and should not wait for the slot's end
+        )
         self._seen_before: OrderedDict[str, None] = OrderedDict()
-        self._memo = _Memo()
-        self._samples_budget = _Budget(SAMPLES_PER_S)
-        self._first_budget = _Budget(FIRST_SAMPLES_PER_S)
+        self._memo = Memo()
+        self._samples_budget = Budget(SAMPLES_PER_S)
+        self._first_budget = Budget(FIRST_SAMPLES_PER_S)
+        self._held_budget = Budget(SAMPLES_PER_S)
 
     def capture(
         self,
@@ -176,6 +107,7 @@ class Issues:
         endpoint: CodeType | None = None,
         fingerprint: Sequence[str] | None = None,
         context: Mapping[str, object] = _NO_CONTEXT,
+        level: str = "error",
     ) -> str | None:
         """Count an error and return its fingerprint.
 
@@ -185,15 +117,35 @@ class Issues:
         `endpoint` is the code of the view, task or command; `fingerprint` groups in the user's
         way, and an exception's own `__watchkeeper_fingerprint__` comes before it.
         """
-        if _thread.inside:
-            return None
-        _thread.inside = True
-        try:
-            with _CAPTURE:
-                return self._capture(exc, request, endpoint, fingerprint, context)
-            return None
-        finally:
-            _thread.inside = False
+        return _apart(self._capture, exc, request, endpoint, fingerprint, context, level)
+
+    def report(self, told: Told, *, at: float | None = None) -> str | None:
+        """Count an error of which there is no exception here, and return its fingerprint.
+
+        `at`: when it happened, in seconds since the epoch, if that is not now. None as `capture`.
+        """
+        return _apart(self._report, told, at)
+
+    def hold(
+        self, exc: BaseException, *, context: Mapping[str, object] = _NO_CONTEXT
+    ) -> Occurrence | None:
+        """Describe an error that is counted by `later`, or never; None as `capture`.
+
+        Takes no lock, and does not mark the exception, which others may see meanwhile.
+        """
+        return _apart(self._hold, exc, context)
+
+    def later(self, occurrence: Occurrence) -> None:
+        """Let the flusher count an error that was described; takes no lock.
+
+        So it may be called amid a collection of garbage, in whatever code that came.
+        """
+        if len(self._late) >= MAX_LATE:
+            self.dropped += 1
+            return
+        self._late.append(occurrence)
+        if occurrence.known.fingerprint.value not in self._seen_before:
+            self.is_pressing = True
 
     def take(
         self, *, pause: Callable[[], None] | None = None
@@ -207,10 +159,11 @@ class Issues:
             return [], []
         _thread.inside = True
         try:
+            self._count_late()
             with self._lock:
                 groups, self._groups = self._groups, {}
                 samples, self._samples = self._samples, []
-            counts = [_count_of(group) for group in groups.values()]
+            counts = [count_of(group) for group in groups.values()]
             events = []
             for sample in samples:
                 with _CAPTURE:
@@ -228,51 +181,106 @@ class Issues:
         endpoint: CodeType | None,
         own: Sequence[str] | None,
         context: Mapping[str, object],
+        level: str,
     ) -> str | None:
         state = exc.__dict__
-        if _SEEN in state:
-            return None
-        if self._traces.kind(type(exc)).expectable and _is_expected(exc):
+        if self._is_nothing(exc, state):
             return None
         known = self._known(exc, endpoint)
         own = getattr(exc, _OWN, None) or own
         if own:
-            known = _Known(type=known.type, fingerprint=customize(known.fingerprint, _texts(own)))
+            known = replace(known, fingerprint=customize(known.fingerprint, _texts(own)))
+        if level != known.level:
+            known = replace(known, level=level)
         state[_SEEN] = True
         at = self._clock()
-        value = known.fingerprint.value
-        group = self._groups.get(value)
-        count = 1 if group is None else group.count + 1
+        return self._add(known, at, self._sample(known, at, exc, request, context))
+
+    def _report(self, told: Told, at: float | None) -> str | None:
+        known = self._memo.get(told.key)
+        if known is None:
+            raised = told.describe()
+            made = fingerprint(raised)
+            made = replace(made, culprit=told.culprit or made.culprit)
+            known = Known(type=raised.type, fingerprint=made, level=told.level)
+            self._memo.put(told.key, known)
+        at = self._clock() if at is None else at
+        return self._add(known, at, self._sample(known, at, told, None, told.context))
+
+    def _hold(self, exc: BaseException, context: Mapping[str, object]) -> Occurrence | None:
+        if self._is_nothing(exc, exc.__dict__):
+            return None
+        known = self._known(exc, None)
+        own = getattr(exc, _OWN, None)
+        if own:
+            known = replace(known, fingerprint=customize(known.fingerprint, _texts(own)))
+        at = self._clock()
         sample = None
-        # Taken before it is counted and outside the lock, since the exception's text is made by
-        # the host's code; so no group is ever counted first without its sample at hand.
-        if _is_due(count) and self._budget(count).has_any(at):
-            record = current.get()
-            inside = record.inside if record is not None else None
-            if request is None and record is not None:
-                request = record.describe()
-            sample = Sample(
-                fingerprint=known.fingerprint,
-                at=at,
-                snapshot=self._traces.snapshot(exc),
-                request=request or NO_REQUEST,
-                context=plain(dict(context)) if context else {},
-                user=inside.user if inside is not None else "",
-                tags=dict(inside.tags) if inside is not None else {},
-            )
+        if self._held_budget.take(at):  # most are never counted: those of others stay untouched
+            sample = self._sample(known, at, exc, None, context)
+        return Occurrence(known=known, at=at, sample=sample)
+
+    def _is_nothing(self, exc: BaseException, state: Mapping[str, object]) -> bool:
+        """Tell whether an error was captured before, or is an expected one."""
+        return _SEEN in state or (self._traces.kind(type(exc)).expectable and _is_expected(exc))
+
+    def _sample(
+        self,
+        known: Known,
+        at: float,
+        error: BaseException | Told,
+        request: RequestContext | None,
+        context: Mapping[str, object],
+    ) -> Sample | None:
+        """Take a sample if one is due.
+
+        Before the error is counted and outside the lock, since the exception's text is made by
+        the host's code; so no group is ever counted first without its sample at hand.
+        """
+        group = self._groups.get(known.fingerprint.value)
+        count = 1 if group is None else group.count + 1
+        if not _is_due(count) or not self._budget(count).has_any(at):
+            return None
+        record = current.get()
+        inside = record.inside if record is not None else None
+        if request is None and record is not None:
+            request = record.describe()
+        return Sample(
+            fingerprint=known.fingerprint,
+            at=at,
+            snapshot=self._snapshot(error),
+            request=request or NO_REQUEST,
+            context=plain(dict(context)) if context else {},
+            user=inside.user if inside is not None else "",
+            tags=dict(inside.tags) if inside is not None else {},
+        )
+
+    def _snapshot(self, error: BaseException | Told) -> Snapshot:
+        return (
+            self._traces.snapshot(error) if isinstance(error, BaseException) else error.snapshot()
+        )
+
+    def _add(self, known: Known, at: float, sample: Sample | None) -> str:
         with self._lock:
             is_new = self._count(known, at, sample)
         if is_new and self._on_new is not None:
             with _ON_NEW:
                 self._on_new()
-        return value
+        return known.fingerprint.value
 
-    def _known(self, exc: BaseException, endpoint: CodeType | None) -> _Known:
+    def _count_late(self) -> None:
+        self.is_pressing = False
+        while self._late:
+            one = self._late.popleft()
+            with self._lock:
+                self._count(one.known, one.at, one.sample)
+
+    def _known(self, exc: BaseException, endpoint: CodeType | None) -> Known:
         key = self._traces.key(exc, endpoint)
         found = None if key is None else self._memo.get(key)
         if found is not None:
             return found
-        known = _Known(
+        known = Known(
             type=self._traces.kind(type(exc)).name,
             fingerprint=fingerprint(self._traces.describe(exc, endpoint)),
             codes=() if key is None else self._traces.codes(exc, endpoint),
@@ -281,7 +289,7 @@ class Issues:
             self._memo.put(key, known)
         return known
 
-    def _count(self, known: _Known, at: float, sample: Sample | None) -> bool:
+    def _count(self, known: Known, at: float, sample: Sample | None) -> bool:
         """Add one, and keep the sample if it is due; return whether the issue is new here."""
         value = known.fingerprint.value
         group = self._groups.get(value)
@@ -290,19 +298,19 @@ class Issues:
             if len(self._groups) >= self._max_issues:
                 self._count_overflow(at)
                 return False
-            group = self._groups[value] = _Group(known, at)
+            group = self._groups[value] = Group(known, at)
             is_new = value not in self._seen_before
             self._seen_before[value] = None
             self._seen_before.move_to_end(value)
             if len(self._seen_before) > MAX_KNOWN:
                 self._seen_before.popitem(last=False)
         group.count += 1
-        group.last_at = at
+        group.last_at = max(group.last_at, at)  # one that comes late is older
         if _is_due(group.count):
             self._keep(sample, group, at)
         return is_new
 
-    def _keep(self, sample: Sample | None, group: _Group, at: float) -> None:
+    def _keep(self, sample: Sample | None, group: Group, at: float) -> None:
         has_room = len(self._samples) < MAX_SAMPLES_HELD
         if sample is None or not has_room or not self._budget(group.count).take(at):
             self.dropped_samples += 1
@@ -312,15 +320,28 @@ class Issues:
 
     def _count_overflow(self, at: float) -> None:
         self.dropped += 1
-        group = self._groups.get(_OTHER.value)
+        group = self._groups.get(BEYOND.value)
         if group is None:
-            group = _Group(_Known(type=OTHER, fingerprint=_OTHER), at)
-            self._groups[_OTHER.value] = group
+            group = Group(Known(type=OTHER, fingerprint=BEYOND), at)
+            self._groups[BEYOND.value] = group
         group.count += 1
         group.last_at = at
 
-    def _budget(self, count: int) -> _Budget:
+    def _budget(self, count: int) -> Budget:
         return self._first_budget if count == 1 else self._samples_budget
+
+
+def _apart(work: Callable[..., R], *given: object) -> R | None:
+    """Do it within our border; None if this thread is within it already, or if it failed."""
+    if _thread.inside:
+        return None
+    _thread.inside = True
+    try:
+        with _CAPTURE:
+            return work(*given)
+        return None
+    finally:
+        _thread.inside = False
 
 
 def _is_due(count: int) -> bool:
@@ -337,42 +358,3 @@ def _texts(own: object) -> list[str]:
     """Return the user's fingerprint as texts, whatever was given."""
     parts = plain([own] if isinstance(own, str) else own)
     return [str(part) for part in parts] if isinstance(parts, list) else [str(parts)]
-
-
-def folded(counts: Sequence[IssueCount]) -> IssueCount:
-    """Count issues beyond a cap as one, like those of a slot."""
-    from watchkeeper.storage.store import IssueCount
-
-    return IssueCount(
-        fingerprint=_OTHER.value,
-        count=sum(one.count for one in counts),
-        first_at=min(one.first_at for one in counts),
-        last_at=max(one.last_at for one in counts),
-        type=OTHER,
-        title=_BEYOND,
-        culprit="",
-    )
-
-
-def _count_of(group: _Group) -> IssueCount:
-    from watchkeeper.storage.store import IssueCount
-
-    known, sample = group.known, group.sample
-    return IssueCount(
-        fingerprint=known.fingerprint.value,
-        aliases=known.fingerprint.aliases,
-        count=group.count,
-        first_at=group.first_at,
-        last_at=group.last_at,
-        type=cut(clean(known.type), MAX_NAME_CHARS),
-        title=_title(known, sample),
-        culprit=cut(clean(known.fingerprint.culprit), MAX_NAME_CHARS),
-    )
-
-
-def _title(known: _Known, sample: Sample | None) -> str:
-    if known.fingerprint is _OTHER:
-        return _BEYOND
-    if sample is None:
-        return cut(clean(known.type.rpartition(".")[2]), MAX_NAME_CHARS)
-    return title_of(sample.snapshot)
