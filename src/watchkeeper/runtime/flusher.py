@@ -173,7 +173,7 @@ class Flusher:
         """Sleep until something is due, then do it."""
         parts = self._parts
         at, reason = self._next_flush(parts.clock())
-        if self._wake.wait(self._sleep_s(at)):
+        if self._wake.wait(self._sleep_s(at)) or parts.writer.is_pressed:
             self._wake.clear()
             self._notice(parts.clock())
             at, reason = self._next_flush(parts.clock())
@@ -207,7 +207,7 @@ class Flusher:
         parts = self._parts
         bad, total = parts.recorder.local_rate()
         rate = self._engine.thresholds.error_rate if self._engine else 0.0
-        hurried, self._hurried = self._hurried, False
+        hurried, self._hurried = self._hurried or parts.writer.is_pressed, False
         if hurried or is_trouble(bad=bad, total=total, error_rate=rate):
             self._trouble = noticed(self._trouble, now=now)
 

@@ -14,10 +14,21 @@ class Told(Protocol):
     to show, "module:function"; `context` is stored with the event, scrubbed.
     """
 
-    key: tuple[object, ...]
-    level: str
-    culprit: str
-    context: Mapping[str, object]
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What its group depends on, to be remembered by."""
+
+    @property
+    def level(self) -> str:
+        """How bad it is."""
+
+    @property
+    def culprit(self) -> str:
+        """Where it came from; empty: nowhere in particular."""
+
+    @property
+    def context(self) -> Mapping[str, object]:
+        """What else is stored."""
 
     def describe(self) -> Raised:
         """Return what counts for its group."""

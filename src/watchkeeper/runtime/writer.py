@@ -105,6 +105,11 @@ class Writer:
         self._fresh: deque[Frame] = deque(maxlen=MAX_FRESH)
         self._write_s = 0.0  # how long the last write took, or the last attempt at one
 
+    @property
+    def is_pressed(self) -> bool:
+        """Whether something new happened where nobody could wake the flusher."""
+        return self._issues.is_pressing
+
     def close_slot(
         self,
         start: int,

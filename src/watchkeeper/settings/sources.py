@@ -143,10 +143,19 @@ def _read_file(file: Path, found: _Found, environ: Mapping[str, str]) -> None:
             found.origins["alerts"] = Origin.FILE
         elif key == "health":
             _take(found, "health_checks", value.get("checks", {}), Origin.FILE, lines.of(key))
-        elif key not in _FIELDS:
-            found.problems.append(f"{lines.of(key)}: {unknown_setting(key)}")
+        elif key == "capture":
+            for name, wanted in value.items():
+                _set(found, f"{key}_{name}", wanted, environ, lines.of(key))
         else:
-            _take(found, key, _from_environment(value, environ), Origin.FILE, lines.of(key))
+            _set(found, key, value, environ, lines.of(key))
+
+
+def _set(found: _Found, name: str, value: Any, environ: Mapping[str, str], where: str) -> None:
+    """Take the value of a key, or complain that there is no such setting."""
+    if name not in _FIELDS:
+        found.problems.append(f"{where}: {unknown_setting(name)}")
+    else:
+        _take(found, name, _from_environment(value, environ), Origin.FILE, where)
 
 
 def _alerts(tables: Any, lines: "_Lines", found: _Found) -> tuple[Alert, ...]:
