@@ -191,10 +191,7 @@ class Watchkeeper:
         context: Mapping[str, object] | None = None,
         level: str = "error",
     ) -> str | None:
-        """Record an exception as an occurrence of its issue; returns the fingerprint.
-
-        None for one that is expected, or was recorded before; see `Issues.capture`.
-        """
+        """Record an exception; returns its issue's fingerprint, or None as `Issues.capture`."""
         if expects_here(self.badness, exc):
             return None
         return self.issues.capture(
@@ -274,6 +271,7 @@ class Watchkeeper:
                     database_url=settings.database_url,
                     setting=settings.spool,
                 ),
+                capture_crashes=settings.capture_crashes,
                 clock=self.clock,
             ),
             open_store=self._open_store,

@@ -262,6 +262,7 @@ class Flusher:
 
         with fork_gate.passing(patience_s=IMPORT_PATIENCE_S):
             writer.spool.prepare()
+            writer.crashes.begin()
             try:
                 store = self._parts.open_store()
                 self._bring_up_to_date(store)
@@ -361,6 +362,7 @@ class Flusher:
             store.release("retention", owner=str(worker.id))
         if store is not None:
             store.close()
+        parts.writer.crashes.end()
         parts.writer.worker = None  # one that starts again is another worker
 
     def _take_over(self, run: _Run) -> None:

@@ -97,6 +97,7 @@ def test_secrets_of_a_line_are_masked(logged):
         ("django.request", logging.ERROR, "Internal Server Error: /"),
         ("rq.worker", logging.ERROR, "job failed"),
         ("gunicorn.access", logging.ERROR, "GET / 500"),
+        ("celery.app.trace", logging.ERROR, "task raised"),
     ],
 )
 def test_what_is_no_error_or_seen_otherwise_is_no_issue(logged, name, level, message):

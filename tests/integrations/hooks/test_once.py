@@ -2,12 +2,16 @@
 
 import functools
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC
 from typing import Any
 
 import django_site as site
 import pytest
+from apscheduler.events import EVENT_JOB_ERROR
+from apscheduler.schedulers.background import BackgroundScheduler
 from asgi_client import TestClient
 from django.http import HttpRequest
 from django.urls import path
@@ -17,6 +21,7 @@ from flask import Flask
 import watchkeeper.integrations as integrations
 from watchkeeper.app import Watchkeeper, forget_current, obtain
 from watchkeeper.integrations.hooks import logs
+from watchkeeper.integrations.instruments import apscheduler
 from watchkeeper.runtime.guard import take_errors
 from watchkeeper.runtime.jobs import job
 from watchkeeper.settings import Settings
@@ -85,7 +90,7 @@ def serving(framework: str) -> Iterator[Callable[[str], object]]:
         for name, view in VIEWS.items():
             app.add_url_rule(f"/{name}", name, view)
         integrations.watch(app)
-        yield app.test_client().get
+        yield lambda path: app.test_client().get(path).close()
     elif framework == "fastapi":
         api = FastAPI()
         for name, view in VIEWS.items():
@@ -210,3 +215,21 @@ def test_a_function_that_cannot_judge_hides_nothing(expecting):
 
     assert 1 == len(watchkeeper.issues.take()[0])
     assert {"expected_exceptions": 1} == take_errors()
+
+
+def test_a_scheduled_run_that_raises_is_one_event(told):
+    """APScheduler logs the exception before the run ends; it is the run's all the same."""
+    ended = threading.Event()
+    uninstall = apscheduler.install(told.watchkeeper.observer)
+    scheduler = BackgroundScheduler(timezone=UTC)
+    scheduler.add_listener(lambda event: ended.set(), EVENT_JOB_ERROR)
+    scheduler.start()
+    try:
+        scheduler.add_job(plain, name="print")
+        assert ended.wait(20.0)
+    finally:
+        scheduler.shutdown()
+        uninstall()
+
+    assert {"ValueError": 1} == told.issues()
+    assert "job:print" == told.events[0].route

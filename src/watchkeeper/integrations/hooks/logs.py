@@ -29,17 +29,18 @@ MAX_TEMPLATE_CHARS: Final = 2_000
 # Their records without an exception repeat what is seen otherwise: answers, failed jobs.
 REPEATING: Final = frozenset(
     {
-        "celery.app.trace",
-        "celery.worker.request",
         "daphne.access",
         "django.request",
         "django.server",
         "gunicorn.access",
         "hypercorn.access",
+        "multiprocessing",
         "rq.worker",
         "uvicorn.access",
     }
 )
+# Failed tasks, whose exceptions come here as stand-ins that can be pickled.
+STANDING_IN: Final = frozenset({"celery.app.trace", "celery.worker.request"})
 # These log in finalizers, amid whatever code a collection of garbage came.
 IN_FINALIZERS: Final = frozenset({"aiohttp.client", "asyncio"})
 
@@ -77,6 +78,8 @@ class _Logs:
         """Record an error that is logged, unless it is ours."""
         name = record.name
         if name == _OURS or name.startswith(f"{_OURS}.") or is_own(record.threadName):
+            return
+        if name in STANDING_IN:
             return
         level = "critical" if record.levelno >= logging.CRITICAL else "error"
         error = _exception_of(record)
