@@ -25,7 +25,9 @@ from watchkeeper.runtime.configured import (
     make_places,
     make_upkeep,
     open_channels,
+    start_line,
 )
+from watchkeeper.runtime.expected import expects_here
 from watchkeeper.runtime.flusher import STOP_WITHIN_S, Flusher, Parts
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.health import Health
@@ -52,7 +54,7 @@ _current: Watchkeeper | None = None
 
 
 class Hooks(Protocol):
-    """Hooks into the libraries of the host; neither method raises."""
+    """Hooks into the host and its libraries; neither method raises."""
 
     def install(self) -> None:
         """Hook into what is imported by now; cheap to repeat."""
@@ -98,7 +100,8 @@ class Watchkeeper:
         self.observer = Observer(self.recorder, places=places, clock=clock)
         self.observer.start = self.start
         self.observer.capture = self.capture
-        self.instruments: Hooks | None = None  # set by the surface that watches
+        self.instruments: Hooks | None = None  # set by the surface that watches, as are these:
+        self.hooks: Hooks | None = None  # into what sees the exceptions that nobody catches
         self.sampler = Sampler(
             self.scope, look_from=self._look_from, enabled=settings.samples, clock=clock
         )
@@ -136,6 +139,8 @@ class Watchkeeper:
             self.started = True
             if self.instruments is not None:
                 self.instruments.install()  # libraries that were imported since `watch`
+            if self.hooks is not None:
+                self.hooks.install()
             self.health.started = True
             self.health.stopped = self.health.draining = False
             self._flusher.start(obstacle=lifetime.obstacle())
@@ -154,6 +159,8 @@ class Watchkeeper:
             self.own_cost.look_now()
         # Also when another thread is at it: the process may end as soon as this returns.
         self._flusher.stop(deadline_s=self.stop_within_s)
+        if self.hooks is not None:
+            self.hooks.uninstall()
         if was_started:
             self.health.stopped = True
 
@@ -179,14 +186,18 @@ class Watchkeeper:
         endpoint: CodeType | None = None,
         fingerprint: tuple[str, ...] | None = None,
         context: Mapping[str, object] | None = None,
+        level: str = "error",
     ) -> Known | None:
         """Record an exception as an occurrence of its issue; see `Issues.capture`."""
+        if expects_here(self.badness, exc):
+            return None
         return self.issues.capture(
             exc,
             request=request,
             endpoint=endpoint,
             fingerprint=fingerprint,
             context=context or {},
+            level=level,
         )
 
     def link(self, incident: Incident) -> str:
@@ -257,6 +268,7 @@ class Watchkeeper:
                     database_url=settings.database_url,
                     setting=settings.spool,
                 ),
+                capture_crashes=settings.capture_crashes,
                 clock=self.clock,
             ),
             open_store=self._open_store,
@@ -318,19 +330,8 @@ class Watchkeeper:
             _log.warning("watchkeeper: %s", problem)
         if self.quiet:
             return
-        settings = self.settings
-        parts = [
-            "watchkeeper: on",
-            settings.database_place,
-            f'dashboard {settings.dashboard_prefix} (run "watchkeeper open")'
-            if settings.dashboard
-            else "no dashboard",
-            f"tells {', '.join(self.notifiers)}"
-            if self.notifiers
-            else "nobody is told: no channel set",
-        ]
         with guard("start line"):
-            sys.stderr.write(" · ".join(parts) + "\n")
+            sys.stderr.write(start_line(self.settings, self.notifiers) + "\n")
 
 
 def current() -> Watchkeeper | None:

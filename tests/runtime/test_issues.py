@@ -7,24 +7,22 @@ import pickle
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
 
+from watchkeeper.core.fingerprint import Raised
 from watchkeeper.core.metrics import Scope
-from watchkeeper.runtime.issues import (
-    FIRST_SAMPLES_PER_S,
-    SAMPLES_PER_S,
-    Issues,
-    RequestContext,
-)
-from watchkeeper.runtime.known import MAX_MEMO
+from watchkeeper.runtime.issues import FIRST_SAMPLES_PER_S, SAMPLES_PER_S, Issues
+from watchkeeper.runtime.memo import MAX_MEMO
 from watchkeeper.runtime.places import Places
+from watchkeeper.runtime.record import RequestContext
+from watchkeeper.runtime.traces import Snapshot
 
 SCOPE = Scope(service="shop", environment="test", release="r7")
 
@@ -645,3 +643,67 @@ def test_subclasses_of_expected_exceptions_are_expected(issues: Issues):
     not_found = type("NotFound", (base,), {"code": 404})
 
     assert issues.capture(not_found()) is None
+
+
+class Line:
+    """An error that is told: a line of a log."""
+
+    key = ("log", "shop.orders", "no paper")
+    level = "critical"
+    culprit = "shop/orders.py:print_one"
+    context: Mapping[str, object] = MappingProxyType({"logger": "shop.orders"})
+
+    def describe(self) -> Raised:
+        return Raised(type="shop.orders", message="no paper")
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(type="shop.orders", message="no paper", spots=())
+
+
+def test_an_error_that_is_told_is_counted_like_one_that_is_raised(issues: Issues, clock: Clock):
+    """It has a fingerprint, a level, a place and samples, and may have happened earlier."""
+    told = [issues.report(Line()), issues.report(Line(), at=clock.now - 60)]
+
+    (count,), events = issues.take()
+    assert [count.fingerprint] * 2 == told
+    assert ("critical", "shop/orders.py:print_one", 2) == (count.level, count.culprit, count.count)
+    assert "orders: no paper" == count.title
+    assert [clock.now, clock.now - 60] == [event.at for event in events]
+    assert {"logger": "shop.orders"} == events[0].data["context"]
+
+
+def test_a_held_error_counts_when_it_is_said_to(issues: Issues):
+    """Described at once, counted by the flusher; an error that is handled meanwhile is not."""
+    lost, handled = (issues.hold(error) for error in (KeyError("a"), ValueError("b")))
+    assert lost is not None
+    assert handled is not None
+
+    issues.later(lost)
+
+    assert issues.is_pressing
+    counts, events = issues.take()
+    assert [("KeyError", 1)] == [(count.type, count.count) for count in counts]
+    assert ["'a'"] == [event.data["message"] for event in events]
+    assert not issues.is_pressing
+
+
+def test_a_held_error_may_still_be_captured(issues: Issues):
+    """Holding one does not hide it from those who see it next; a captured one is not held."""
+    error = KeyError("a")
+    issues.hold(error)
+
+    assert issues.capture(error) is not None
+    assert issues.hold(error) is None
+
+
+def test_errors_that_come_late_are_bounded(issues: Issues, monkeypatch: pytest.MonkeyPatch):
+    """Beyond a number of them between two flushes they are dropped, and counted as dropped."""
+    monkeypatch.setattr("watchkeeper.runtime.issues.MAX_LATE", 2)
+    held = issues.hold(KeyError("a"))
+    assert held is not None
+
+    for _ in range(3):
+        issues.later(held)
+
+    (count,), _ = issues.take()
+    assert (2, 1) == (count.count, issues.dropped)

@@ -2,12 +2,21 @@
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
+from types import CodeType
 from typing import Any, Final
 
 from watchkeeper.app import Watchkeeper
 from watchkeeper.integrations.lifespan import Lifespan
 from watchkeeper.integrations.naming import Naming
-from watchkeeper.integrations.outcomes import FAILED, METHODS, Answer, Exchange, Outcomes, Route
+from watchkeeper.integrations.outcomes import (
+    FAILED,
+    METHODS,
+    Answer,
+    Exchange,
+    Outcomes,
+    Route,
+    code_of,
+)
 from watchkeeper.integrations.own import PROBES, OwnPages
 from watchkeeper.integrations.own_asgi import find_page, serve_page
 from watchkeeper.integrations.templates import Templates
@@ -257,6 +266,10 @@ class _Exchange(Exchange):
             else:
                 middleware.outcomes.broken(self, route, method, perf_counter() - self.start)
         middleware.outcomes.ended(self, route)
+
+    def endpoint(self) -> CodeType | None:
+        """Return the code of the view, if the router has found it by now."""
+        return code_of(self.middleware.route(self.scope, self.status).endpoint)
 
     def describe(self) -> RequestContext:
         """Tell which request this is, as far as is known at this moment."""

@@ -23,6 +23,7 @@ from watchkeeper.core.catalogue import (
 from watchkeeper.core.metrics import QUIET, UNMATCHED, Metric
 from watchkeeper.core.queue_time import queue_seconds
 from watchkeeper.core.sampling import Reason, RouteChoice
+from watchkeeper.runtime.expected import expects
 from watchkeeper.runtime.ids import new_id
 from watchkeeper.runtime.live import NOWHERE, LiveSeries
 from watchkeeper.runtime.record import Inside, Record, RequestContext, Taken
@@ -203,7 +204,7 @@ class Outcomes:
 
     def is_expected(self, exc: BaseException, route: Route) -> bool:
         """Tell whether the settings expect an exception on this route."""
-        return self._badness.of(route.template).expects(exc)
+        return expects(self._badness.of(route.template), exc)
 
     def excuse(self, exchange: Exchange, route: Route, method: str) -> None:
         """Take a failure back that was counted: its exception is an expected one."""

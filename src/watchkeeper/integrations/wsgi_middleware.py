@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable, MutableMapping
 from time import perf_counter
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any, Final
 
 from watchkeeper.app import Watchkeeper
 from watchkeeper.integrations import outcomes
 from watchkeeper.integrations.naming import Naming
-from watchkeeper.integrations.outcomes import FAILED, METHODS, Answer, Outcomes, Route
+from watchkeeper.integrations.outcomes import FAILED, METHODS, Answer, Outcomes, Route, code_of
 from watchkeeper.integrations.own import PROBES, OwnPages
 from watchkeeper.integrations.own_wsgi import serve_page
 from watchkeeper.integrations.wsgi_body import UNSIZED, Body, passing, watched
@@ -254,6 +254,10 @@ class Exchange(outcomes.Exchange):
             method=self._method(),
             status=self._settled_status(),
         )
+
+    def endpoint(self) -> CodeType | None:
+        """Return the code of the view, if the router has found it by now."""
+        return code_of(self._settled_route().endpoint)
 
     def describe(self) -> RequestContext:
         """Tell which request this is, as far as is known at this moment."""

@@ -7,7 +7,7 @@ sentence in `problems` says so.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from watchkeeper.core.budget import Storing
@@ -115,3 +115,16 @@ def make_upkeep(
         pause=pause,
         now=clock(),
     )
+
+
+def start_line(settings: Settings, notifiers: Mapping[str, object]) -> str:
+    """Return the one line that is printed at start."""
+    parts = [
+        "watchkeeper: on",
+        settings.database_place,
+        f'dashboard {settings.dashboard_prefix} (run "watchkeeper open")'
+        if settings.dashboard
+        else "no dashboard",
+        f"tells {', '.join(notifiers)}" if notifiers else "nobody is told: no channel set",
+    ]
+    return " · ".join(parts)

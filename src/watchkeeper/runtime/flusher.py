@@ -173,7 +173,7 @@ class Flusher:
         """Sleep until something is due, then do it."""
         parts = self._parts
         at, reason = self._next_flush(parts.clock())
-        if self._wake.wait(self._sleep_s(at)):
+        if self._wake.wait(self._sleep_s(at)) or parts.writer.is_pressed:
             self._wake.clear()
             self._notice(parts.clock())
             at, reason = self._next_flush(parts.clock())
@@ -213,6 +213,7 @@ class Flusher:
         parts = self._parts
         bad, total = parts.recorder.local_rate()
         rate = self._engine.thresholds.error_rate if self._engine else 0.0
+        self._hurried = self._hurried or parts.writer.is_pressed
         if self._hurried or is_trouble(bad=bad, total=total, error_rate=rate):
             self._trouble = noticed(self._trouble, now=now)
 
@@ -269,6 +270,7 @@ class Flusher:
 
         with fork_gate.passing(patience_s=IMPORT_PATIENCE_S):
             writer.spool.prepare()
+            writer.crashes.begin()
             try:
                 store = self._parts.open_store()
                 self._bring_up_to_date(store)
@@ -368,6 +370,7 @@ class Flusher:
             store.release("retention", owner=str(worker.id))
         if store is not None:
             store.close()
+        parts.writer.crashes.end()
         parts.writer.worker = None  # one that starts again is another worker
 
     def _take_over(self, run: _Run) -> None:

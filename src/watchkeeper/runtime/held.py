@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from watchkeeper.core.held import Reason, relief
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.rollup import merge_time
-from watchkeeper.runtime.issues import MAX_ISSUES, folded
+from watchkeeper.runtime.issues import MAX_ISSUES
+from watchkeeper.runtime.occurrences import folded
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
     from watchkeeper.storage.store import Batch, IssueCount, Sample, Statement

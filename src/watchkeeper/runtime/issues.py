@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import CodeType, MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from watchkeeper.core.fingerprint import Fingerprint, Rule, customize
-from watchkeeper.core.metrics import OTHER, Scope
-from watchkeeper.core.scrub import clean, cut, plain
+from watchkeeper.core.fingerprint import Rule
+from watchkeeper.core.metrics import Scope
+from watchkeeper.core.scrub import plain
+from watchkeeper.runtime.budgets import Budget
 from watchkeeper.runtime.details import is_expected
-from watchkeeper.runtime.events import (
-    MAX_NAME_CHARS,
-    NO_REQUEST,
-    Sample,
-    event_of,
-    title_of,
-)
+from watchkeeper.runtime.events import NO_REQUEST, Sample, event_of
 from watchkeeper.runtime.guard import guard
-from watchkeeper.runtime.known import Knowing, Known, Memo, known_by
+from watchkeeper.runtime.known import Knowing, Known, known_by
+from watchkeeper.runtime.memo import Memo
+from watchkeeper.runtime.occurrences import BEYOND, ERROR, Group, Occurrence, count_of
 from watchkeeper.runtime.own_fingerprint import OwnFingerprint
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.record import RequestContext, current
-from watchkeeper.runtime.traces import Traces
+from watchkeeper.runtime.told import Told
+from watchkeeper.runtime.traces import Snapshot, Traces
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
     from watchkeeper.storage.store import Event, IssueCount
@@ -37,17 +35,17 @@ if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wa
 MAX_ISSUES: Final = 1_000  # groups of one slot; the rest is counted in one more
 MAX_KNOWN: Final = 10_000  # fingerprints that are remembered as not new
 MAX_SAMPLES_HELD: Final = 500  # between two flushes
+MAX_LATE: Final = 10_000  # errors that wait to be counted by the flusher
 SAMPLES_PER_S: Final = 20
 FIRST_SAMPLES_PER_S: Final = 100
+
+R = TypeVar("R")
 
 _SEEN: Final = "__watchkeeper_seen__"  # our mark on a captured exception
 _NO_CONTEXT: Final[Mapping[str, object]] = MappingProxyType({})
 _CAPTURE = guard("capture")
 _EXPECTED = guard("exception attributes")
 _ON_NEW = guard("wake after a new issue")
-_BEYOND: Final = "Errors beyond the cap on different issues in one slot"
-_OTHER: Final = customize(Fingerprint(value="", parts=(), path="", culprit=""), [OTHER])
-_OVERFLOW: Final = Known(type=OTHER, key=_OTHER.value, finish=lambda: _OTHER)
 
 
 class _Thread(threading.local):
@@ -55,49 +53,6 @@ class _Thread(threading.local):
 
 
 _thread = _Thread()
-
-
-class _Group:
-    """The count of one issue in the open slot."""
-
-    __slots__ = ("count", "first_at", "known", "last_at", "sample")
-
-    def __init__(self, known: Known, at: float) -> None:
-        self.known = known
-        self.count = 0
-        self.first_at = at
-        self.last_at = at
-        self.sample: Sample | None = None
-
-    def add(self, other: _Group) -> None:
-        """Count another group in, which turned out to be the same."""
-        self.count += other.count
-        self.last_at = max(self.last_at, other.last_at)
-        if other.first_at < self.first_at:
-            self.first_at = other.first_at
-            self.sample = other.sample or self.sample
-
-
-class _Budget:
-    """A number of things allowed in each second of the clock."""
-
-    __slots__ = ("_left", "_limit", "_second")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = self._left = limit
-        self._second = 0
-
-    def has_any(self, at: float) -> bool:
-        """Tell whether this second has one left."""
-        return int(at) != self._second or self._left > 0
-
-    def take(self, at: float) -> bool:
-        """Take one, if this second has one left."""
-        if int(at) != self._second:
-            self._second = int(at)
-            self._left = self._limit
-        self._left -= 1
-        return self._left >= 0
 
 
 class Issues:
@@ -136,12 +91,16 @@ class Issues:
         self.dropped = 0
         self.dropped_samples = 0
         self._lock = threading.Lock()
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, Group] = {}
         self._samples: list[Sample] = []
+        # Appending and taking are atomic, so this is safe where a lock of ours may be held.
+        self._late: deque[Occurrence] = deque(maxlen=MAX_LATE)
+        self.is_pressing = False  # whether one of those is new, and cannot wait for the slot's end
         self._seen_before: OrderedDict[str, None] = OrderedDict()
         self._memo = Memo()
-        self._samples_budget = _Budget(SAMPLES_PER_S)
-        self._first_budget = _Budget(FIRST_SAMPLES_PER_S)
+        self._samples_budget = Budget(SAMPLES_PER_S)
+        self._first_budget = Budget(FIRST_SAMPLES_PER_S)
+        self._held_budget = Budget(SAMPLES_PER_S)
 
     def capture(
         self,
@@ -151,6 +110,7 @@ class Issues:
         endpoint: CodeType | None = None,
         fingerprint: Sequence[str] | None = None,
         context: Mapping[str, object] = _NO_CONTEXT,
+        level: str = ERROR,
     ) -> Known | None:
         """Count an error and return what it is known as; the flusher may ask for its fingerprint.
 
@@ -161,84 +121,35 @@ class Issues:
         way; an exception's own `__watchkeeper_fingerprint__` comes before it, the configured
         function after it.
         """
-        if _thread.inside:
-            return None
-        _thread.inside = True
-        try:
-            with _CAPTURE:
-                return self._capture(exc, request, endpoint, fingerprint, context)
-            return None
-        finally:
-            _thread.inside = False
+        return _apart(self._capture, exc, request, endpoint, fingerprint, context, level)
 
-    def take(
-        self, *, pause: Callable[[], None] | None = None
-    ) -> tuple[list[IssueCount], list[Event]]:
-        """Return and forget the counts and the samples since the last call, shaped for a store.
+    def report(self, told: Told, *, at: float | None = None) -> Known | None:
+        """Count an error of which there is no exception here, and return what it is known as.
 
-        Reads source files and scrubs: for the flusher's thread. `pause` is called after each
-        new group and event, so that a busy process gets its turn.
+        `at`: when it happened, in seconds since the epoch, if that is not now. None as `capture`.
         """
-        if _thread.inside:
-            return [], []
-        _thread.inside = True
-        try:
-            with self._lock:
-                groups, self._groups = self._groups, {}
-                samples, self._samples = self._samples, []
-            counts = [_count_of(group) for group in self._settled(groups.values(), pause)]
-            events = []
-            for sample in samples:
-                with _CAPTURE:
-                    events.append(event_of(sample, release=self._scope.release))
-                if pause is not None:
-                    pause()
-            return counts, events
-        finally:
-            _thread.inside = False
+        return _apart(self._report, told, at)
 
-    def _capture(
-        self,
-        exc: BaseException,
-        request: RequestContext | None,
-        endpoint: CodeType | None,
-        own: object,
-        context: Mapping[str, object],
-    ) -> Known | None:
-        state = exc.__dict__
-        if _SEEN in state:
-            return None
-        if self._traces.kind(type(exc)).expectable and _is_expected(exc):
-            return None
-        known = self.known(exc, endpoint=endpoint, fingerprint=own)
-        state[_SEEN] = True
-        at = self._clock()
-        key = known.key  # once: the flusher may settle it meanwhile
-        group = self._groups.get(key)
-        count = 1 if group is None else group.count + 1
-        sample = None
-        # Taken before it is counted and outside the lock, since the exception's text is made by
-        # the host's code; so no group is ever counted first without its sample at hand.
-        if _is_due(count) and self._budget(count).has_any(at):
-            record = current.get()
-            inside = record.inside if record is not None else None
-            if request is None and record is not None:
-                request = record.describe()
-            sample = Sample(
-                known=known,
-                at=at,
-                snapshot=self._traces.snapshot(exc),
-                request=request or NO_REQUEST,
-                context=plain(dict(context)) if context else {},
-                user=inside.user if inside is not None else "",
-                tags=dict(inside.tags) if inside is not None else {},
-            )
-        with self._lock:
-            is_new = self._count(known, key, at, sample)
-        if is_new and self._on_new is not None:
-            with _ON_NEW:
-                self._on_new()
-        return known
+    def hold(
+        self, exc: BaseException, *, context: Mapping[str, object] = _NO_CONTEXT
+    ) -> Occurrence | None:
+        """Describe an error that is counted by `later`, or never; None as `capture`.
+
+        Takes no lock, and does not mark the exception, which others may see meanwhile.
+        """
+        return _apart(self._hold, exc, context)
+
+    def later(self, occurrence: Occurrence) -> None:
+        """Let the flusher count an error that was described; takes no lock.
+
+        So it may be called amid a collection of garbage, in whatever code that came.
+        """
+        if len(self._late) >= MAX_LATE:
+            self.dropped += 1
+            return
+        self._late.append(occurrence)
+        if occurrence.known.key not in self._seen_before:
+            self.is_pressing = True
 
     def known(
         self,
@@ -258,7 +169,135 @@ class Issues:
         own = self._own.of(exc, fingerprint)
         return known_by(own, known) if own else known
 
-    def _count(self, known: Known, key: str, at: float, sample: Sample | None) -> bool:
+    def take(
+        self, *, pause: Callable[[], None] | None = None
+    ) -> tuple[list[IssueCount], list[Event]]:
+        """Return and forget the counts and the samples since the last call, shaped for a store.
+
+        Reads source files and scrubs: for the flusher's thread. `pause` is called after each
+        new group and event, so that a busy process gets its turn.
+        """
+        if _thread.inside:
+            return [], []
+        _thread.inside = True
+        try:
+            self._count_late()
+            with self._lock:
+                groups, self._groups = self._groups, {}
+                samples, self._samples = self._samples, []
+            counts = [count_of(group) for group in self._settled(groups.values(), pause)]
+            events = []
+            for sample in samples:
+                with _CAPTURE:
+                    events.append(event_of(sample, release=self._scope.release))
+                if pause is not None:
+                    pause()
+            return counts, events
+        finally:
+            _thread.inside = False
+
+    def _capture(
+        self,
+        exc: BaseException,
+        request: RequestContext | None,
+        endpoint: CodeType | None,
+        own: object,
+        context: Mapping[str, object],
+        level: str,
+    ) -> Known | None:
+        state = exc.__dict__
+        if self._is_nothing(exc, state):
+            return None
+        known = self.known(exc, endpoint=endpoint, fingerprint=own)
+        state[_SEEN] = True
+        return self._add(known, self._clock(), exc, request, context, level)
+
+    def _report(self, told: Told, at: float | None) -> Known | None:
+        known = self._memo.get(told.key)
+        if known is None:
+            known = self._knowing.of(told.describe(), culprit=told.culprit)
+            self._memo.put(told.key, known)
+        at = self._clock() if at is None else at
+        return self._add(known, at, told, None, told.context, told.level)
+
+    def _hold(self, exc: BaseException, context: Mapping[str, object]) -> Occurrence | None:
+        if self._is_nothing(exc, exc.__dict__):
+            return None
+        known = self.known(exc)
+        at = self._clock()
+        sample = None
+        if self._held_budget.take(at):  # most are never counted: those of others stay untouched
+            sample = self._sample(known, known.key, at, exc, None, context)
+        return Occurrence(known=known, at=at, sample=sample)
+
+    def _is_nothing(self, exc: BaseException, state: Mapping[str, object]) -> bool:
+        """Tell whether an error was captured before, or is an expected one."""
+        return _SEEN in state or (self._traces.kind(type(exc)).expectable and _is_expected(exc))
+
+    def _sample(
+        self,
+        known: Known,
+        key: str,
+        at: float,
+        error: BaseException | Told,
+        request: RequestContext | None,
+        context: Mapping[str, object],
+    ) -> Sample | None:
+        """Take a sample if one is due.
+
+        Before the error is counted and outside the lock, since the exception's text is made by
+        the host's code; so no group is ever counted first without its sample at hand.
+        """
+        group = self._groups.get(key)
+        count = 1 if group is None else group.count + 1
+        if not _is_due(count) or not self._budget(count).has_any(at):
+            return None
+        record = current.get()
+        inside = record.inside if record is not None else None
+        if request is None and record is not None:
+            request = record.describe()
+        return Sample(
+            known=known,
+            at=at,
+            snapshot=self._snapshot(error),
+            request=request or NO_REQUEST,
+            context=plain(dict(context)) if context else {},
+            user=inside.user if inside is not None else "",
+            tags=dict(inside.tags) if inside is not None else {},
+        )
+
+    def _snapshot(self, error: BaseException | Told) -> Snapshot:
+        if isinstance(error, BaseException):
+            return self._traces.snapshot(error)
+        return error.snapshot()
+
+    def _add(
+        self,
+        known: Known,
+        at: float,
+        error: BaseException | Told,
+        request: RequestContext | None,
+        context: Mapping[str, object],
+        level: str,
+    ) -> Known:
+        """Count an error, with a sample if one is due."""
+        key = known.key  # once: the flusher may settle it meanwhile
+        sample = self._sample(known, key, at, error, request, context)
+        with self._lock:
+            is_new = self._count(known, key, at, sample, level)
+        if is_new and self._on_new is not None:
+            with _ON_NEW:
+                self._on_new()
+        return known
+
+    def _count_late(self) -> None:
+        self.is_pressing = False
+        while self._late:
+            one = self._late.popleft()
+            with self._lock:
+                self._count(one.known, one.known.key, one.at, one.sample, one.level)
+
+    def _count(self, known: Known, key: str, at: float, sample: Sample | None, level: str) -> bool:
         """Add one, and keep the sample if it is due; return whether the issue is new here."""
         group = self._groups.get(key)
         is_new = False
@@ -266,11 +305,13 @@ class Issues:
             if len(self._groups) >= self._max_issues:
                 self._count_overflow(at)
                 return False
-            group = self._groups[key] = _Group(known, at)
+            group = self._groups[key] = Group(known, at)
             is_new = key not in self._seen_before
             self._remember(key)
         group.count += 1
-        group.last_at = at
+        group.last_at = max(group.last_at, at)  # one that comes late is older
+        if level != ERROR:
+            group.level = level
         if _is_due(group.count):
             self._keep(sample, group, at)
         return is_new
@@ -281,9 +322,9 @@ class Issues:
         if len(self._seen_before) > MAX_KNOWN:
             self._seen_before.popitem(last=False)
 
-    def _settled(self, groups: Iterable[_Group], pause: Callable[[], None] | None) -> list[_Group]:
+    def _settled(self, groups: Iterable[Group], pause: Callable[[], None] | None) -> list[Group]:
         """Give the groups of a slot their fingerprints; those that come out equal are one."""
-        settled: dict[str, _Group] = {}
+        settled: dict[str, Group] = {}
         for group in groups:
             is_settled = group.known.is_settled
             value = group.known.fingerprint
@@ -297,7 +338,7 @@ class Issues:
                 pause()
         return list(settled.values())
 
-    def _keep(self, sample: Sample | None, group: _Group, at: float) -> None:
+    def _keep(self, sample: Sample | None, group: Group, at: float) -> None:
         has_room = len(self._samples) < MAX_SAMPLES_HELD
         if sample is None or not has_room or not self._budget(group.count).take(at):
             self.dropped_samples += 1
@@ -307,14 +348,27 @@ class Issues:
 
     def _count_overflow(self, at: float) -> None:
         self.dropped += 1
-        group = self._groups.get(_OTHER.value)
+        group = self._groups.get(BEYOND.key)
         if group is None:
-            group = self._groups[_OTHER.value] = _Group(_OVERFLOW, at)
+            group = self._groups[BEYOND.key] = Group(BEYOND, at)
         group.count += 1
         group.last_at = at
 
-    def _budget(self, count: int) -> _Budget:
+    def _budget(self, count: int) -> Budget:
         return self._first_budget if count == 1 else self._samples_budget
+
+
+def _apart(work: Callable[..., R], *given: object) -> R | None:
+    """Do it within our border; None if this thread is within it already, or if it failed."""
+    if _thread.inside:
+        return None
+    _thread.inside = True
+    try:
+        with _CAPTURE:
+            return work(*given)
+        return None
+    finally:
+        _thread.inside = False
 
 
 def _is_due(count: int) -> bool:
@@ -325,43 +379,3 @@ def _is_expected(exc: BaseException) -> bool:
     with _EXPECTED:
         return is_expected(exc)
     return False
-
-
-def folded(counts: Sequence[IssueCount]) -> IssueCount:
-    """Count issues beyond a cap as one, like those of a slot."""
-    from watchkeeper.storage.store import IssueCount
-
-    return IssueCount(
-        fingerprint=_OTHER.value,
-        aliases=_OTHER.aliases,
-        count=sum(one.count for one in counts),
-        first_at=min(one.first_at for one in counts),
-        last_at=max(one.last_at for one in counts),
-        type=OTHER,
-        title=_BEYOND,
-        culprit="",
-    )
-
-
-def _count_of(group: _Group) -> IssueCount:
-    from watchkeeper.storage.store import IssueCount
-
-    known, sample, fingerprint = group.known, group.sample, group.known.settle()
-    return IssueCount(
-        fingerprint=fingerprint.value,
-        aliases=fingerprint.aliases,
-        count=group.count,
-        first_at=group.first_at,
-        last_at=group.last_at,
-        type=cut(clean(known.type), MAX_NAME_CHARS),
-        title=_title(known, sample),
-        culprit=cut(clean(fingerprint.culprit), MAX_NAME_CHARS),
-    )
-
-
-def _title(known: Known, sample: Sample | None) -> str:
-    if known is _OVERFLOW:
-        return _BEYOND
-    if sample is None:
-        return cut(clean(known.type.rpartition(".")[2]), MAX_NAME_CHARS)
-    return title_of(sample.snapshot)

@@ -22,8 +22,6 @@ from watchkeeper.core.raised import Raised, complete, is_complete
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.source import FailingStatements
 
-MAX_MEMO: Final = 4_096  # distinct traces that are remembered
-
 _SETTLING: Final = guard("grouping")
 
 
@@ -31,10 +29,11 @@ class Known:
     """A distinct trace and its group.
 
     `key` groups within this process, and may become another when it is settled; `codes` keeps
-    alive what a memo knows by id.
+    alive what a memo knows by id. `culprit` is the place to show, where that is not the
+    fingerprint's.
     """
 
-    __slots__ = ("_final", "_finish", "codes", "key", "type")
+    __slots__ = ("_final", "_finish", "codes", "culprit", "key", "type")
 
     def __init__(
         self,
@@ -43,9 +42,11 @@ class Known:
         key: str,
         finish: Callable[[], Fingerprint],
         codes: tuple[CodeType | None, ...] = (),
+        culprit: str = "",
     ) -> None:
         """Group by `key` until `finish` was called for the fingerprint."""
         self.type = type
+        self.culprit = culprit
         self.key = key
         self.codes = codes
         self._finish: Callable[[], Fingerprint] | None = finish
@@ -81,7 +82,9 @@ class Knowing:
         self._rule = rule
         self._statements = statements
 
-    def of(self, raised: Raised, *, codes: tuple[CodeType | None, ...] = ()) -> Known:
+    def of(
+        self, raised: Raised, *, codes: tuple[CodeType | None, ...] = (), culprit: str = ""
+    ) -> Known:
         """Return what is known of a description; reads and parses nothing."""
         value = value_of(raised, self._rule)
         return Known(
@@ -89,6 +92,7 @@ class Knowing:
             key=value if is_complete(raised) else f"?{value}",
             finish=lambda: self._finish(raised),
             codes=codes,
+            culprit=culprit,
         )
 
     def _finish(self, raised: Raised) -> Fingerprint:
@@ -106,34 +110,5 @@ def known_by(own: Sequence[str], computed: Known) -> Known:
         key="\0".join(["own", *key]),
         finish=lambda: customize(computed.settle(), parts),
         codes=computed.codes,
+        culprit=computed.culprit,
     )
-
-
-class Memo:
-    """What is known of the traces in recent use.
-
-    Two generations instead of an order of use: a look-up is one lock-free `get` of a dict. What
-    was not asked for while half of MAX_MEMO others came is forgotten.
-    """
-
-    __slots__ = ("_old", "_young")
-
-    def __init__(self) -> None:
-        """Begin with nothing."""
-        self._young: dict[tuple[object, ...], Known] = {}
-        self._old: dict[tuple[object, ...], Known] = {}
-
-    def get(self, key: tuple[object, ...]) -> Known | None:
-        """Return what is remembered of a trace."""
-        found = self._young.get(key)
-        if found is None:
-            found = self._old.get(key)
-            if found is not None:
-                self.put(key, found)
-        return found
-
-    def put(self, key: tuple[object, ...], known: Known) -> None:
-        """Remember a trace; two threads may do so at once, at worst one entry is lost."""
-        if len(self._young) >= MAX_MEMO // 2:
-            self._old, self._young = self._young, {}
-        self._young[key] = known

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from watchkeeper.core.sampling import Reason, RouteChoice
     from watchkeeper.runtime.known import Known
     from watchkeeper.runtime.operations import Operation
@@ -155,6 +157,10 @@ class Record:
     def serves(self, request: MutableMapping[str, Any]) -> bool:
         """Tell whether this is the record of a request: of its ASGI scope, or WSGI environ."""
         return False
+
+    def endpoint(self) -> CodeType | None:
+        """Return the code of the view or of the job's function, if it is known by now."""
+        return None
 
     def describe(self) -> RequestContext | None:
         """Tell of which request this is the record; None for anything else than a request."""

@@ -147,10 +147,19 @@ class Settings:
     """Modules, with all in them, whose functions do not count as the application's."""
     instruments: Mapping[str, bool] = field(default_factory=dict)
     """Instruments by name, on or off; unset: on where the library is imported."""
+    capture_logs: bool = True
+    """Record what is logged at ERROR and above: the exception, or the record if there is none."""
+    capture_uncaught: bool = True
+    """Record exceptions that end the process or a thread, or that Python can only print."""
+    capture_futures: bool = True
+    """Record exceptions of executors' work whose result nobody asks for."""
+    capture_crashes: bool = True
+    """Record at the next start what made the process crash, unless the host has a faulthandler."""
     bad_statuses: Sequence[Any] = ("5xx",)
     """Which answers count as bad: classes as "5xx", single ones as 429."""
     expected_exceptions: Sequence[Any] = ()
-    """Exceptions (classes or full names) that are neither issues nor bad requests."""
+    """Exceptions (classes or full names, with their subclasses; in code also functions that are
+    given the exception) that are neither issues nor bad requests."""
     bad_above: str = ""
     """A duration from which on an answered request counts as bad; unset: none."""
     routes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

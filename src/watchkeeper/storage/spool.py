@@ -157,7 +157,7 @@ def write_spool(
     nothing is left of it then.
     """
     try:
-        _make(folder)
+        make_folder(folder)
         room = _room(folder)
     except OSError as error:
         raise _failed(error) from error
@@ -318,7 +318,7 @@ def _put(file: BinaryIO, data: bytes) -> None:
     file.write(data)
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make a folder that is ours alone; OSError where it is somebody else's."""
     base = folder.parent
     # The folder that a database misses is not ours to make.

@@ -1,0 +1,100 @@
+"""Occurrences of errors on their way into the counts of a slot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from watchkeeper.core.fingerprint import Fingerprint, customize
+from watchkeeper.core.metrics import OTHER
+from watchkeeper.core.scrub import clean, cut
+from watchkeeper.runtime.events import MAX_NAME_CHARS, Sample, title_of
+from watchkeeper.runtime.known import Known
+
+if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
+    from watchkeeper.storage.store import IssueCount
+
+ERROR: Final = "error"  # the usual level; "critical" is worse
+
+_OTHER: Final = customize(Fingerprint(value="", parts=(), path="", culprit=""), [OTHER])
+_TITLE: Final = "Errors beyond the cap on different issues in one slot"
+BEYOND: Final = Known(type=OTHER, key=_OTHER.value, finish=lambda: _OTHER)
+"""What errors count as when the slot has too many groups."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occurrence:
+    """One error as it was when it happened, not counted yet; nothing of the host is in it."""
+
+    known: Known
+    at: float
+    sample: Sample | None = None
+    level: str = ERROR
+
+
+class Group:
+    """The count of one issue in the open slot."""
+
+    __slots__ = ("count", "first_at", "known", "last_at", "level", "sample")
+
+    def __init__(self, known: Known, at: float) -> None:
+        """Begin with none, at the time of the first."""
+        self.known = known
+        self.count = 0
+        self.first_at = at
+        self.last_at = at
+        self.level = ERROR
+        self.sample: Sample | None = None
+
+    def add(self, other: Group) -> None:
+        """Count another group in, which turned out to be the same."""
+        self.count += other.count
+        self.last_at = max(self.last_at, other.last_at)
+        if other.level != ERROR:
+            self.level = other.level
+        if other.first_at < self.first_at:
+            self.first_at = other.first_at
+            self.sample = other.sample or self.sample
+
+
+def folded(counts: Sequence[IssueCount]) -> IssueCount:
+    """Count issues beyond a cap as one, like those of a slot."""
+    from watchkeeper.storage.store import IssueCount
+
+    return IssueCount(
+        fingerprint=_OTHER.value,
+        aliases=_OTHER.aliases,
+        count=sum(one.count for one in counts),
+        first_at=min(one.first_at for one in counts),
+        last_at=max(one.last_at for one in counts),
+        type=OTHER,
+        title=_TITLE,
+        culprit="",
+    )
+
+
+def count_of(group: Group) -> IssueCount:
+    """Shape a group's count for the store."""
+    from watchkeeper.storage.store import IssueCount
+
+    known, fingerprint = group.known, group.known.settle()
+    return IssueCount(
+        fingerprint=fingerprint.value,
+        aliases=fingerprint.aliases,
+        count=group.count,
+        first_at=group.first_at,
+        last_at=group.last_at,
+        type=cut(clean(known.type), MAX_NAME_CHARS),
+        title=_title(known, group.sample),
+        culprit=cut(clean(known.culprit or fingerprint.culprit), MAX_NAME_CHARS),
+        level=group.level,
+    )
+
+
+def _title(known: Known, sample: Sample | None) -> str:
+    if known is BEYOND:
+        return _TITLE
+    if sample is None:
+        return cut(clean(known.type.rpartition(".")[2]), MAX_NAME_CHARS)
+    return title_of(sample.snapshot)
