@@ -1,0 +1,173 @@
+"""Issues over their life: changes, facets, searching; and what a store does with them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+from watchkeeper.core.issues import Reason, State
+from watchkeeper.storage.records import Event, Issue
+
+MAX_EVENTS: Final = 50  # kept per issue (defaults.md)
+MAX_FACETS: Final = {"route": 100, "release": 100, "path": 50, "user": 1_000}  # values per issue
+
+
+class FacetKind(StrEnum):
+    """What the occurrences of an issue are told apart by."""
+
+    ROUTE = "route"  # "GET /orders/{id}", "job:import"
+    RELEASE = "release"
+    PATH = "path"  # hash of the complete call path, which an issue can be split by
+    USER = "user"  # hash of the user's id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facet:
+    """One value of a kind under which an issue happened, and how often.
+
+    Of users only whether: their `count` is 1. Values beyond MAX_FACETS of a kind are left out.
+    """
+
+    kind: FacetKind
+    value: str
+    count: int
+    first_at: float
+    last_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueEntry:
+    """One line of an issue's history: a change of its state, a merge, a split or a comment."""
+
+    issue: int
+    at: float
+    actor: str  # "cli alice", "session 1f0c9a2b"; empty: nobody, what happened did it
+    before: str  # the states; equal for a comment
+    after: str
+    reason: Reason | None = None  # None: a comment
+    comment: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)  # JSON values: until, release, from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueChange:
+    """A transition to be saved, if the issue's version is still the one that was read."""
+
+    issue: Issue  # as it was read
+    state: State
+    data: Mapping[str, Any]  # of the new state: {"until": …} or {"release": "next"}
+    entry: IssueEntry  # its history's new line; `at` and `actor` become those of the state
+
+
+class Sort(StrEnum):
+    """What a list of issues begins with."""
+
+    LAST_SEEN = "last_seen"
+    FIRST_SEEN = "first_seen"
+    COUNT = "count"
+    USERS = "users"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """Which issues of a scope are wanted; what is empty or None does not narrow.
+
+    `text` is looked for in type, title and culprit, whatever the case; the others are exact.
+    """
+
+    service: str
+    environment: str
+    states: Collection[State] = ()
+    text: str = ""
+    type: str = ""
+    route: str = ""  # with its method, "GET /orders/{id}", or without
+    release: str = ""
+    user: str = ""  # its hash
+    request_id: str = ""
+    level: str = ""
+    seen_since: float = 0.0
+    first_seen_since: float = 0.0
+    sort: Sort = Sort.LAST_SEEN
+    limit: int = 50
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventMark:
+    """What decides whether an event is kept."""
+
+    id: str
+    at: float
+    route: str
+    release: str
+
+
+class TriageStore(Protocol):
+    """What people do with issues."""
+
+    def find_issues(self, search: Search) -> list[Issue]:
+        """List the issues that a search wants, in its order, newest or largest first."""
+
+    def change_issue(self, change: IssueChange) -> Issue | None:
+        """Save a transition with its line of history, in one transaction; return the issue now.
+
+        None, having changed nothing, if the version is not the one that was read any more.
+        """
+
+    def comment_issue(self, entry: IssueEntry) -> bool:
+        """Add a comment to an issue's history; False if there is no such issue."""
+
+    def issue_entries(self, issue_id: int, *, limit: int) -> list[IssueEntry]:
+        """Read an issue's history, newest first."""
+
+    def facets(self, issue_id: int, kind: FacetKind, *, limit: int) -> list[Facet]:
+        """Read the values of a kind, most frequent first, then latest first."""
+
+    def merge_issues(self, into: int, other: int, *, entry: IssueEntry) -> Issue | None:
+        """Make one issue of two of one scope, in one transaction; `other` is gone then.
+
+        Fingerprints, counts, events, facets and history move to `into`, which keeps its state;
+        first and last seen are those of both. None if one of them does not exist.
+        """
+
+    def split_issue(
+        self, issue_id: int, *, fingerprint: str = "", path: str = "", entry: IssueEntry
+    ) -> Issue | None:
+        """Make an open issue of what came under one fingerprint, or by one call path.
+
+        Its stored events move, and what happens from now on counts there; counts from before stay
+        where they are. None if there is no such issue, or nothing would be left of it.
+        """
+
+    def delete_issue(self, issue_id: int) -> bool:
+        """Delete an issue with all it holds; if it happens again it is new. False: none there."""
+
+    def ignored_fingerprints(self, *, service: str, environment: str) -> frozenset[str]:
+        """Return the fingerprints that lead to issues which are ignored."""
+
+
+class EventStore(Protocol):
+    """The stored occurrences of issues."""
+
+    def events(self, issue_id: int, *, limit: int, offset: int = 0) -> list[Event]:
+        """Read the newest events of an issue, newest first."""
+
+    def event(self, event_id: str, *, service: str, environment: str) -> Event | None:
+        """Read one event of a scope."""
+
+    def events_of_request(
+        self, request_id: str, *, service: str, environment: str, limit: int
+    ) -> list[Event]:
+        """Read the events of one request, newest first."""
+
+    def crowded_issues(self, *, most: int, limit: int) -> list[int]:
+        """Return up to `limit` issues that have more than `most` events."""
+
+    def event_marks(self, issue_id: int) -> list[EventMark]:
+        """Read what decides which events of an issue are kept, oldest first."""
+
+    def drop_events(self, issue_id: int, event_ids: Sequence[str]) -> int:
+        """Delete events of an issue; return how many."""
+
+    def prune_events(self, *, before: float, limit: int) -> int:
+        """Delete up to `limit` events, and as many counts, from before; return how many rows."""
