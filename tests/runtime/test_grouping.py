@@ -355,7 +355,7 @@ def test_transparent_functions_are_looked_through(
 
 
 def test_an_installed_module_can_be_the_application(deployed: Deployments):
-    """And a module of the project may be none of it; its own says more than what it is in."""
+    """And a module of the project may be none of it."""
     inside = deployed.load("def f(): return {}['a']", "shop.api", under="site-packages")
     vendored = deployed.load("def g(f): return f()", "shop.vendored.http")
     exc = raised(vendored.g, inside.f)

@@ -171,6 +171,8 @@ def _read_table(
     for key, value in values.items():
         if key in names:
             _take(found, key, value, Origin.FILE, lines.of(key))
+        elif key in _FIELDS:
+            found.problems.append(f"{lines.of(key)}: {key} does not belong in [{table}]")
         else:
             found.problems.append(f"{lines.of(key)}: {unknown_setting(key)} in [{table}]")
 
