@@ -14,9 +14,11 @@ from watchkeeper.core.fingerprint import (
     customize,
     fingerprint,
     fold,
+    value_of,
 )
 from watchkeeper.core.masking import mask_digits, parametrize, type_name
-from watchkeeper.core.raised import Raised, TraceFrame
+from watchkeeper.core.raised import Raised, TraceFrame, complete, is_complete, logged
+from watchkeeper.core.syntax import Statement
 
 
 def frame(function: str, module: str = "shop.cart", *, application: bool = True) -> TraceFrame:
@@ -268,3 +270,147 @@ def test_the_users_parts_replace_or_extend_the_computed_fingerprint():
         customize(here, ["x"] * MAX_CUSTOM_PARTS).value
         == customize(here, ["x"] * (MAX_CUSTOM_PARTS + 1)).value
     )
+
+
+STATEMENT = Statement(digest="00aa", shown="return prices[sku]")
+
+
+def test_the_statement_counts_and_its_text_does_not():
+    """It is hashed by its syntax; where it is not known the place alone counts."""
+    plain = raised(frame("total"))
+    known = replace(plain, statement=STATEMENT)
+    shown = replace(plain, statement=replace(STATEMENT, shown="return p[s]"))
+
+    assert ("type KeyError", "in shop.cart:total", "at 00aa") == fingerprint(known).counted
+    assert fingerprint(known).value == fingerprint(shown).value
+    assert fingerprint(known).value != fingerprint(plain).value
+
+
+def test_the_value_alone_is_that_of_the_fingerprint():
+    """A request computes no more than it needs."""
+    known = raised(frame("total"), statement=STATEMENT)
+
+    assert fingerprint(known).value == value_of(known, Rule())
+
+
+def test_each_part_is_stored_as_data():
+    """With its kind and text; a statement with its hash, a cause and a member with their parts."""
+    cause = raised(frame("pick"), statement=STATEMENT)
+    parts = fingerprint(raised(frame("total"), detail="404", cause=cause)).parts
+
+    assert [
+        {"kind": "type", "text": "KeyError"},
+        {"kind": "frame", "text": "shop.cart:total"},
+        {"kind": "detail", "text": "404"},
+        {
+            "kind": "cause",
+            "text": "KeyError",
+            "parts": [
+                {"kind": "type", "text": "KeyError"},
+                {"kind": "frame", "text": "shop.cart:pick"},
+                {"kind": "statement", "text": "return prices[sku]", "hash": "00aa"},
+            ],
+        },
+    ] == [part.as_json() for part in parts]
+
+
+def test_transparent_frames_are_looked_through():
+    """The place is what called them; where there is nothing else they are the place."""
+    util = replace(frame("check", "shop.util"), transparent=True)
+    called = raised(frame("show", "shop.views"), frame("total"), util)
+    alone = raised(util)
+
+    assert ("type KeyError", "in shop.cart:total") == fingerprint(called).counted
+    assert ("type KeyError", "in shop.util:check") == fingerprint(alone).counted
+    assert fingerprint(raised(frame("total"), util)).counted == fingerprint(called).counted
+
+
+def test_an_endless_recursion_is_placed_where_it_comes_round():
+    """Wherever on the way round the limit was met, and in whatever was called there."""
+    turn = [frame("even"), frame("odd")]
+    begin = [frame("show", "shop.views"), *turn * 400]
+
+    def place(*more: TraceFrame) -> tuple[str, ...]:
+        error = raised(*begin, *more, type="RecursionError", statement=STATEMENT)
+        return fingerprint(error).counted
+
+    assert ("type RecursionError", "in shop.cart:even") == place()
+    assert place() == place(frame("even")) == place(frame("even"), frame("helper"))
+
+
+def test_a_recursion_of_a_library_is_placed_in_the_application():
+    """As every other error, with the statement that called the library."""
+    error = raised(frame("total"), *[LIBRARY] * 900, type="RecursionError", statement=STATEMENT)
+
+    assert ("type RecursionError", "in shop.cart:total", "at 00aa") == fingerprint(error).counted
+
+
+def test_what_does_not_count_is_said():
+    """The endpoint, the frames above the place, transparent, folded and a library's ones."""
+    util = replace(frame("check", "shop.util"), transparent=True)
+    error = raised(
+        LIBRARY,
+        frame("show", "shop.views"),
+        *[frame("down"), frame("down"), frame("down")],
+        util,
+        frame("total"),
+        endpoint=frame("show", "shop.views"),
+    )
+
+    assert {
+        "endpoint": "shop.views:show",
+        "above": 2,
+        "transparent": 1,
+        "folded": 2,
+        "library": 1,
+    } == fingerprint(error).left_out
+    assert {} == fingerprint(raised(frame("total"))).left_out
+
+
+def test_a_log_record_is_told_by_logger_and_template():
+    """A template counts as it is, a message without its values; there was no first version."""
+    record = fingerprint(logged("shop.stock", template="stock of '%s' is 7"))
+
+    assert ("logger shop.stock", "message stock of '%s' is 7") == record.counted
+    assert ("shop.stock", ()) == (record.culprit, record.aliases)
+    assert ("logger shop.stock", "message stock of <text> is <number>") == fingerprint(
+        logged("shop.stock", message="stock of 'tea' is 7")
+    ).counted
+
+
+def test_the_first_version_took_other_details():
+    """Its fingerprint is made of what it saw, so that its issues are found."""
+    error = raised(frame("total"), detail="23505 users_email_key", first_detail="23505")
+    made = raised(message="a rule is wrong", first_message="a rule is wrong (line 3)")
+
+    assert (fingerprint(raised(frame("total"), detail="23505")).aliases) == fingerprint(
+        error
+    ).aliases
+    assert (
+        fingerprint(raised(message="a rule is wrong (line 3)")).aliases
+        == fingerprint(made).aliases
+    )
+
+
+def test_own_fingerprints_keep_their_issues():
+    """One of the first version is an alias, with and without the computed part."""
+    computed = fingerprint(raised(frame("total")))
+
+    assert ("1:a737bb21b22d691c",) == customize(computed, ["billing"]).aliases
+    assert ("1:2e7014262d0078cb",) == customize(computed, ["{default}", "acme"]).aliases
+
+
+def test_a_description_is_completed_where_statements_are_missing():
+    """Those of causes and of a group's members too; what was read already stays."""
+    spot = replace(raised(frame("total")), spot="there")
+    group = raised(frame("all"), leaves=[spot, raised(frame("a"), statement=STATEMENT)])
+    error = replace(spot, cause=group)
+
+    done = complete(error, {"there": STATEMENT}.get)
+
+    assert not is_complete(error)
+    assert is_complete(done)
+    assert [STATEMENT] * 3 == [
+        done.statement,
+        *[leaf.statement for leaf in (done.cause.leaves if done.cause else ())],
+    ]

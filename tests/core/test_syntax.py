@@ -185,8 +185,10 @@ def test_variables_of_functions_around_are_variables():
     )
 
 
-def test_a_statement_tells_the_names_in_it():
+def test_a_statement_tells_the_names_in_it_and_its_function():
     """They tell whether a source is the one that was running."""
+    assert "f" == found("def f(x): return call(x.a, Y)", "call").function
+    assert "" == found("call(x.a, Y)", "call").function
     assert {"call", "x", "a", "Y"} == found("def f(x): return call(x.a, Y)", "call").names
 
 

@@ -202,3 +202,41 @@ def test_what_code_says_wrongly_raises(tmp_path):
 def test_release_is_found_in_the_usual_variables(tmp_path):
     """Without a setting the release is what the platform says."""
     assert "abc123" == loaded(tmp_path, GIT_SHA="abc123").settings.release
+
+
+def test_the_table_capture_holds_the_settings_of_errors(tmp_path):
+    """`[capture]` is a place for them; others, and mistakes, are told with their line."""
+    (tmp_path / "watchkeeper.toml").write_text(
+        '[capture]\nfingerprint_frames = 1\nin_app_include = ["shop"]\nfingerprint_frame = 1\n'
+        'fingerprint_transparent = "shop.util.*"\nslot = "5s"\n'
+    )
+
+    found = loaded(tmp_path)
+
+    assert (1, ["shop"], "10s") == (
+        found.settings.place_frames,
+        found.settings.in_app_include,
+        found.settings.slot,
+    )
+    assert [
+        'watchkeeper.toml:4: unknown setting "fingerprint_frame"; did you mean '
+        '"fingerprint_frames"? in [capture]',
+        "watchkeeper.toml:5: fingerprint_transparent: 'shop.util.*' is no list; "
+        'write ["shop.util"]; the default is in force',
+        "watchkeeper.toml:6: slot does not belong in [capture]",
+    ] == list(found.problems)
+
+
+@pytest.mark.parametrize(("text", "frames"), [("1", 1), ("2", 2), ("all", 0)])
+def test_the_frames_of_a_place_can_be_set_by_a_variable(tmp_path, text, frames):
+    """A number or a word, as in a file."""
+    found = loaded(tmp_path, WATCHKEEPER_FINGERPRINT_FRAMES=text)
+
+    assert (frames, ()) == (found.settings.place_frames, found.problems)
+
+
+def test_a_capture_that_is_no_table_is_a_problem(tmp_path):
+    """The line says what to write."""
+    (tmp_path / "watchkeeper.toml").write_text("capture = 1\n")
+
+    assert ("watchkeeper.toml:1: write a table: [capture]",) == loaded(tmp_path).problems

@@ -315,12 +315,16 @@ def _place(raised: Raised, rule: Rule) -> Sequence[TraceFrame]:
     if path:
         below = below_endpoint(path, raised)
         if rule.version > FIRST_VERSION:
-            below = [frame for frame in below if not frame.transparent] or below
+            below = _seen(below) or _seen(path) or below
         return below[-rule.frames :]
     library = fold(raised.frames)[-rule.frames :]
     if library and raised.endpoint is not None:
         return [raised.endpoint, *library]
     return library
+
+
+def _seen(path: Iterable[TraceFrame]) -> list[TraceFrame]:
+    return [frame for frame in path if not frame.transparent]
 
 
 def _whole_path(raised: Raised) -> list[TraceFrame]:

@@ -49,10 +49,14 @@ class Statement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failing:
-    """A statement as found in a tree; `names` are all that it mentions, `line` where it begins."""
+    """A statement as found in a tree; `names` are all that it mentions, `line` where it begins.
+
+    `function` is the name of the innermost function or class around it, itself included.
+    """
 
     digest: str
     line: int
+    function: str
     names: frozenset[str]
 
 
@@ -72,6 +76,7 @@ def find_failing(
     return Failing(
         digest=blake2b(text.encode(), digest_size=8).hexdigest(),
         line=_first_line(statement),
+        function=_function(path),
         names=frozenset(writer.names),
     )
 
@@ -108,6 +113,13 @@ def _span(node: ast.AST) -> tuple[tuple[int, int], tuple[int, int]]:
     for decorator in getattr(node, "decorator_list", ()):
         start = min(start, (decorator.lineno, 0))
     return start, (found.end_lineno, found.end_col_offset)
+
+
+def _function(path: list[ast.AST]) -> str:
+    for node in reversed(path):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            return node.name
+    return ""
 
 
 def _first_line(node: ast.AST) -> int:

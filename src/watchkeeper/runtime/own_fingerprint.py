@@ -55,8 +55,8 @@ class OwnFingerprint:
             if self._slow_calls == MAX_SLOW_CALLS:
                 self._function = None
                 _log.warning(
-                    "watchkeeper: the function set as fingerprint took more than %g s three "
-                    "times; it is not asked any more",
+                    "watchkeeper: the function set as fingerprint took more than %g s "
+                    "three times; it is not asked any more",
                     SLOW_S,
                 )
         return found

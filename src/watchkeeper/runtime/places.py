@@ -29,8 +29,8 @@ class Places:
         """Take files under `project_root` (default: the working directory) as the project's.
 
         `include` and `exclude` name modules, with all within them, that are the application
-        wherever they are installed, or are none of it; the former win. Frames that a pattern of
-        `transparent` fits ("shop.util.*") are looked through when an error's place is chosen.
+        wherever they are installed, or are none of it; the longer name wins. Frames that a pattern
+        of `transparent` fits ("shop.util.*") are looked through when an error's place is chosen.
         """
         self._include = include
         self._exclude = exclude
@@ -62,10 +62,9 @@ class Places:
         """
         if filename.startswith(_GENERATED):
             return False
-        if _is_within(owner, self._include):
-            return True
-        if _is_within(owner, self._exclude):
-            return False
+        included, excluded = _depth(owner, self._include), _depth(owner, self._exclude)
+        if included or excluded:
+            return included >= excluded
         if filename.startswith("<"):
             module = sys.modules.get(owner.partition(".")[0])
             file = getattr(module, "__file__", None)
@@ -105,8 +104,10 @@ def _module(owner: str, names: Mapping[str, Any], filename: str) -> str:
     return owner if owner and all(part.isidentifier() for part in owner.split(".")) else ""
 
 
-def _is_within(module: str, names: Sequence[str]) -> bool:
-    return any(module == name or module.startswith(f"{name}.") for name in names)
+def _depth(module: str, names: Sequence[str]) -> int:
+    """Return the length of the longest of the names that a module is in, 0 for none."""
+    within = (name for name in names if module == name or module.startswith(f"{name}."))
+    return max((len(name) for name in within), default=0)
 
 
 def _folder(path: str) -> str:

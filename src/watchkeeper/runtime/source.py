@@ -9,6 +9,7 @@ import os
 import stat
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from types import CodeType
 from typing import Final, NamedTuple
@@ -75,12 +76,15 @@ def failing_statement(at: Instruction) -> Statement | None:
     lines = lines_of(code.co_filename)
     if position is None or not 0 < position.line <= len(lines):
         return None
-    found = _in_function(code, position, lines)
-    if found is None:
-        found = _in_file(position, lines)
+    tree, start = _function(code, position, lines)
+    if tree is None:
+        tree, start = _parsed("".join(lines)), 0
+    if tree is None:
+        return None
+    found = find_failing(tree, _moved(position, -start), outer=frozenset(code.co_freevars))
     if found is None or not _may_be_of(code, found):
         return None
-    shown = lines[found.line - 1].strip()[:MAX_SHOWN_CHARS]
+    shown = lines[found.line + start - 1].strip()[:MAX_SHOWN_CHARS]
     return Statement(digest=found.digest, shown=shown)
 
 
@@ -102,32 +106,26 @@ def _position(at: Instruction) -> Position | None:
     return Position(line=line, end_line=end_line or line, column=column, end_column=end_column)
 
 
-def _in_function(code: CodeType, position: Position, lines: Sequence[str]) -> Failing | None:
-    """Look in the function's own lines alone: a large file need not be parsed for it."""
+def _function(
+    code: CodeType, position: Position, lines: Sequence[str]
+) -> tuple[ast.Module | None, int]:
+    """Parse the function's own lines, so that a large file need not be parsed for it.
+
+    Returns the tree and how many lines of the file stand above it; None for a lambda and the like,
+    and where these lines cannot be parsed alone.
+    """
     first = code.co_firstlineno
     if code.co_name.startswith("<") or not 0 < first <= position.line:
-        return None
+        return None, 0
     head = lines[first - 1]
     indented = len(head) - len(head.lstrip())
     text = "".join(lines[first - 1 : _end(code, indented, lines)])
     before = "if 1:\n" if indented else ""  # which leaves columns and texts as they are
-    tree = _parsed(before + text)
-    if tree is None:
-        return None
-    start = first - 1 - bool(indented)
-    found = find_failing(
-        tree,
-        Position(
-            line=position.line - start,
-            end_line=position.end_line - start,
-            column=position.column,
-            end_column=position.end_column,
-        ),
-        outer=frozenset(code.co_freevars),
-    )
-    if found is None:
-        return None
-    return Failing(digest=found.digest, line=found.line + start, names=found.names)
+    return _parsed(before + text), first - 1 - bool(indented)
+
+
+def _moved(position: Position, lines: int) -> Position:
+    return replace(position, line=position.line + lines, end_line=position.end_line + lines)
 
 
 def _end(code: CodeType, indented: int, lines: Sequence[str]) -> int:
@@ -139,12 +137,6 @@ def _end(code: CodeType, indented: int, lines: Sequence[str]) -> int:
             break
         end += 1
     return end
-
-
-def _in_file(position: Position, lines: Sequence[str]) -> Failing | None:
-    """Look in the whole file: for a lambda, or the code of a module."""
-    tree = _parsed("".join(lines))
-    return None if tree is None else find_failing(tree, position)
 
 
 def _parsed(text: str) -> ast.Module | None:
@@ -169,13 +161,15 @@ def _be_quiet() -> None:
 
 
 def _may_be_of(code: CodeType, found: Failing) -> bool:
-    """Tell whether the source is the one that runs: the code knows every name in it.
+    """Tell whether the source is the one that runs: it has the function, which has the names.
 
     A file may have been replaced since it was imported. What stands around a lambda or a generator
     is not in its code.
     """
     if code.co_name.startswith("<") and code.co_name != "<module>":
         return True
+    if not code.co_name.startswith("<") and code.co_name != found.function:
+        return False
     known = _names(code)
     return all(
         name in known or (name.startswith("__") and any(one.endswith(name) for one in known))

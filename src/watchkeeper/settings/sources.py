@@ -177,6 +177,8 @@ def _read_capture(values: Any, found: _Found, environ: Mapping[str, str], lines:
     for key, value in values.items():
         if key in CAPTURE:
             _set(found, CAPTURE[key], value, environ, lines.of(key))
+        elif key in _FIELDS:
+            found.problems.append(f"{lines.of(key)}: {key} does not belong in [capture]")
         else:
             found.problems.append(f"{lines.of(key)}: {unknown_setting(key)} in [capture]")
 
