@@ -143,7 +143,7 @@ def _read_file(file: Path, found: _Found, environ: Mapping[str, str]) -> None:
             found.origins["alerts"] = Origin.FILE
         elif key == "health":
             _take(found, "health_checks", value.get("checks", {}), Origin.FILE, lines.of(key))
-        elif key == "capture":
+        elif key == "capture" and isinstance(value, Mapping):
             for name, wanted in value.items():
                 _set(found, f"{key}_{name}", wanted, environ, lines.of(key))
         else:
