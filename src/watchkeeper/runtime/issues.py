@@ -119,6 +119,10 @@ class Issues:
         """
         return _apart(self._capture, exc, request, endpoint, fingerprint, context, level)
 
+    def pass_over(self, exc: BaseException) -> None:
+        """Take an exception as captured: it only carries another one that is."""
+        exc.__dict__[_SEEN] = True
+
     def report(self, told: Told, *, at: float | None = None) -> str | None:
         """Count an error of which there is no exception here, and return its fingerprint.
 
