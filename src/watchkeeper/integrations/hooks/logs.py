@@ -47,6 +47,8 @@ STANDING_IN: Final = frozenset({"celery.app.trace", "celery.worker.request"})
 IN_FINALIZERS: Final = frozenset({"aiohttp.client", "asyncio"})
 
 _OURS: Final = "watchkeeper"
+# Numbers are taken out whatever their digits are: texts that differ in these alone are one kind.
+_SAME_DIGITS: Final = str.maketrans("123456789", "000000000")
 _TRACEBACK: Final = "Traceback (most recent call last):"
 _GUARD: Final = guard("log record")
 
@@ -106,6 +108,7 @@ class _Logs:
         template = _template(record)
         if record.args:
             return template
+        template = template.translate(_SAME_DIGITS)
         kind = self._kinds.get(template)
         if kind is None:
             if len(self._kinds) >= MAX_KINDS:
