@@ -273,3 +273,32 @@ def test_a_server_that_logs_what_it_gets_adds_nothing(told, framework: str, what
     asyncio.run(serve())
 
     assert {"KeyError": 1} == told.issues()
+
+
+@pytest.mark.parametrize(("others", "count"), [(0, 1), (1, 2)])
+def test_a_group_of_what_was_logged_adds_nothing(told, others: int, count: int):
+    """A task logs why it fails; the group that its request gets is news if there is more in it."""
+
+    async def fail() -> None:
+        try:
+            plain()
+        except ValueError:
+            log.exception("printing failed")
+            raise
+
+    async def fail_silently() -> None:
+        raise KeyError("order")
+
+    api = FastAPI()
+
+    @api.get("/orders")
+    async def orders() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail())
+            for _ in range(others):
+                group.create_task(fail_silently())
+
+    integrations.watch(api)
+    TestClient(api, raise_server_exceptions=False).get("/orders")
+
+    assert count == sum(told.issues().values())
