@@ -96,6 +96,11 @@ def test_pyproject_is_read_where_there_is_no_own_file(tmp_path):
             'watchkeeper.toml:4: alert.when: "error_rate > 5" — a rate is a share: write 5%',
         ),
         ("service = ", "watchkeeper.toml: cannot be read"),
+        (
+            "[capture]\nlog = false\n",
+            'watchkeeper.toml:1: unknown setting "capture_log"; did you mean "capture_logs"?',
+        ),
+        ("capture = false\n", 'watchkeeper.toml:1: unknown setting "capture"'),
     ],
 )
 def test_a_mistake_in_the_file_is_one_line_with_its_place(tmp_path, text, problem):
@@ -107,6 +112,21 @@ def test_a_mistake_in_the_file_is_one_line_with_its_place(tmp_path, text, proble
     assert any(problem in line for line in result.problems), result.problems
     assert "1h" == result.settings.hold
     assert () == tuple(result.settings.alerts)
+
+
+def test_what_is_captured_has_a_table_of_its_own(folder):
+    """`[capture]` holds the settings that begin with that word."""
+    (folder / "watchkeeper.toml").write_text("[capture]\nlogs = false\ncrashes = false\n")
+
+    result = loaded(folder)
+
+    assert (False, True, True, False) == (
+        result.settings.capture_logs,
+        result.settings.capture_uncaught,
+        result.settings.capture_futures,
+        result.settings.capture_crashes,
+    )
+    assert Origin.FILE == result.origins["capture_logs"]
 
 
 def test_a_mistake_in_the_environment_is_one_line_with_its_name(folder):

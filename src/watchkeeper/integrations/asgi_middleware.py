@@ -1,6 +1,7 @@
 """The ASGI wrapper: sees each request of an application begin and end, and changes nothing."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from time import perf_counter
 from types import CodeType
 from typing import Any, Final
@@ -19,6 +20,7 @@ from watchkeeper.integrations.outcomes import (
 )
 from watchkeeper.integrations.own import PROBES, OwnPages
 from watchkeeper.integrations.own_asgi import find_page, serve_page
+from watchkeeper.integrations.seeing import Seeing
 from watchkeeper.integrations.templates import Templates
 from watchkeeper.integrations.websockets import Connection
 from watchkeeper.runtime.guard import guard
@@ -148,6 +150,16 @@ class AsgiMiddleware:
             self.answers[id(scope.get("endpoint"))] = answer
         return answer
 
+    def _capture_connection(self, scope: Scope, exc: BaseException) -> None:
+        """Record an exception as an issue of a websocket's route."""
+        route = self.route({"method": "GET", **scope}, 101)
+        if route.is_recorded and not self.outcomes.is_expected(exc, route):
+            self._watchkeeper.issues.capture(
+                exc,
+                request=RequestContext(route=route.template),
+                endpoint=code_of(route.endpoint),
+            )
+
     def begin(self) -> None:
         """Start watching, in the process that serves."""
         with _GUARD:
@@ -166,7 +178,8 @@ class AsgiMiddleware:
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             lifespan = Lifespan(self._watchkeeper, receive, send)
-            await self.app(scope, lifespan.receive, lifespan.send)
+            with Seeing(self._watchkeeper.capture):
+                await self.app(scope, lifespan.receive, lifespan.send)
             return
         counted = isinstance(getattr(receive, "__self__", None), Connection)  # further out
         if scope["type"] != "websocket" or counted:
@@ -175,7 +188,8 @@ class AsgiMiddleware:
         self.begin()
         connection = Connection(self._watchkeeper.recorder, receive, send)
         try:
-            await self.app(scope, connection.receive, connection.send)
+            with Seeing(partial(self._capture_connection, scope)):
+                await self.app(scope, connection.receive, connection.send)
         finally:
             with _GUARD:
                 connection.ended(self.route({"method": "GET", **scope}, 101).template)

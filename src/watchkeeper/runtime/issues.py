@@ -123,6 +123,10 @@ class Issues:
         """
         return _apart(self._capture, exc, request, endpoint, fingerprint, context, level)
 
+    def pass_over(self, exc: BaseException) -> None:
+        """Take an exception as captured: it only carries another one that is."""
+        exc.__dict__[_SEEN] = True
+
     def report(self, told: Told, *, at: float | None = None) -> Known | None:
         """Count an error of which there is no exception here, and return what it is known as.
 
@@ -231,8 +235,17 @@ class Issues:
         return Occurrence(known=known, at=at, sample=sample)
 
     def _is_nothing(self, exc: BaseException, state: Mapping[str, object]) -> bool:
-        """Tell whether an error was captured before, or is an expected one."""
-        return _SEEN in state or (self._traces.kind(type(exc)).expectable and _is_expected(exc))
+        """Tell whether an error was captured before, or is an expected one.
+
+        A group was if all that it holds were, as by a task that logs why it fails.
+        """
+        if _SEEN in state:
+            return True
+        if isinstance(exc, BaseExceptionGroup) and all(
+            _SEEN in inner.__dict__ for inner in exc.exceptions
+        ):
+            return True
+        return self._traces.kind(type(exc)).expectable and _is_expected(exc)
 
     def _sample(
         self,

@@ -4,9 +4,9 @@ import os
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import PlainTextResponse, StreamingResponse
-from faulty_shop import shop
 
 import watchkeeper
+from faulty_shop import shop
 
 app = FastAPI(default_response_class=PlainTextResponse)
 

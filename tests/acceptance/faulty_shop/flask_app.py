@@ -2,10 +2,10 @@
 
 import os
 
-from faulty_shop import shop
 from flask import Flask, Response, abort, request
 
 import watchkeeper
+from faulty_shop import shop
 
 app = Flask(__name__)
 

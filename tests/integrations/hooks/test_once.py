@@ -1,5 +1,6 @@
 """One exception that several hooks see is one event, of its request, in each framework."""
 
+import asyncio
 import functools
 import logging
 import threading
@@ -9,6 +10,8 @@ from datetime import UTC
 from typing import Any
 
 import django_site as site
+import frameworks
+import litestar
 import pytest
 from apscheduler.events import EVENT_JOB_ERROR
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -17,8 +20,11 @@ from django.http import HttpRequest
 from django.urls import path
 from fastapi import FastAPI
 from flask import Flask
+from litestar.logging import LoggingConfig
+from quart import Quart
 
 import watchkeeper.integrations as integrations
+from served import Client
 from watchkeeper.app import Watchkeeper, forget_current, obtain
 from watchkeeper.integrations.hooks import logs
 from watchkeeper.integrations.instruments import apscheduler
@@ -28,7 +34,7 @@ from watchkeeper.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("unhooked")
 log = logging.getLogger("shop.orders")
-FRAMEWORKS = ("flask", "fastapi", "django-wsgi", "django-asgi")
+FRAMEWORKS = ("flask", "fastapi", "django-wsgi", "django-asgi", "quart", "litestar")
 
 
 def work() -> None:
@@ -97,6 +103,19 @@ def serving(framework: str) -> Iterator[Callable[[str], object]]:
             api.get(f"/{name}")(view)
         integrations.watch(api)
         yield TestClient(api, raise_server_exceptions=False).get
+    elif framework == "quart":
+        quart = Quart("shop")
+        for name, view in VIEWS.items():
+            quart.add_url_rule(f"/{name}", name, view)
+        integrations.watch(quart)
+        yield lambda path: asyncio.run(quart.test_client().get(path))
+    elif framework == "litestar":
+        handlers = [
+            litestar.get(f"/{name}", sync_to_thread=True)(view) for name, view in VIEWS.items()
+        ]
+        one = litestar.Litestar(handlers, logging_config=LoggingConfig(log_exceptions="always"))
+        integrations.watch(one)
+        yield TestClient(one, raise_server_exceptions=False).get
     else:
         interface = framework.removeprefix("django-")
         with site.project(interface, ROOT_URLCONF=__name__) as application:
@@ -234,3 +253,53 @@ def test_a_scheduled_run_that_raises_is_one_event(told):
 
     assert {"ValueError": 1} == told.issues()
     assert "job:print" == told.events[0].route
+
+
+@pytest.mark.parametrize("framework", frameworks.NAMES)
+@pytest.mark.parametrize("what", ["fail", "break", "late"])
+def test_a_server_that_logs_what_it_gets_adds_nothing(told, framework: str, what: str):
+    """Whether before the answer, in its midst or after it: the exception counts once."""
+
+    async def serve() -> None:
+        client = Client(f"/{what}/x")
+        try:
+            await application(client.scope, client.receive, client.send)
+        except Exception as error:
+            logging.getLogger("uvicorn.error").exception("in ASGI application", exc_info=error)
+        await asyncio.gather(
+            *(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True
+        )
+
+    application = frameworks.watched(framework)
+    asyncio.run(serve())
+
+    assert {"KeyError": 1} == told.issues()
+
+
+@pytest.mark.parametrize(("others", "count"), [(0, 1), (1, 2)])
+def test_a_group_of_what_was_logged_adds_nothing(told, others: int, count: int):
+    """A task logs why it fails; the group that its request gets is news if there is more in it."""
+
+    async def fail() -> None:
+        try:
+            plain()
+        except ValueError:
+            log.exception("printing failed")
+            raise
+
+    async def fail_silently() -> None:
+        raise KeyError("order")
+
+    api = FastAPI()
+
+    @api.get("/orders")
+    async def orders() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail())
+            for _ in range(others):
+                group.create_task(fail_silently())
+
+    integrations.watch(api)
+    TestClient(api, raise_server_exceptions=False).get("/orders")
+
+    assert count == sum(told.issues().values())

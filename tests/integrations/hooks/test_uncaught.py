@@ -185,3 +185,56 @@ def test_a_finalizer_that_runs_while_we_hold_a_lock_harms_nobody(recorded):
 
     assert issues.is_pressing
     assert {"ValueError": 1} == recorded.issues()
+
+
+FORKS = {
+    "os.fork": """
+import logging, os, sys
+if os.fork():
+    os.wait()
+else:
+    logging.error("no paper")
+    sys.exit()
+""",
+    "multiprocessing": """
+import logging, multiprocessing, sys
+def work(): logging.error("no paper")
+process = multiprocessing.get_context("fork").Process(target=work)
+process.start(); process.join()
+""",
+    "thread of a child": """
+import multiprocessing, threading
+def fail(): raise ValueError("no paper")
+def work():
+    thread = threading.Thread(target=fail); thread.start(); thread.join()
+process = multiprocessing.get_context("fork").Process(target=work)
+process.start(); process.join()
+""",
+}
+
+
+@pytest.mark.parametrize("how", FORKS)
+def test_the_child_of_a_fork_writes_what_its_hooks_saw(tmp_path, how: str):
+    """It begins to watch with its first error, and writes it at its end, once."""
+    run(tmp_path, WATCHED + FORKS[how])
+
+    title = "ValueError: no paper" if how == "thread of a child" else "root: no paper"
+    assert {title: 1} == issues(tmp_path)
+
+
+def test_hooks_come_with_the_start_and_go_with_the_stop(tmp_path):
+    """A process that is not watched yet, or not any more, is as it would be without us."""
+    script = """
+import logging, sys, threading
+from concurrent.futures import Future
+def hooks():
+    return [sys.excepthook, threading.excepthook, sys.unraisablehook,
+            logging.Logger.callHandlers, vars(Future)["result"]]
+before = hooks()
+import watchkeeper
+watched = watchkeeper.watch(settings=watchkeeper.Settings(service="nightly"))
+during = hooks()
+watched.stop()
+print(len([1 for one in during if one in before]), before == hooks())
+"""
+    assert "0 True\n" == run(tmp_path, script).stdout

@@ -8,6 +8,7 @@ see nothing of loggers that do not propagate.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
 from logging import Logger, LogRecord
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from watchkeeper.app import Watchkeeper
 
 MAX_TEMPLATE_CHARS: Final = 2_000
+MAX_KINDS: Final = 1_000  # messages without arguments whose kind is remembered
 
 # Their records without an exception repeat what is seen otherwise: answers, failed jobs.
 REPEATING: Final = frozenset(
@@ -46,6 +48,9 @@ STANDING_IN: Final = frozenset({"celery.app.trace", "celery.worker.request"})
 IN_FINALIZERS: Final = frozenset({"aiohttp.client", "asyncio"})
 
 _OURS: Final = "watchkeeper"
+# Numbers are taken out whatever their digits are: texts that differ in these alone are one kind.
+_SAME_DIGITS: Final = str.maketrans("123456789", "000000000")
+_TRACEBACK: Final = "Traceback (most recent call last):"
 _GUARD: Final = guard("log record")
 
 
@@ -74,6 +79,7 @@ class _Logs:
     def __init__(self, watchkeeper: Watchkeeper) -> None:
         self._watchkeeper = watchkeeper
         self._places = Places()
+        self._kinds: dict[str, str] = {}
 
     def tell(self, record: LogRecord) -> None:
         """Record an error that is logged, unless it is ours."""
@@ -86,7 +92,11 @@ class _Logs:
         error = _exception_of(record)
         if error is None:
             if name not in REPEATING:
-                tell(self._watchkeeper, _Line(record, level, self._places), context={})
+                tell(
+                    self._watchkeeper,
+                    _Line(record, self._kind(record), level, self._places),
+                    context={},
+                )
             return
         context = {"logger": name, "logged": _template(record)}
         if name in IN_FINALIZERS:
@@ -94,18 +104,31 @@ class _Logs:
         else:
             tell(self._watchkeeper, error, level=level, context=context)
 
+    def _kind(self, record: LogRecord) -> str:
+        """Return what a message has in common with others of its kind."""
+        template = _template(record)
+        if record.args:
+            return template
+        template = template.translate(_SAME_DIGITS)
+        kind = self._kinds.get(template)
+        if kind is None:
+            if len(self._kinds) >= MAX_KINDS:
+                self._kinds.clear()  # texts that are put together: few come again
+            kind = self._kinds[template] = parametrize(template)
+        return kind
+
 
 class _Line:
     """A record without an exception, as an error that is told."""
 
-    def __init__(self, record: LogRecord, level: str, places: Places) -> None:
+    def __init__(self, record: LogRecord, template: str, level: str, places: Places) -> None:
         self._record = record
         self._places = places
-        self._template = _template(record)
+        self._template = template
         self.key: tuple[object, ...] = (
             "log",
             record.name,
-            self._template if record.args else parametrize(self._template),
+            self._template,
             record.pathname,
             record.funcName,
             level,
@@ -144,11 +167,16 @@ class _Line:
 
 
 def _exception_of(record: LogRecord) -> BaseException | None:
-    """Return the exception that a record is about: `exc_info`, or the message is one itself."""
+    """Return the exception that a record is about: `exc_info`, or the message is one itself.
+
+    Of a traceback that was made a text, as servers log a failed start, it is the one at hand.
+    """
     told: Any = record.exc_info
     if isinstance(told, tuple) and len(told) == 3 and isinstance(told[1], BaseException):
         return told[1]
     message: object = record.msg
+    if isinstance(message, str) and message.startswith(_TRACEBACK):
+        return sys.exception()
     return message if isinstance(message, BaseException) else None
 
 
