@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from watchkeeper.core.fingerprint import Fingerprint, customize, fingerprint
 from watchkeeper.core.metrics import OTHER, Scope
 from watchkeeper.core.scrub import clean, cut, plain
+from watchkeeper.runtime.bare import state_of
 from watchkeeper.runtime.details import is_expected
 from watchkeeper.runtime.events import (
     MAX_NAME_CHARS,
@@ -27,6 +28,8 @@ from watchkeeper.runtime.events import (
 )
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.record import RequestContext, current
+from watchkeeper.runtime.seen import mark_seen, was_seen
+from watchkeeper.runtime.texts import thread as _thread
 from watchkeeper.runtime.traces import Traces
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
@@ -39,21 +42,13 @@ MAX_SAMPLES_HELD: Final = 500  # between two flushes
 SAMPLES_PER_S: Final = 20
 FIRST_SAMPLES_PER_S: Final = 100
 
-_SEEN: Final = "__watchkeeper_seen__"  # our mark on a captured exception
 _OWN: Final = "__watchkeeper_fingerprint__"  # the user's fingerprint on an exception
 _NO_CONTEXT: Final[Mapping[str, object]] = MappingProxyType({})
 _CAPTURE = guard("capture")
-_EXPECTED = guard("exception attributes")
+_EXPECTED = guard("exception attributes", of_host=True)
 _ON_NEW = guard("wake after a new issue")
 _BEYOND: Final = "Errors beyond the cap on different issues in one slot"
 _OTHER: Final = customize(Fingerprint(value="", parts=(), path="", culprit=""), [OTHER])
-
-
-class _Thread(threading.local):
-    inside: bool = False  # an error within capture or take is never captured itself
-
-
-_thread = _Thread()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,16 +224,16 @@ class Issues:
         own: Sequence[str] | None,
         context: Mapping[str, object],
     ) -> str | None:
-        state = exc.__dict__
-        if _SEEN in state:
+        state = state_of(exc)
+        if was_seen(state, current.get()):
             return None
         if self._traces.kind(type(exc)).expectable and _is_expected(exc):
             return None
         known = self._known(exc, endpoint)
-        own = getattr(exc, _OWN, None) or own
+        own = _own_of(exc) or own
         if own:
             known = _Known(type=known.type, fingerprint=customize(known.fingerprint, _texts(own)))
-        state[_SEEN] = True
+        mark_seen(state)
         at = self._clock()
         value = known.fingerprint.value
         group = self._groups.get(value)
@@ -331,6 +326,13 @@ def _is_expected(exc: BaseException) -> bool:
     with _EXPECTED:
         return is_expected(exc)
     return False
+
+
+def _own_of(exc: BaseException) -> Sequence[str] | None:
+    with _EXPECTED:
+        found: Sequence[str] | None = getattr(exc, _OWN, None)
+        return found
+    return None
 
 
 def _texts(own: object) -> list[str]:
