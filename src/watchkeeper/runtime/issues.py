@@ -28,7 +28,7 @@ from watchkeeper.runtime.events import (
 )
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.record import RequestContext, current
-from watchkeeper.runtime.seen import mark_seen, was_seen
+from watchkeeper.runtime.seen import SEEN, mark_seen, was_seen
 from watchkeeper.runtime.texts import thread as _thread
 from watchkeeper.runtime.traces import Traces
 
@@ -225,7 +225,7 @@ class Issues:
         context: Mapping[str, object],
     ) -> str | None:
         state = state_of(exc)
-        if was_seen(state, current.get()):
+        if SEEN in state and was_seen(state, current.get()):
             return None
         if self._traces.kind(type(exc)).expectable and _is_expected(exc):
             return None
@@ -329,10 +329,12 @@ def _is_expected(exc: BaseException) -> bool:
 
 
 def _own_of(exc: BaseException) -> Sequence[str] | None:
-    with _EXPECTED:
+    try:
         found: Sequence[str] | None = getattr(exc, _OWN, None)
         return found
-    return None
+    except BaseException as error:  # noqa: BLE001  # a property of the host's; `with` costs more
+        _EXPECTED.swallow(error)
+        return None
 
 
 def _texts(own: object) -> list[str]:

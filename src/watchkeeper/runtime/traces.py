@@ -160,7 +160,8 @@ class Traces:
         for _ in repeat(None, MAX_KEY_ENTRIES):
             if tb is None:
                 break
-            key += (id(tb.tb_frame.f_code), tb.tb_lasti)
+            # an instruction lies within its code object, so no two have the same sum
+            key.append(id(tb.tb_frame.f_code) + tb.tb_lasti)
             tb = tb.tb_next
         if kind.detailed or state_of(exc):
             key.append(detail_of(exc))
