@@ -37,13 +37,13 @@ def measure(rounds: int) -> dict[str, Any]:
 def _at(folder: Path, frames: int, rounds: int) -> dict[str, Any]:
     raises = raising.chain(folder, frames)
     others = [raising.chain(folder, frames, bug=number) for number in range(1, FIRST + 1)]
-    known = Issues(SCOPE, project_root=str(folder))
+    known = Issues(SCOPE)
     raising.capturing(raises, known.capture)
     bare, following, first = [], [], []
     for _ in range(rounds):
         bare.append(_us(lambda: raising.caught(raises), ERRORS))
         following.append(_us(lambda: raising.capturing(raises, known.capture), ERRORS))
-        first.append(_first_us(folder, others))
+        first.append(_first_us(others))
     alone = statistics.median(bare)
     added = statistics.median(a - b for a, b in zip(following, bare, strict=True))
     once = statistics.median(a - b for a, b in zip(first, bare, strict=True))
@@ -58,9 +58,9 @@ def _at(folder: Path, frames: int, rounds: int) -> dict[str, Any]:
     }
 
 
-def _first_us(folder: Path, others: list[Callable[[], None]]) -> float:
+def _first_us(others: list[Callable[[], None]]) -> float:
     """Return the CPU microseconds of each error that a process has not seen before."""
-    fresh = Issues(SCOPE, project_root=str(folder))
+    fresh = Issues(SCOPE)
     left = iter(others)
     return _us(lambda: raising.capturing(next(left), fresh.capture), FIRST)
 

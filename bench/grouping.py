@@ -129,6 +129,7 @@ def _run(where: Path, values: int, ways: Iterable[str], python: Path) -> list[Oc
     packages = os.pathsep.join([str(HERE.parent / "src"), sysconfig.get_path("purelib")])
     done = subprocess.run(
         [python, HERE / "corpus" / "occurrences.py", where, str(values), *ways],
+        cwd=where,  # the project's root
         env={**os.environ, "PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,

@@ -23,7 +23,7 @@ MOST_GROWN_MB: Final = 10.0
 
 def measure(bugs: int) -> dict[str, Any]:
     """Raise each once; what grew after the first tenth, what each cost, and what was counted."""
-    issues = Issues(SCOPE, project_root="/srv")
+    issues = Issues(SCOPE)
     counted = events = 0
     seconds = 0.0
     before: tuple[int, int] = (0, 0)

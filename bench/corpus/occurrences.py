@@ -56,7 +56,7 @@ def leaf_of(error: BaseException) -> BaseException:
 def run(folder: str, values: int, ways: list[str]) -> list[dict[str, Any]]:
     """Run into every bug that has these values, in each way that it can be reached by."""
     found = []
-    kept = Issues(_SCOPE, project_root=folder)  # one for the process, as in an application
+    kept = Issues(_SCOPE)  # one for the process, as in an application
     for way in ways:
         for number, bug in enumerate(BUGS):
             if len(bug.calls) <= values or (bug.view and way not in FOR_VIEWS):

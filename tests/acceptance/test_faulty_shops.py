@@ -62,7 +62,7 @@ BUGS: Final = {
         ("/register?email=new@shop.example", "/register?email=x@shop.example", "/register"),
     ),
     "a refund is refused, and answered by a handler": (
-        ("faulty_shop.shop.RefundRefused", "refund"),
+        ("faulty_shop.shop.RefundError", "refund"),
         ("/refund/1", "/refund/2"),
     ),
     "an export fails, and is logged": (("IndexError", "export"), ("/export/a", "/export/bc")),

@@ -5,9 +5,16 @@ Reads attributes of the host's exceptions; callers hold a guard, since a propert
 
 import errno
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Final
+from typing import Final, cast
 
+from watchkeeper.runtime.bare import (
+    bases_of,
+    is_group,
+    members_of,
+    module_of,
+    qualname_of,
+    state_of,
+)
 from watchkeeper.runtime.database_details import (
     database_detail,
     first_database_detail,
@@ -50,13 +57,12 @@ _HTTP_ANSWERS: Final = frozenset(
 _STATUS_ATTRIBUTES: Final = ("status_code", "code", "status")
 _FIRST_SERVER_ERROR: Final = 500
 _HTTP_STATE: Final = frozenset({"status_code", "status", "response"})
-_NO_STATE: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 def may_be_expected(kind: type[BaseException]) -> bool:
     """Tell whether exceptions of this type can be expected ones at all (to be remembered)."""
     return issubclass(kind, (SystemExit, BaseExceptionGroup)) or any(
-        _is_never_error(base) or _is_http_answer(base) for base in kind.__mro__
+        _is_never_error(base) or _is_http_answer(base) for base in bases_of(kind)
     )
 
 
@@ -67,13 +73,13 @@ def is_expected(exc: BaseException) -> bool:
     expected if everything in it is.
     """
     kind = type(exc)
-    if isinstance(exc, BaseExceptionGroup):
-        return all(is_expected(inner) for inner in exc.exceptions)
-    if isinstance(exc, SystemExit):
-        return exc.code in (None, 0)
-    if any(_is_never_error(base) for base in kind.__mro__):
+    if is_group(exc):
+        return all(is_expected(inner) for inner in members_of(exc))
+    if issubclass(kind, SystemExit):
+        return getattr(exc, "code", None) in (None, 0)
+    if any(_is_never_error(base) for base in bases_of(kind)):
         return True
-    if any(_is_http_answer(base) for base in kind.__mro__):
+    if any(_is_http_answer(base) for base in bases_of(kind)):
         status = _first_status(exc)
         return status is not None and status < _FIRST_SERVER_ERROR
     return False
@@ -89,13 +95,13 @@ def detail(exc: BaseException) -> str:
 
     The HTTP status, the name of the errno, the database's code with its constraint.
     """
-    state = getattr(exc, "__dict__", _NO_STATE)
+    state = state_of(exc)
     if not _HTTP_STATE.isdisjoint(state):
         status = _received_status(state)
         if status is not None:
             return f"status {status}"
-    if isinstance(exc, OSError):
-        return _os_detail(exc)
+    if issubclass(type(exc), OSError):
+        return _os_detail(cast("OSError", exc))
     if is_database(type(exc)):
         return database_detail(exc)[:MAX_DETAIL_CHARS]
     return ""
@@ -103,15 +109,14 @@ def detail(exc: BaseException) -> str:
 
 def first_detail(exc: BaseException) -> str | None:
     """Return what the first version of the grouping took for the detail; None: the same."""
-    state = getattr(exc, "__dict__", _NO_STATE)
-    is_told_otherwise = isinstance(exc, OSError) or not _HTTP_STATE.isdisjoint(state)
+    is_told_otherwise = issubclass(type(exc), OSError) or not _HTTP_STATE.isdisjoint(state_of(exc))
     if is_told_otherwise or not is_database(type(exc)):
         return None
     return first_database_detail(exc)[:MAX_DETAIL_CHARS]
 
 
 def _name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
+    return f"{module_of(kind)}.{qualname_of(kind)}"
 
 
 def _is_never_error(kind: type) -> bool:
@@ -119,7 +124,7 @@ def _is_never_error(kind: type) -> bool:
 
 
 def _is_http_answer(kind: type) -> bool:
-    return kind.__name__ == "HTTPException" or _name(kind) in _HTTP_ANSWERS
+    return qualname_of(kind).rpartition(".")[2] == "HTTPException" or _name(kind) in _HTTP_ANSWERS
 
 
 def _first_status(exc: BaseException) -> int | None:

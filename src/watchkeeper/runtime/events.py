@@ -5,8 +5,9 @@
     {"type": "shop.errors.OutOfStock", "message": "…",
      "frames": [{"module": "shop.cart", "function": "Cart.total", "file": "shop/cart.py",
                  "line": 27, "app": true, "source": [[22, "…"], …, [32, "…"]]}, …],
-     "omitted": 0,
-     "causes": [{"type", "message", "relation": "cause" | "context", "frames", "omitted"}, …],
+     "omitted": 0, "notes": ["…", …],
+     "causes": [{"type", "message", "relation": "cause" | "context", "frames", "omitted",
+                 "notes"}, …],
      "context": {…},
      "request": {"method", "route", "status", "request_id"},
      "user": "…", "tags": {"plan": "pro", …},
@@ -16,10 +17,11 @@
                        {"kind": "statement", "text": "return stock[sku]", "hash": "…"},
                        {"kind": "cause", "text": "KeyError", "parts": […]}, …],
              "left_out": {"endpoint": "shop.views:show", "above": 2, "library": 14}},
-     "group": [{"type", "message", "frames", "omitted"}, …]}
+     "group": [{"type", "message", "frames", "omitted", "notes"}, …]}
 
 Frames come outermost first, at most the outermost 30 and the innermost 70 with "omitted" ones
-between them; "source" holds up to five lines before and after. "context", "request", "tags" and
+between them; "source" holds up to five lines before and after. "notes" are those
+that were added to the exception, at most ten. "context", "request", "tags" and
 "user" (a hash) may be empty; a job's error has its name as route, "job:import", and no method.
 "group" is there for exception groups only: up to eight of what they hold.
 
@@ -53,6 +55,7 @@ SOURCE_LINES: Final = 5  # before and after the line
 MAX_REMEMBERED_SOURCES: Final = 512
 MAX_SOURCE_CHARS: Final = 200  # of one line
 MAX_MESSAGE_CHARS: Final = 2_000
+MAX_NOTE_CHARS: Final = 1_000
 MAX_TITLE_CHARS: Final = 300
 MAX_NAME_CHARS: Final = 200
 MAX_EVENT_BYTES: Final = 256_000
@@ -152,6 +155,7 @@ def _shape(snapshot: Snapshot) -> dict[str, Any]:
         "message": _message(snapshot.message),
         "frames": [_frame(spot) for spot in snapshot.spots],
         "omitted": snapshot.omitted,
+        "notes": [_message(note, limit=MAX_NOTE_CHARS) for note in snapshot.notes],
     }
 
 
@@ -182,9 +186,9 @@ def _source(filename: str, line: int) -> tuple[tuple[int, str], ...]:
     return ()
 
 
-def _message(text: str) -> str:
+def _message(text: str, *, limit: int = MAX_MESSAGE_CHARS) -> str:
     with _SCRUBBING:
-        return scrub_text(text, limit=MAX_MESSAGE_CHARS)
+        return scrub_text(text, limit=limit)
     return _UNREADABLE
 
 

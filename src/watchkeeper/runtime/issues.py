@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from watchkeeper.core.fingerprint import Rule
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.scrub import plain
+from watchkeeper.runtime.bare import State, members_of, state_of
 from watchkeeper.runtime.budgets import Budget
 from watchkeeper.runtime.details import is_expected
 from watchkeeper.runtime.events import NO_REQUEST, Sample, event_of
@@ -26,6 +27,8 @@ from watchkeeper.runtime.occurrences import BEYOND, ERROR, Group, Occurrence, co
 from watchkeeper.runtime.own_fingerprint import OwnFingerprint
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.record import RequestContext, current
+from watchkeeper.runtime.seen import SEEN, mark_seen, was_seen
+from watchkeeper.runtime.texts import thread as _thread
 from watchkeeper.runtime.told import Told
 from watchkeeper.runtime.traces import Snapshot, Traces
 
@@ -41,18 +44,10 @@ FIRST_SAMPLES_PER_S: Final = 100
 
 R = TypeVar("R")
 
-_SEEN: Final = "__watchkeeper_seen__"  # our mark on a captured exception
 _NO_CONTEXT: Final[Mapping[str, object]] = MappingProxyType({})
 _CAPTURE = guard("capture")
-_EXPECTED = guard("exception attributes")
+_EXPECTED = guard("exception attributes", of_host=True)
 _ON_NEW = guard("wake after a new issue")
-
-
-class _Thread(threading.local):
-    inside: bool = False  # an error within capture or take is never captured itself
-
-
-_thread = _Thread()
 
 
 class Issues:
@@ -125,7 +120,7 @@ class Issues:
 
     def pass_over(self, exc: BaseException) -> None:
         """Take an exception as captured: it only carries another one that is."""
-        exc.__dict__[_SEEN] = True
+        mark_seen(state_of(exc))
 
     def report(self, told: Told, *, at: float | None = None) -> Known | None:
         """Count an error of which there is no exception here, and return what it is known as.
@@ -209,11 +204,11 @@ class Issues:
         context: Mapping[str, object],
         level: str,
     ) -> Known | None:
-        state = exc.__dict__
+        state = state_of(exc)
         if self._is_nothing(exc, state):
             return None
         known = self.known(exc, endpoint=endpoint, fingerprint=own)
-        state[_SEEN] = True
+        mark_seen(state)
         return self._add(known, self._clock(), exc, request, context, level)
 
     def _report(self, told: Told, at: float | None) -> Known | None:
@@ -225,7 +220,7 @@ class Issues:
         return self._add(known, at, told, None, told.context, told.level)
 
     def _hold(self, exc: BaseException, context: Mapping[str, object]) -> Occurrence | None:
-        if self._is_nothing(exc, exc.__dict__):
+        if self._is_nothing(exc, state_of(exc)):
             return None
         known = self.known(exc)
         at = self._clock()
@@ -234,18 +229,17 @@ class Issues:
             sample = self._sample(known, known.key, at, exc, None, context)
         return Occurrence(known=known, at=at, sample=sample)
 
-    def _is_nothing(self, exc: BaseException, state: Mapping[str, object]) -> bool:
+    def _is_nothing(self, exc: BaseException, state: State) -> bool:
         """Tell whether an error was captured before, or is an expected one.
 
         A group was if all that it holds were, as by a task that logs why it fails.
         """
-        if _SEEN in state:
+        if SEEN in state and was_seen(state, current.get()):
             return True
-        if isinstance(exc, BaseExceptionGroup) and all(
-            _SEEN in inner.__dict__ for inner in exc.exceptions
-        ):
+        kind = self._traces.kind(type(exc))
+        if kind.group and all(SEEN in state_of(inner) for inner in members_of(exc)):
             return True
-        return self._traces.kind(type(exc)).expectable and _is_expected(exc)
+        return kind.expectable and _is_expected(exc)
 
     def _sample(
         self,

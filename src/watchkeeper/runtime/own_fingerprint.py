@@ -12,7 +12,7 @@ ATTRIBUTE: Final = "__watchkeeper_fingerprint__"
 SLOW_S: Final = 0.05  # of one call: it runs where the error happened
 MAX_SLOW_CALLS: Final = 3
 
-_ATTRIBUTE: Final = guard("exception attributes")
+_ATTRIBUTE: Final = guard("exception attributes", of_host=True)
 _FUNCTION: Final = guard("fingerprint function")
 _log: Final = getLogger("watchkeeper")
 
@@ -37,10 +37,11 @@ class OwnFingerprint:
 
     def of(self, exc: BaseException, given: object = None) -> Sequence[str]:
         """Return the parts for an exception, captured with a `given` fingerprint; () for none."""
-        found: object = None
-        with _ATTRIBUTE:
-            found = getattr(exc, ATTRIBUTE, None)
-        found = found or given
+        try:
+            found: object = getattr(exc, ATTRIBUTE, None) or given
+        except BaseException as error:  # noqa: BLE001  # a property of the host's; `with` costs more
+            _ATTRIBUTE.swallow(error)
+            found = given
         if not found and self._function is not None:
             found = self._asked(self._function, exc)
         return _texts(found) if found else ()

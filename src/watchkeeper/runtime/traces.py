@@ -16,12 +16,23 @@ from watchkeeper.core.fingerprint import COMPREHENSIONS, MAX_CAUSES
 from watchkeeper.core.masking import mask_digits, type_name
 from watchkeeper.core.masking import parametrize as parametrize_message
 from watchkeeper.core.raised import Raised, TraceFrame
-from watchkeeper.core.scrub import MAX_SCRUBBED_CHARS
 from watchkeeper.core.syntax import Statement
+from watchkeeper.runtime.bare import (
+    cause_of,
+    context_of,
+    hides_context,
+    is_group,
+    members_of,
+    module_of,
+    qualname_of,
+    state_of,
+    traceback_of,
+)
 from watchkeeper.runtime.details import detail, first_detail, may_be_expected, may_have_detail
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.source import FailingStatements, Instruction
+from watchkeeper.runtime.texts import notes_of, text_of
 
 OUTERMOST_FRAMES: Final = 30
 INNERMOST_FRAMES: Final = 70
@@ -31,8 +42,7 @@ MAX_LEAVES: Final = 64
 MAX_SHOWN_LEAVES: Final = 8
 MAX_REMEMBERED: Final = 4_096  # types and code objects
 
-_ATTRIBUTES = guard("exception attributes")
-_TEXT = guard("exception text")
+_ATTRIBUTES = guard("exception attributes", of_host=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +59,15 @@ class Snapshot:
     """What is kept of one exception to be shown: raw text, neither scrubbed nor cut to size.
 
     `spots` are the outermost 30 and the innermost 70; `omitted` of the trace lie between them.
-    `relation` is how it led to the one before: "cause" (`raise … from`) or "context".
+    `notes` are those of `add_note`. `relation` is how it led to the one before: "cause" (`raise …
+    from`) or "context".
     """
 
     type: str
     message: str
     spots: tuple[Spot, ...]
     omitted: int = 0
+    notes: tuple[str, ...] = ()
     relation: str = ""
     causes: tuple["Snapshot", ...] = ()
     leaves: tuple["Snapshot", ...] = ()
@@ -91,8 +103,8 @@ class Traces:
         if found is None:
             found = Kind(
                 name=type_name(
-                    str(type_.__module__),
-                    type_.__qualname__,
+                    str(module_of(type_)),
+                    qualname_of(type_),
                     made_at_run_time=not _is_importable(type_),
                 ),
                 expectable=may_be_expected(type_),
@@ -109,7 +121,7 @@ class Traces:
         """
         key: list[object] = [id(endpoint)]
         self._add_one(exc, key, expand=True)
-        if exc.__cause__ is not None or exc.__context__ is not None:
+        if cause_of(exc) is not None or context_of(exc) is not None:
             self._add_chain(exc, key, expand=True)
         return tuple(key) if len(key) <= MAX_KEY_ENTRIES else None
 
@@ -132,7 +144,7 @@ class Traces:
         causes = []
         before = exc
         for linked in islice(_chain(exc), 1, None):
-            relation = "cause" if before.__cause__ is linked else "context"
+            relation = "cause" if cause_of(before) is linked else "context"
             causes.append(self._snapshot(linked, relation=relation))
             before = linked
         return self._snapshot(exc, causes=tuple(causes))
@@ -140,22 +152,23 @@ class Traces:
     def _add_chain(self, exc: BaseException, key: list[object], *, expand: bool) -> None:
         """Add what an exception comes from; with `expand` the leaves of groups too."""
         for linked in islice(_chain(exc), 1, None):
-            key.append(linked.__context__ is None)
+            key.append(context_of(linked) is None)
             self._add_one(linked, key, expand=expand)
 
     def _add_one(self, exc: BaseException, key: list[object], *, expand: bool) -> None:
         type_ = type(exc)
         kind = self._kinds.get(type_) or self.kind(type_)
         key.append(type_)
-        tb = exc.__traceback__
+        tb = traceback_of(exc)
         if tb is None:
-            key.append(parametrize_message(message_of(exc)))
+            key.append(parametrize_message(text_of(exc)))
         for _ in repeat(None, MAX_KEY_ENTRIES):
             if tb is None:
                 break
-            key += (id(tb.tb_frame.f_code), tb.tb_lasti)
+            # an instruction lies within its code object, so no two have the same sum
+            key.append(id(tb.tb_frame.f_code) + tb.tb_lasti)
             tb = tb.tb_next
-        if kind.detailed or exc.__dict__:
+        if kind.detailed or state_of(exc):
             key.append(detail_of(exc))
         if kind.group and expand:
             for leaf in _leaves(exc):
@@ -172,15 +185,15 @@ class Traces:
     ) -> Raised:
         """Describe one exception; `above` are the ids of those that it led to."""
         trace = list(_walk(exc))
-        cause = exc.__cause__
+        cause = cause_of(exc)
         if cause is None and _is_translation(exc, trace):
-            cause = exc.__context__
+            cause = context_of(exc)
         path = (*above, id(exc))
         if id(cause) in path or len(path) > MAX_CAUSES:
             cause = None
         leaves = _leaves(exc) if expand else ()
         statement, spot = self._failing(trace)
-        message = "" if trace else message_of(exc)
+        message = "" if trace else text_of(exc)
         return Raised(
             type=self.kind(type(exc)).name,
             frames=[self._frame(tb) for tb in trace],
@@ -255,7 +268,7 @@ class Traces:
         inner.extend(trace)
         return Snapshot(
             type=self.kind(type(exc)).name,
-            message=message_of(exc),
+            message=text_of(exc),
             spots=tuple(
                 Spot(
                     frame=self._frame(tb),
@@ -265,17 +278,11 @@ class Traces:
                 for tb in (*shown, *inner)
             ),
             omitted=_length(exc) - len(shown) - len(inner),
+            notes=notes_of(exc),
             relation=relation,
             causes=causes,
             leaves=tuple(self._snapshot(leaf) for leaf in islice(_leaves(exc), MAX_SHOWN_LEAVES)),
         )
-
-
-def message_of(exc: BaseException) -> str:
-    """Return an exception's text, cut, whatever its `__str__` does."""
-    with _TEXT:
-        return str(exc)[:MAX_SCRUBBED_CHARS]
-    return "(its text could not be read)"
 
 
 def detail_of(exc: BaseException) -> str:
@@ -293,7 +300,7 @@ def _first_detail_of(exc: BaseException) -> str | None:
 
 def _length(exc: BaseException) -> int:
     length = 0
-    tb = exc.__traceback__
+    tb = traceback_of(exc)
     while tb is not None:
         length += 1
         tb = tb.tb_next
@@ -304,7 +311,7 @@ def _walk(exc: BaseException) -> Iterator[TracebackType]:
     """Yield a trace's entries, outermost first; the middle of an enormous one is left out."""
     length = _length(exc)
     left_out = range(MAX_WALKED_FRAMES // 2, length - MAX_WALKED_FRAMES // 2)
-    tb = exc.__traceback__
+    tb = traceback_of(exc)
     for index in range(length):
         if tb is None:
             return
@@ -321,10 +328,10 @@ def _add_codes(exc: BaseException, found: dict[int, CodeType | None]) -> None:
 
 def _linked(exc: BaseException) -> BaseException | None:
     """Return what an exception is shown to come from: its cause, else its context."""
-    cause = exc.__cause__
-    if cause is not None or exc.__suppress_context__:
+    cause = cause_of(exc)
+    if cause is not None or hides_context(exc):
         return cause
-    return exc.__context__
+    return context_of(exc)
 
 
 def _chain(exc: BaseException) -> Iterator[BaseException]:
@@ -339,13 +346,13 @@ def _chain(exc: BaseException) -> Iterator[BaseException]:
 
 def _leaves(exc: BaseException) -> Iterator[BaseException]:
     """Yield the exceptions of a group that are no groups, at most MAX_LEAVES of them."""
-    if not isinstance(exc, BaseExceptionGroup):
+    if not is_group(exc):
         return
     waiting = [exc]
     found = 0
     while waiting:
-        for inner in waiting.pop().exceptions:
-            if isinstance(inner, BaseExceptionGroup):
+        for inner in members_of(waiting.pop()):
+            if is_group(inner):
                 waiting.append(inner)
             elif found < MAX_LEAVES:
                 found += 1
@@ -359,17 +366,17 @@ def _is_translation(exc: BaseException, trace: list[TracebackType]) -> bool:
 
     Otherwise a handler failed on the way: an accident that says nothing of this error.
     """
-    context = exc.__context__
-    if context is None or exc.__suppress_context__ or not trace:
+    context = context_of(exc)
+    if context is None or hides_context(exc) or not trace:
         return False
-    caught = context.__traceback__
+    caught = traceback_of(context)
     return caught is not None and caught.tb_frame.f_code is trace[-1].tb_frame.f_code
 
 
 def _is_importable(type_: type) -> bool:
     """Tell whether a class is where its name says, as one written in a module's source is."""
-    found: object = sys.modules.get(type_.__module__)
-    for part in type_.__qualname__.split("."):
+    found: object = sys.modules.get(str(module_of(type_)))
+    for part in qualname_of(type_).split("."):
         found = getattr(found, "__dict__", {}).get(part)
     return found is type_
 

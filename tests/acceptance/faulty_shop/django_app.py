@@ -23,7 +23,7 @@ class Refusals:
         return self.answer(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if isinstance(error, shop.RefundRefused):
+        if isinstance(error, shop.RefundError):
             return HttpResponse("refused", status=500)
         return None
 

@@ -11,8 +11,8 @@ from faulty_shop import shop
 app = FastAPI(default_response_class=PlainTextResponse)
 
 
-@app.exception_handler(shop.RefundRefused)
-async def refused(request: Request, error: shop.RefundRefused) -> PlainTextResponse:
+@app.exception_handler(shop.RefundError)
+async def refused(request: Request, error: shop.RefundError) -> PlainTextResponse:
     return PlainTextResponse("refused", 500)
 
 

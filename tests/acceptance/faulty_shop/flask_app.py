@@ -10,8 +10,8 @@ from faulty_shop import shop
 app = Flask(__name__)
 
 
-@app.errorhandler(shop.RefundRefused)
-def refused(error: shop.RefundRefused) -> tuple[str, int]:
+@app.errorhandler(shop.RefundError)
+def refused(error: shop.RefundError) -> tuple[str, int]:
     return "refused", 500
 
 

@@ -19,7 +19,7 @@ class OrderError(Exception):
     """An order cannot be read."""
 
 
-class RefundRefused(Exception):
+class RefundError(Exception):
     """The bank does not give the money back."""
 
 
@@ -116,7 +116,7 @@ def register(email: str | None, name: str | None) -> None:
 
 def refund(order: str) -> None:
     """Bug: the bank's answer is repeated, with what should not be told to anybody."""
-    raise RefundRefused(f"order {order}: POST /refunds?api_key=not-for-your-eyes answered 402")
+    raise RefundError(f"order {order}: POST /refunds?api_key=not-for-your-eyes answered 402")
 
 
 def export(name: str) -> str:
