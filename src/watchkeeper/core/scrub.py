@@ -5,6 +5,7 @@ Keys are judged by their words (`sensitive`), texts by forms of which each is su
 linear time and raises nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from watchkeeper.core.copying import (
 from watchkeeper.core.literals import mask_literals
 from watchkeeper.core.secret_forms import FORMS, MASK, Form, masked
 from watchkeeper.core.sensitive import DEFAULT_KEYS, MAX_KEY_CHARS, Keys, is_sensitive, words_of
+from watchkeeper.exceptions import ConfigurationError
 
 MAX_TEXT_CHARS: Final = 2_000
 MAX_LINE_CHARS: Final = 1_000  # of a line of source; a longer one was not written by hand
@@ -37,6 +39,26 @@ class Rules:
 
     keys: Keys = DEFAULT_KEYS
     forms: tuple[Form, ...] = FORMS
+
+    @classmethod
+    def made_of(
+        cls, *, keys: Sequence[str] = (), exempt: Sequence[str] = (), values: Sequence[str] = ()
+    ) -> "Rules":
+        """Return the usual rules with what the settings of these names (`scrub_…`) add.
+
+        Raises ConfigurationError for what is no key or no kind of value.
+        """
+        if not (keys or exempt or values):
+            return DEFAULT_RULES
+        for setting, given in (("scrub_keys", keys), ("scrub_exempt", exempt)):
+            for key in _texts(given, setting):
+                if not words_of(key):
+                    raise ConfigurationError(f"{setting}: {key!r} holds no word; write a key")
+        kinds = _texts(values, "scrub_values")
+        return cls(
+            keys=DEFAULT_KEYS.extended(added=keys, exempt=exempt),
+            forms=FORMS + tuple(_personal(kind) for kind in kinds),
+        )
 
 
 DEFAULT_RULES: Final = Rules()
@@ -103,6 +125,24 @@ def _mask(value: Any, rules: Rules) -> Any:
 def _masked_key(key: str, rules: Rules) -> str:
     is_name = len(key) <= _LONGEST_NAME and key.isidentifier()
     return key if is_name else scrub_text(key, limit=MAX_KEY_CHARS, rules=rules)
+
+
+def _texts(given: Sequence[str], setting: str) -> Sequence[str]:
+    if isinstance(given, str):
+        raise ConfigurationError(f'{setting}: write a list: ["{given}"]')
+    for one in given:
+        if not isinstance(one, str):
+            raise ConfigurationError(f"{setting}: {one!r} is not a text")
+    return given
+
+
+def _personal(kind: str) -> Form:
+    from watchkeeper.core.personal_forms import PERSONAL  # only for who asks for them
+
+    if kind not in PERSONAL:
+        known = ", ".join(PERSONAL)
+        raise ConfigurationError(f"scrub_values: {kind!r} is not known; write some of {known}")
+    return PERSONAL[kind]
 
 
 __all__ = [

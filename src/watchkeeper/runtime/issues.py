@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final
 
 from watchkeeper.core.fingerprint import Fingerprint, customize, fingerprint
 from watchkeeper.core.metrics import OTHER, Scope
-from watchkeeper.core.scrub import clean, cut, plain
+from watchkeeper.core.scrub import plain
+from watchkeeper.runtime import scrubbing
 from watchkeeper.runtime.details import is_expected
 from watchkeeper.runtime.events import (
-    MAX_NAME_CHARS,
     NO_REQUEST,
     Sample,
     event_of,
@@ -364,9 +364,9 @@ def _count_of(group: _Group) -> IssueCount:
         count=group.count,
         first_at=group.first_at,
         last_at=group.last_at,
-        type=cut(clean(known.type), MAX_NAME_CHARS),
+        type=scrubbing.name(known.type),
         title=_title(known, sample),
-        culprit=cut(clean(known.fingerprint.culprit), MAX_NAME_CHARS),
+        culprit=scrubbing.name(known.fingerprint.culprit),
     )
 
 
@@ -374,5 +374,5 @@ def _title(known: _Known, sample: Sample | None) -> str:
     if known.fingerprint is _OTHER:
         return _BEYOND
     if sample is None:
-        return cut(clean(known.type.rpartition(".")[2]), MAX_NAME_CHARS)
+        return scrubbing.name(known.type.rpartition(".")[2])
     return title_of(sample.snapshot)
