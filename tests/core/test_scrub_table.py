@@ -54,6 +54,16 @@ MASKED = [
     (f"url 'https://ann:{M}@h/a?b=c@d'", "url 'https://ann:pw@h/a?b=c@d'"),
     (f"to=postgres%3A%2F%2Fann%3A{M}%40db", "to=postgres%3A%2F%2Fann%3Ahunter2%40db"),
     (f"blob?sv=1&sig={M}&se=2", "blob?sv=1&sig=bm90%2Breal%3D&se=2"),
+    # databases
+    (
+        f"[SQL: INSERT INTO a VALUES (?, ?)]\n[parameters: {M}]\n(Background on this error",
+        "[SQL: INSERT INTO a VALUES ('x', 'it''s')]\n[parameters: ('y', 3)]\n"
+        "(Background on this error",
+    ),
+    (f"[parameters: {M}]", "[parameters: [{'note': 'cut off"),
+    (f"DETAIL:  Key (email)=({M}) already", "DETAIL:  Key (email)=(ann) already"),
+    (f"DETAIL:  Failing row contains ({M}).", "DETAIL:  Failing row contains (1, ann)."),
+    (f"Duplicate entry '{M}' for key 'a.b'", "Duplicate entry 'ann' for key 'a.b'"),
     # schemes
     (f"curl -H 'Authorization: {M}'", "curl -H 'Authorization: Bearer abc.def'"),
     (f"sent Bearer {M} to", "sent Bearer abc.def-123 to"),

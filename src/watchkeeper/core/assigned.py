@@ -60,8 +60,8 @@ _LABELLED: Final = re.compile(
     r"\b(?:name|key)\\{0,3}[\"']?\s{0,4}[=:]\s{0,4}\\{0,3}[\"']"
     r"(?P<key>[^\"'\\\r\n;]{1,100}+)\\{0,3}[\"']"
 )
-_BLANK_LINES: Final = ("\r\n\r\n", "\n\n", r"\r\n\r\n", r"\n\n")
-_PART_ENDS: Final = re.compile(r"\s{0,2}--|(?:\\r)?\\n--")
+_BLANK_LINE: Final = re.compile(r"(?:\r?\n|\\{1,4}(?:r\\{1,4})?n){2}")
+_PART_ENDS: Final = re.compile(r"\s{0,2}--|(?:\\{1,4}r)?\\{1,4}n--")
 _VALUE_SIGN: Final = re.compile(r"value\\{0,3}[\"']?\s{0,4}[=:]\s{0,4}(?=\\{0,3}[\"'])")
 MAX_BETWEEN_CHARS: Final = 200  # from a label to its value
 
@@ -223,13 +223,11 @@ def _labelled(text: str, match: re.Match[str]) -> tuple[int, int]:
     if sign is not None and not re.search("[<>{}]", text[at : sign.start()]):
         quoted = QUOTED.match(text, sign.end())
         return sign.end(), quoted.end() if quoted else sign.end()
-    for line in _BLANK_LINES:
-        blank = text.find(line, at, until)
-        if blank >= 0:
-            start = blank + len(line)
-            ends = _PART_ENDS.search(text, start)
-            return start, ends.start() if ends else len(text)
-    return at, at
+    blank = _BLANK_LINE.search(text, at, until)
+    if blank is None:
+        return at, at
+    ends = _PART_ENDS.search(text, blank.end())
+    return blank.end(), ends.start() if ends else len(text)
 
 
 def _option(text: str, match: re.Match[str]) -> tuple[int, int]:

@@ -124,6 +124,15 @@ def _iban(match: re.Match[str]) -> str:
     return MASK + text[end:] if number % 97 == 1 else text
 
 
+def _parameters(match: re.Match[str]) -> str:
+    return f"{match['start']}{MASK}]"
+
+
+def _sql(match: re.Match[str]) -> str:
+    return _SQL_LITERAL.sub("?", match.group())
+
+
+_SQL_LITERAL: Final = re.compile(r"'(?:[^']|'')*+'")
 _PREFIX_LIST: Final = """
     gh[pousr]_ github_pat_ gl(?:pat|rt|dt|ptt|ft|soat|cbt|agent|imt)- xox[a-z]- xapp-
     [sr]k_live_ [sr]k_test_ whsec_ sk- AIza GOCSPX- ya29\\. hv[sbr]\\. do[op]_v1_
@@ -194,6 +203,25 @@ FORMS: Final = (
         pattern=re.compile(
             r"(?P<start>%3A%2F%2F[^\s&;%]*+%3A)(?:[^\s&;%]|%(?!40|2F))++(?P<end>%40)",
             re.IGNORECASE,
+        ),
+        replacement=_between,
+    ),
+    Form(  # what SQLAlchemy tells of a statement that failed: its values are anybody's
+        hint=("[sql: ",),
+        pattern=re.compile(r"\[SQL: (?s:.*?)(?:\](?=\\n|\s|\Z)|\Z)"),
+        replacement=_sql,
+    ),
+    Form(
+        hint=("[parameters: ",),
+        pattern=re.compile(r"(?P<start>\[parameters: )(?s:.*?)(?:\](?=\\n|\s{0,4}\(Back|\Z)|\Z)"),
+        replacement=_parameters,
+    ),
+    Form(  # and what PostgreSQL and MariaDB tell of a row
+        hint=(")=(", "row contains (", "duplicate entry '"),
+        pattern=re.compile(
+            r"(?P<start>Key \([^()]{1,200}\)=\(|[Rr]ow contains \(|Duplicate entry ')"
+            r"[^\n]*?(?P<end>\)(?=[ .\\]|$)|' for key|$)",
+            re.MULTILINE,
         ),
         replacement=_between,
     ),
