@@ -14,6 +14,7 @@ from watchkeeper.core.scrub import (
     MAX_LINE_CHARS,
     MAX_SCRUBBED_CHARS,
     Keys,
+    Rules,
     clean,
     is_sensitive,
     plain,
@@ -22,6 +23,7 @@ from watchkeeper.core.scrub import (
     scrub_text,
     words_of,
 )
+from watchkeeper.core.sensitive import MAX_JUDGED
 
 SECRET = "hunter2-S3CRET"
 
@@ -122,7 +124,8 @@ def test_users_may_add_and_exempt_keys():
     keys = Keys(words=frozenset({"kennwort"}), exempt=frozenset({"kennwort_regel"}))
 
     assert {"kennwort": MASK, "kennwort_regel": "8 signs", "x": f"kennwort={MASK}"} == scrub(
-        {"kennwort": "a", "kennwort_regel": "8 signs", "x": "kennwort=a"}, keys=keys
+        {"kennwort": "a", "kennwort_regel": "8 signs", "x": "kennwort=a"},
+        rules=Rules(keys=keys),
     )
 
 
@@ -417,3 +420,14 @@ def test_users_add_and_exempt_keys_in_their_words():
     assert keys.is_sensitive("password")
     assert not keys.is_sensitive("note_of_order")
     assert not keys.is_sensitive("x_forwarded_for")
+
+
+def test_verdicts_on_keys_are_remembered_within_bounds():
+    """Keys of the host's making do not fill the memory."""
+    keys = Keys()
+
+    for number in range(MAX_JUDGED + 2):
+        keys.is_sensitive(f"key {number}")
+
+    assert 2 == len(keys._judged)
+    assert keys.is_sensitive("password")

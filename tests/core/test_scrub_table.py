@@ -124,6 +124,9 @@ MASKED = [
     ),
     (f'<input name="pin" type="text" value={M}>', '<input name="pin" type="text" value="1234">'),
     (f"<ns:password>{M}</ns:password>", "<ns:password>hunter2</ns:password>"),
+    (f"<password>{M}", "<password>cut-off-in-the-mid"),
+    (f"token={M}", "token=" + "(" * 2_000),
+    (f"{'x' * 500}_password={M}", "x" * 500 + "_password=hunter2"),
     # numbers
     (f"card {M}.", "card 4111111111111111."),
     (f"card {M} exp 12/30", "card 4111 1111 1111 1111 exp 12/30"),
@@ -177,7 +180,8 @@ UNTOUCHED = [
     "version 2.0.41.post1+local",
     "call +49 30 901820 or (555) 123-4567",
     "ann@example.com from 192.0.2.1 and 2001:db8::1",
-    "DE00370400440532013000 is no account",
+    "DE00370400440532013000 is no account, DE89 3704 0044 is none, nor AB12345678901234567",
+    "('password', 'text', 1) are its arguments",
     "http://shop.example:8080/a?mail=b@c",
     "https://shop.example/@ann/posts",
     "git@github.com:ann/shop.git",
@@ -213,6 +217,7 @@ SOURCE = [
     (f'connect("host=db password={M} user=a")', 'connect("host=db password=x1 user=a")'),
     (f'get("https://ann:{M}@h/")', 'get("https://ann:x1@h/")'),
     (f'key = "{M}"', f'key = "{GITHUB}"'),
+    (f"{{password: {M}, name: 'ann'}}", "{password: 'x1', name: 'ann'}"),
     (f"self.session_secret: Final = {M}", 'self.session_secret: Final = "x1"'),
 ]
 
@@ -228,6 +233,9 @@ SOURCE_UNTOUCHED = [
     'log.info(f"token={token}")',
     'text("SELECT id FROM users WHERE token = :token")',
     'pw = ""',
+    'if token > "a": pass',
+    'fields = ("password", label)',
+    "tokens = [[[[[[1]]]]]]",
     "# don't give the password\nname = 'ann'",
 ]
 

@@ -64,14 +64,13 @@ class Rules:
 DEFAULT_RULES: Final = Rules()
 
 
-def scrub(value: object, *, keys: Keys | None = None, rules: Rules = DEFAULT_RULES) -> Any:
+def scrub(value: object, *, rules: Rules = DEFAULT_RULES) -> Any:
     """Return a JSON-like value with everything secret masked, cut to the caps.
 
     Mappings and two-element [key, value] pairs are judged by key, texts by form. What is not
-    JSON becomes the name of its type; at most MAX_DEPTH levels of MAX_BREADTH elements. `keys`
-    take the place of those of the rules.
+    JSON becomes the name of its type; at most MAX_DEPTH levels of MAX_BREADTH elements.
     """
-    return _mask(plain(value), rules if keys is None else Rules(keys=keys, forms=rules.forms))
+    return _mask(plain(value), rules)
 
 
 def scrub_text(text: str, *, limit: int = MAX_TEXT_CHARS, rules: Rules = DEFAULT_RULES) -> str:
