@@ -223,7 +223,8 @@ def _labelled(text: str, match: re.Match[str]) -> tuple[int, int]:
     if sign is not None and not re.search("[<>{}]", text[at : sign.start()]):
         quoted = QUOTED.match(text, sign.end())
         return sign.end(), quoted.end() if quoted else sign.end()
-    blank = _BLANK_LINE.search(text, at, until)
+    ends_line = text.find("\n", at, until) >= 0 or text.find("\\", at, until) >= 0
+    blank = _BLANK_LINE.search(text, at, until) if ends_line else None
     if blank is None:
         return at, at
     ends = _PART_ENDS.search(text, blank.end())

@@ -10,7 +10,7 @@ from watchkeeper.core.secret_forms import MASK
 from watchkeeper.core.sensitive import Keys
 
 MAX_TOKENS: Final = 100  # of one value that are looked at
-MAX_BRACKETS: Final = 5  # within each other
+MAX_BRACKETS: Final = 3  # within each other
 
 _STRING: Final = (
     r"(?<![\w.])[A-Za-z]{0,2}(?:"
