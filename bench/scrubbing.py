@@ -54,6 +54,12 @@ HOSTILE: Final = {
     "long keys": "sk-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa ",
     "IBAN": "DE89 3704 ",
     "headers": "Cookie: ",
+    "entities": "token=&quot;",
+    "statements": "INSERT INTO a(",
+    "failed statements": "[SQL: '",
+    "parameters": "[parameters: ",
+    "rows": "Key (a)=(",
+    "commands": "curl -u a:",
     "other scripts": "ａ=",
     "all at once": 'token=://a:b@ Bearer eyJ sk-a DE89 4111 -----BEGIN PRIVATE KEY Digest a="',
 }
@@ -79,12 +85,10 @@ def rows() -> Iterator[tuple[str, float, float, float, float]]:
 
 def main() -> None:
     """Print the table, the dearest last."""
-    print(
-        f"64 kB, CPU time, best of {ROUNDS}; goal {GOAL_MS:.0f} ms for each text; ratio 64 kB / 32 kB"
-    )
-    print(f"{'text of':28}{'text ms':>9}{'value ms':>10}{'source ms':>11}{'ratio':>7}")
-    for name, text, value, source, ratio in sorted(rows(), key=lambda row: max(row[1:3])):
-        missed = "  above the goal" if max(text, value) > GOAL_MS else ""
+    print(f"64 kB, CPU time, best of {ROUNDS}; goal {GOAL_MS:.0f} ms for a text")
+    print(f"{'text of':28}{'text ms':>9}{'value ms':>10}{'source ms':>11}{'64/32':>7}")
+    for name, text, value, source, ratio in sorted(rows(), key=lambda row: row[1]):
+        missed = "  above the goal" if text > GOAL_MS else ""
         print(f"{name:28}{text:9.2f}{value:10.2f}{source:11.2f}{ratio:7.2f}{missed}")
 
 

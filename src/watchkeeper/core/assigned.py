@@ -18,7 +18,7 @@ MAX_PIECES: Final = 1_000  # of one bracketed value; a longer one is masked up t
 # looked at twice (possessive), so this takes linear time.
 ASSIGNMENT: Final = re.compile(
     r"(?<![\w.-])(?P<key>[\w.-]++)"
-    r"(?P<closing>\\{0,7}+(?:[\"'`]|%22)?+(?:\]|%5[Dd])?+)"
+    r"(?P<closing>\\{0,7}+(?:[\"'`]|%22|&(?:quot|#3[49]|#x27);)?+(?:\]|%5[Dd])?+)"
     r"\s{0,4}+(?P<sign>=>|[=!]==?|:=|=|%3[DdAa]|:(?!=)|,|>)\s{0,4}+"
 )
 QUOTED: Final = re.compile(
@@ -26,6 +26,7 @@ QUOTED: Final = re.compile(
     r'"""(?s:.*?)(?:"""|\Z)|' + r"'''(?s:.*?)(?:'''|\Z)|"
     r"(?P<escape>\\{1,7})(?P<quote>[\"'])(?s:.*?)(?:(?<!\\)(?P=escape)(?P=quote)|\Z)|"
     r"%22(?:[^%\s]|%(?!22))*+(?:%22)?|"
+    r"(?P<entity>&(?:quot|#3[49]|#x27);)(?:[^&\n]|&(?!quot;|#3|#x27;))*+(?:(?P=entity))?|"
     r'"(?:[^"\\]|\\(?s:.))*+(?:"|\\?\Z)|'
     r"'(?:[^'\\]|\\(?s:.))*+(?:'|\\?\Z))"
 )
@@ -33,10 +34,11 @@ _COMPARISONS: Final = frozenset({"==", "!=", "===", "!=="})
 _COLONS: Final = frozenset({":", "%3A", "%3a"})
 _HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 _REST_OF_LINE: Final = re.compile(r"(?:[^\r\n\\]|\\(?![rn]))++")
-_BARE: Final = re.compile(r"(?:[^\s&;,'\"<>%]|%(?!26|22|2[Cc]|7[Dd]))++")
+_BARE: Final = re.compile(r"[^\s&;,'\"<>]++")
+_BARE_ENCODED: Final = re.compile(r"(?:[^\s&;,'\"<>%]|%(?!26|22|2[Cc]|7[Dd]))++")
 _CODED: Final = re.compile(
     r"(?![\[(/])(?=[^\s,;:'\"<>]*\d)(?=[^\s,;:'\"<>]*[A-Za-z])"
-    r"[^\s,;:'\"<>]{8,}+(?=[\s,;]|\Z)"
+    r"[^\s,;:'\"<>]{6,}+(?=[\s,;]|\Z)"
 )
 _OPENED: Final = re.compile(r"[\w.]*+(?P<bracket>[\[({<])")
 _ODBC: Final = re.compile(r"\{(?:[^{}]|\}\})*+\}")
@@ -117,7 +119,7 @@ def _assigned_end(text: str, match: re.Match[str]) -> int:
         if not closing:
             coded = _CODED.match(text, start)
             return coded.end() if coded else start
-    return _bare_end(text, start, key=match["key"])
+    return _bare_end(text, start, key=match["key"], encoded=sign[0] == "%")
 
 
 def _masked(text: str, keys: Keys, pattern: re.Pattern[str], span_of: Spans) -> str:
@@ -134,14 +136,14 @@ def _masked(text: str, keys: Keys, pattern: re.Pattern[str], span_of: Spans) -> 
     return "".join(kept)
 
 
-def _bare_end(text: str, start: int, *, key: str) -> int:
+def _bare_end(text: str, start: int, *, key: str, encoded: bool = False) -> int:
     """Find the end of a value without quotes: a word, or a repr with its brackets."""
     if _HARMLESS.match(text, start):
         return start
     opened = _OPENED.match(text, start)
     if opened is not None:
         return _bracketed_end(text, opened.start("bracket"))
-    bare = _BARE.match(text, start)
+    bare = (_BARE_ENCODED if encoded else _BARE).match(text, start)
     word = bare.group().rstrip(")]}.,") if bare else ""
     if word.endswith("." + key.rpartition(".")[2]):  # ON a.token = b.token
         return start

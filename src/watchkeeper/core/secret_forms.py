@@ -212,6 +212,14 @@ FORMS: Final = (
         replacement=_sql,
     ),
     Form(
+        hint=("insert into",),
+        pattern=re.compile(
+            r"\bINSERT\s{1,4}INTO\s[^()]{1,200}+\([^()]{1,1000}+\)\s{0,4}VALUES[^\r\n]*+",
+            re.IGNORECASE,
+        ),
+        replacement=_sql,
+    ),
+    Form(
         hint=("[parameters: ",),
         pattern=re.compile(r"(?P<start>\[parameters: )(?s:.*?)(?:\](?=\\n|\s{0,4}\(Back|\Z)|\Z)"),
         replacement=_parameters,
@@ -224,6 +232,14 @@ FORMS: Final = (
             re.MULTILINE,
         ),
         replacement=_between,
+    ),
+    Form(  # curl --user ann:password
+        hint=("curl ",),
+        pattern=re.compile(
+            r"(?P<start>\bcurl\s[^\r\n]{0,200}?(?:-u|--user)[ =]?[\"']?[^\s:\"']{1,64}+:)"
+            r"[^\s\"']++"
+        ),
+        replacement=_after_start,
     ),
     Form(  # the signature of a shared link
         hint=("sig=",),

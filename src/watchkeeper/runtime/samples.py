@@ -18,9 +18,11 @@ from watchkeeper.core.sampling import (
     RouteChoice,
     own_seconds,
 )
+from watchkeeper.core.scrub import clean, cut
 from watchkeeper.runtime import scrubbing
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.observer import totals
+from watchkeeper.runtime.operations import Operation
 from watchkeeper.runtime.record import Inside, Taken
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
@@ -201,6 +203,13 @@ def _data(taken: Taken) -> dict[str, Any]:
     return data
 
 
+def _span_name(operation: Operation) -> str:
+    """Return a span's name without secrets; a statement's values are left out already."""
+    if operation.statement:
+        return cut(clean(operation.name), MAX_SPAN_CHARS)
+    return scrubbing.text(operation.name, limit=MAX_SPAN_CHARS)
+
+
 def _waterfall(inside: Inside, start: float, total: float) -> dict[str, Any]:
     """Return the slowest spans in the order in which they began, and how many are left out."""
     spans = [span for span in list(inside.spans) if 0 <= span[1] - start <= total]
@@ -210,7 +219,7 @@ def _waterfall(inside: Inside, start: float, total: float) -> dict[str, Any]:
         "spans": [
             {
                 "kind": operation.kind.value,
-                "name": scrubbing.text(operation.name, limit=MAX_SPAN_CHARS),
+                "name": _span_name(operation),
                 "statement": operation.statement,
                 "start_s": round(began - start, 6),
                 "seconds": round(seconds, 6),

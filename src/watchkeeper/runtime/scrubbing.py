@@ -105,8 +105,10 @@ def _label(label: str, shown: str) -> str:
 
 def _scrub_record(record: logging.LogRecord) -> bool:
     """Take the secrets out of a line of our own log: it may quote the host's."""
-    record.msg, record.args = text(record.getMessage(), limit=MAX_LOG_CHARS), ()
-    if record.exc_info:
-        told = logging.Formatter().formatException(record.exc_info)
-        record.exc_info, record.exc_text = None, text(told, limit=MAX_LOG_CHARS)
+    told = trace = UNREADABLE
+    with _SCRUBBING:  # a value's own text may raise
+        told = record.getMessage()
+        trace = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
+    record.msg, record.args = text(told, limit=MAX_LOG_CHARS), ()
+    record.exc_info, record.exc_text = None, text(trace, limit=MAX_LOG_CHARS)
     return True
