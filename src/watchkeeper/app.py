@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.units import parse_size
 from watchkeeper.exceptions import ConfigurationError
-from watchkeeper.runtime import instruments, lifetime, marks
+from watchkeeper.runtime import instruments, lifetime, marks, scrubbing
 from watchkeeper.runtime import observer as observers
 from watchkeeper.runtime.before_store import BeforeStore
 from watchkeeper.runtime.configured import (
@@ -358,6 +358,7 @@ def obtain(settings: Settings | None = None) -> Watchkeeper:
             instruments.bind(made.recorder)
             observers.bind(made.observer)
             marks.use_key(made.settings.secret_key)
+            scrubbing.use(made.settings.scrub_rules())
             lifetime.follow(made)
         _current = made
         return made

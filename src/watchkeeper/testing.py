@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+from watchkeeper.core import scrub as scrubber
 from watchkeeper.core.catalogue import DB_STATEMENT
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Scope, Series
 from watchkeeper.core.rollup import merge_time
-from watchkeeper.core.scrub import scrub
 from watchkeeper.core.slot import Gauge, Value
 from watchkeeper.integrations.instruments import Instruments
 from watchkeeper.runtime import instruments
@@ -17,6 +18,7 @@ from watchkeeper.runtime.details import is_expected
 from watchkeeper.runtime.issues import Issues
 from watchkeeper.runtime.observer import Observer
 from watchkeeper.runtime.recorder import Recorder
+from watchkeeper.settings import Settings
 from watchkeeper.storage.memory import MemoryStore
 
 __all__ = ["ManualClock", "MemoryStore", "Recording", "fingerprint", "recording", "scrub"]
@@ -121,3 +123,16 @@ def fingerprint(error: BaseException) -> str:
     has another one. Empty for one that is expected, such as an HTTP answer below 500.
     """
     return "" if is_expected(error) else Issues(_SCOPE).known(error).fingerprint
+
+
+def scrub(value: object, settings: Settings | None = None) -> Any:
+    """Return what would be stored of a value: a copy with its secrets masked, cut to the caps.
+
+    Texts are looked through, mappings and [key, value] pairs are judged by key; what is not JSON
+    becomes the name of its type. With settings, by their `scrub_…` too.
+
+    >>> scrub({"user": "ann", "password": "hunter2"})
+    {'user': 'ann', 'password': '[masked]'}
+    """
+    rules = scrubber.DEFAULT_RULES if settings is None else settings.scrub_rules()
+    return scrubber.scrub(value, rules=rules)

@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 
 from watchkeeper.core.scrub import (
     CUT,
+    DEFAULT_KEYS,
     MASK,
     MAX_BREADTH,
+    MAX_LINE_CHARS,
     MAX_SCRUBBED_CHARS,
     Keys,
+    Rules,
     clean,
     is_sensitive,
     plain,
@@ -20,6 +23,7 @@ from watchkeeper.core.scrub import (
     scrub_text,
     words_of,
 )
+from watchkeeper.core.sensitive import MAX_JUDGED
 
 SECRET = "hunter2-S3CRET"
 
@@ -120,7 +124,8 @@ def test_users_may_add_and_exempt_keys():
     keys = Keys(words=frozenset({"kennwort"}), exempt=frozenset({"kennwort_regel"}))
 
     assert {"kennwort": MASK, "kennwort_regel": "8 signs", "x": f"kennwort={MASK}"} == scrub(
-        {"kennwort": "a", "kennwort_regel": "8 signs", "x": "kennwort=a"}, keys=keys
+        {"kennwort": "a", "kennwort_regel": "8 signs", "x": "kennwort=a"},
+        rules=Rules(keys=keys),
     )
 
 
@@ -210,13 +215,13 @@ def test_harmless_texts_survive(text: str):
     ("expected", "source"),
     [
         (f"password = {MASK}", 'password = "x"'),
-        (f"API_KEY: {MASK}", 'API_KEY: str = "abc"'),
+        (f"API_KEY: str = {MASK}", 'API_KEY: str = "abc"'),
         (f'os.environ["DB_PASSWORD"] = {MASK}', 'os.environ["DB_PASSWORD"] = "x"'),
         (f'login("ann", password={MASK}, retry=True)', 'login("ann", password="x", retry=True)'),
         (f'{{"token": {MASK}, "b": "c"}}', '{"token": "a", "b": "c"}'),
         (f'key = """{MASK}\n', 'key = """-----BEGIN PRIVATE KEY-----\nMIIE'),
         (f"secret = {MASK}", "secret = rb'abc'"),
-        (f"TOKEN = {MASK}\n\n\nx = 1", 'TOKEN = (\n    "abc"\n    "def"\nx = 1'),
+        (f"TOKEN = (\n  {MASK}\n  {MASK}\n)", 'TOKEN = (\n  "abc"\n  "def"\n)'),
         (f"SECRET = {MASK}\n\nx = 1", 'SECRET = """a\nb"""\nx = 1'),
     ],
 )
@@ -324,4 +329,105 @@ def test_a_secret_is_found_wherever_it_stands(form: str, tail: str, around: str)
 
 def test_enormous_texts_are_cut_before_they_are_searched():
     """Only the first 64 kB are looked at, and nothing behind them is kept."""
-    assert MAX_SCRUBBED_CHARS == len(scrub_source("x" * (MAX_SCRUBBED_CHARS + 10)))
+    assert MAX_LINE_CHARS == len(scrub_source("x" * (MAX_SCRUBBED_CHARS + 10)))
+
+
+TEXTS = st.text(max_size=30) | st.text(alphabet="ab ='\":,;{}[]()<>\\&%/-.\n", max_size=30)
+FORMS = [
+    "password={}",
+    "password='{}'",
+    '"token": "{}"',
+    '{{\\"secret\\": \\"{}\\"}}',
+    "login(password='{}')",
+    "('api_key', '{}')",
+    "https://ann:{}@shop.example/",
+    "Authorization: Bearer {}",
+    "Cookie: lang={}",
+    "PWD={{{}}}",
+    "a%3D1%26token%3D{}",
+    '<input name="pin" value="{}">',
+    "<password>{}</password>",
+    'name="password"\r\n\r\n{}\r\n--',
+    "AKIA{}",
+    "ghp_{}",
+    "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----",
+    "https://hooks.example/{}",
+]
+
+
+@given(TEXTS, st.sampled_from(FORMS), TEXTS)
+def test_no_planted_secret_survives(before: str, form: str, after: str):
+    """Whatever stands around it, each kind of secret goes, and UTF-8 can carry the rest."""
+    secret = "PLANTED0123456789"[:16]
+
+    scrubbed = scrub_text(f"{before}\n{form.format(secret)}\n{after}")
+
+    assert secret not in scrubbed
+    scrubbed.encode()
+
+
+@given(TEXTS, st.sampled_from(FORMS), TEXTS)
+def test_scrubbing_again_finds_nothing_new(before: str, form: str, after: str):
+    """A secret that is found at the second time would have been stored at the first."""
+    scrubbed = scrub_text(f"{before} {form.format('PLANTED012345678')} {after}")
+
+    assert "PLANTED" not in scrub_text(scrubbed)
+
+
+@given(st.text(max_size=300), st.integers(min_value=1, max_value=300))
+def test_any_text_becomes_one_that_can_be_stored(text: str, limit: int):
+    """Within its limit, in UTF-8, whatever it was; source keeps its lines."""
+    assert limit >= len(scrub_text(text, limit=limit).encode().decode())
+    assert text.count("\n") == scrub_source(text).count("\n")
+
+
+def test_what_was_cut_off_hides_its_last_signs_if_masks_made_it_short():
+    """A secret across the border of what is looked at does not show its first half."""
+    secrets = "token=" + "x" * 2_000 + "&"
+
+    scrubbed = scrub_text(secrets * 4 + "ghp_PLANTED" * 2_000)
+
+    assert scrubbed.endswith(CUT)
+    assert "PLANTED" not in scrubbed
+
+
+def test_a_value_named_beside_it_is_masked():
+    """Lists of names and values, as a container's environment has them."""
+    assert {"env": [{"name": "DB_PASSWORD", "value": MASK}, {"name": "A", "value": "b"}]} == scrub(
+        {"env": [{"name": "DB_PASSWORD", "value": "x"}, {"name": "A", "value": "b"}]}
+    )
+
+
+def test_a_secret_used_as_a_key_is_masked():
+    """Keys are texts too."""
+    assert {f"Bearer {MASK}": 1} == scrub({"Bearer abc123": 1})
+
+
+def test_a_long_key_is_told_by_both_its_ends():
+    """Nobody hides a name behind two hundred letters."""
+    assert [MASK] == list(scrub({"x" * 500 + "_password": "a"}).values())
+
+
+def test_users_add_and_exempt_keys_in_their_words():
+    """As they are written in code, headers or settings; a row of words counts as a row."""
+    keys = DEFAULT_KEYS.extended(
+        added=["kundennummer", "Order-Note", "schlüssel"], exempt=["X-Forwarded-For"]
+    )
+
+    assert keys.is_sensitive("KUNDENNUMMER")
+    assert keys.is_sensitive("my_order_note")
+    assert keys.is_sensitive("Schlüssel")
+    assert keys.is_sensitive("password")
+    assert not keys.is_sensitive("note_of_order")
+    assert not keys.is_sensitive("x_forwarded_for")
+
+
+def test_verdicts_on_keys_are_remembered_within_bounds():
+    """Keys of the host's making do not fill the memory."""
+    keys = Keys()
+
+    for number in range(MAX_JUDGED + 2):
+        keys.is_sensitive(f"key {number}")
+
+    assert 2 == len(keys._judged)
+    assert keys.is_sensitive("password")

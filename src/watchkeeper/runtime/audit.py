@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.exceptions import StorageError
+from watchkeeper.runtime import scrubbing
 from watchkeeper.runtime.guard import guard
 
 if TYPE_CHECKING:  # a host that only records does not wait for it
@@ -51,10 +52,10 @@ def write_down(
         service=scope.service,
         environment=scope.environment,
         at=at,
-        actor=actor,
+        actor=scrubbing.name(actor),
         action=action,
-        target=target,
-        data=data or {},
+        target=scrubbing.name(target),
+        data=scrubbing.mapping(data or {}),
     )
     with _AUDIT:
         try:

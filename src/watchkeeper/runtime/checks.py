@@ -8,9 +8,9 @@ from time import monotonic
 from typing import Any, Final, TypeVar
 
 from watchkeeper.core.health import CheckState, Warned
-from watchkeeper.core.scrub import scrub_text
 from watchkeeper.core.units import format_duration, parse_duration
 from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.runtime import scrubbing
 from watchkeeper.runtime.guard import Raised, attempt
 
 MAX_CHECKS: Final = 100
@@ -162,7 +162,8 @@ def run_once(check: Check) -> Found:
         state, output = answer
     else:
         state, output = CheckState.FAIL, _told(answer)
-    return Found(state=state, output=scrub_text(output, limit=MAX_OUTPUT), duration_s=duration_s)
+    shown = scrubbing.text(output, limit=MAX_OUTPUT)
+    return Found(state=state, output=shown, duration_s=duration_s)
 
 
 def too_late(check: Check) -> str:

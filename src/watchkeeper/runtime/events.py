@@ -41,8 +41,8 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from watchkeeper.core.fingerprint import VERSION, Fingerprint, Part
-from watchkeeper.core.scrub import clean, cut, scrub, scrub_source, scrub_text
-from watchkeeper.runtime.guard import guard
+from watchkeeper.core.scrub import cut
+from watchkeeper.runtime import scrubbing
 from watchkeeper.runtime.known import Known
 from watchkeeper.runtime.record import RequestContext
 from watchkeeper.runtime.source import lines_of
@@ -57,12 +57,9 @@ MAX_SOURCE_CHARS: Final = 200  # of one line
 MAX_MESSAGE_CHARS: Final = 2_000
 MAX_NOTE_CHARS: Final = 1_000
 MAX_TITLE_CHARS: Final = 300
-MAX_NAME_CHARS: Final = 200
+MAX_TAG_CHARS: Final = 200
 MAX_EVENT_BYTES: Final = 256_000
 NO_REQUEST: Final = RequestContext()
-
-_SCRUBBING = guard("scrubbing")
-_UNREADABLE: Final = "(could not be scrubbed)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +89,11 @@ def event_of(sample: Sample, *, release: str) -> Event:
         id=uuid4().hex,
         fingerprint=sample.fingerprint.value,
         at=sample.at,
-        method=_name(request.method),
-        route=_name(request.route),
+        method=scrubbing.name(request.method),
+        route=scrubbing.name(request.route),
         status=request.status,
         release=release,
-        request_id=_name(request.request_id),
+        request_id=scrubbing.name(request.request_id),
         path=sample.fingerprint.path,
         data=_fitted(_data(sample)),
     )
@@ -106,16 +103,16 @@ def title_of(snapshot: Snapshot) -> str:
     """Return an issue's title: the type's short name and the first line of the message."""
     first_line = _message(snapshot.message).strip().partition("\n")[0]
     name = snapshot.type.rpartition(".")[2]
-    return cut(_name(name) + (f": {first_line}" if first_line else ""), MAX_TITLE_CHARS)
+    return cut(scrubbing.name(name) + (f": {first_line}" if first_line else ""), MAX_TITLE_CHARS)
 
 
 def _data(sample: Sample) -> dict[str, Any]:
     snapshot = sample.snapshot
     data = _shape(snapshot)
     data["causes"] = [_shape(cause) | {"relation": cause.relation} for cause in snapshot.causes]
-    data["context"] = _context(sample.context)
+    data["context"] = scrubbing.mapping(sample.context)
     data["user"] = sample.user
-    data["tags"] = _context(sample.tags)
+    data["tags"] = scrubbing.mapping(sample.tags, limit=MAX_TAG_CHARS)
     data["request"] = {} if sample.request is NO_REQUEST else _request(sample.request)
     data["why"] = _why(sample.fingerprint)
     if snapshot.leaves:
@@ -129,7 +126,7 @@ def _why(fingerprint: Fingerprint) -> dict[str, Any]:
         "version": VERSION,
         "parts": [_part(part) for part in fingerprint.parts],
         "left_out": {
-            name: _name(value) if isinstance(value, str) else value
+            name: scrubbing.name(value) if isinstance(value, str) else value
             for name, value in fingerprint.left_out.items()
         },
     }
@@ -144,14 +141,13 @@ def _part(part: Part) -> dict[str, Any]:
 
 
 def _statement(text: str) -> str:
-    with _SCRUBBING:
-        return cut(scrub_source(text), MAX_SOURCE_CHARS)
-    return _UNREADABLE
+    scrubbed = scrubbing.source(text)
+    return "" if scrubbed is None else cut(scrubbed, MAX_SOURCE_CHARS)
 
 
 def _shape(snapshot: Snapshot) -> dict[str, Any]:
     return {
-        "type": _name(snapshot.type),
+        "type": scrubbing.name(snapshot.type),
         "message": _message(snapshot.message),
         "frames": [_frame(spot) for spot in snapshot.spots],
         "omitted": snapshot.omitted,
@@ -162,9 +158,9 @@ def _shape(snapshot: Snapshot) -> dict[str, Any]:
 def _frame(spot: Spot) -> dict[str, Any]:
     frame = spot.frame
     return {
-        "module": _name(frame.module),
-        "function": _name(frame.qualname or frame.function),
-        "file": _name(frame.file),
+        "module": scrubbing.name(frame.module),
+        "function": scrubbing.name(frame.qualname or frame.function),
+        "file": scrubbing.name(frame.file),
         "line": spot.line,
         "app": frame.application,
         "source": [list(line) for line in _source(spot.filename, spot.line)],
@@ -179,36 +175,24 @@ def _source(filename: str, line: int) -> tuple[tuple[int, str], ...]:
     around = [text.rstrip("\r\n") for text in lines[start - 1 : line + SOURCE_LINES]]
     if line < 1 or line > len(lines):
         return ()
-    with _SCRUBBING:
-        # together, since a literal may go over several lines; \f and the like stay in their line
-        scrubbed = scrub_source("\n".join(around)).split("\n")
-        return tuple(enumerate((cut(text, MAX_SOURCE_CHARS) for text in scrubbed), start))
-    return ()
+    # together, since a literal may go over several lines; \f and the like stay in their line
+    scrubbed = scrubbing.source("\n".join(around))
+    if scrubbed is None:
+        return ()
+    shown = (cut(text, MAX_SOURCE_CHARS) for text in scrubbed.split("\n"))
+    return tuple(enumerate(shown, start))
 
 
 def _message(text: str, *, limit: int = MAX_MESSAGE_CHARS) -> str:
-    with _SCRUBBING:
-        return scrub_text(text, limit=limit)
-    return _UNREADABLE
-
-
-def _context(context: Mapping[str, Any]) -> dict[str, Any]:
-    with _SCRUBBING:
-        scrubbed = scrub(dict(context))
-        return scrubbed if isinstance(scrubbed, dict) else {}
-    return {"context": _UNREADABLE}
+    return scrubbing.text(text, limit=limit)
 
 
 def _request(request: RequestContext) -> dict[str, Any]:
     return {
-        name: _name(value) if isinstance(value, str) else value
+        name: scrubbing.name(value) if isinstance(value, str) else value
         for name, value in asdict(request).items()
         if value
     }
-
-
-def _name(text: str) -> str:
-    return cut(clean(text), MAX_NAME_CHARS)
 
 
 def _fitted(data: dict[str, Any]) -> dict[str, Any]:

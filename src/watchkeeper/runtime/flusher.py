@@ -21,6 +21,7 @@ from watchkeeper.exceptions import (
     StorageError,
     UpgradeNeededError,
 )
+from watchkeeper.runtime import scrubbing
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.recorder import Recorder
@@ -305,9 +306,10 @@ class Flusher:
 
     def _give_up(self, failure: str) -> None:
         """Store nothing in this process any more, and say why: the sentence is all there is."""
+        failure = scrubbing.text(failure)
         if failure != self.failure:
             self.failure = failure
-            _log.error("watchkeeper: %s", failure)
+            _log.error("watchkeeper: %s", self.failure)
 
     def _count_lost(self) -> None:
         """Say how many requests were counted in vain, where no thread could store them."""

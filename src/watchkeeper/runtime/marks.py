@@ -1,19 +1,16 @@
 """Marks: whom the running request or job is for, and what it is about."""
 
 from collections import deque
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
-from watchkeeper.core.scrub import MASK, is_sensitive, scrub_text
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.observer import bound
 from watchkeeper.runtime.record import Inside, current
 
 MAX_TAGS: Final = 20  # of one request or job
-MAX_TAG_CHARS: Final = 200  # of a value
+MAX_RAW_TAG_CHARS: Final = 1_000  # of a value, which is scrubbed and cut when it is stored
 MAX_TAG_NAME_CHARS: Final = 50
-MAX_REMEMBERED: Final = 1_000  # short values whose scrubbed form is known
 MAX_ID_CHARS: Final = 1_000  # that a user's hash is made of
 HASH_BYTES: Final = 8
 
@@ -65,18 +62,8 @@ def _put(inside: Inside, name: str, value: object) -> None:
     if value is None:
         inside.tags.pop(name, None)
     elif name in inside.tags or len(inside.tags) < MAX_TAGS:
-        text = str(value)
-        shown = _remembered(name, text) if len(text) <= MAX_TAG_CHARS else _shown(name, text)
-        inside.tags[name] = shown
+        inside.tags[name] = str(value)[:MAX_RAW_TAG_CHARS]
     else:
         observer = bound()
         if observer is not None:
             observer.recorder.drop("tags")
-
-
-def _shown(name: str, text: str) -> str:
-    """Return a tag's value as it is kept."""
-    return MASK if is_sensitive(name) else scrub_text(text, limit=MAX_TAG_CHARS)
-
-
-_remembered: Final = lru_cache(maxsize=MAX_REMEMBERED)(_shown)  # scrubbing takes 15 µs

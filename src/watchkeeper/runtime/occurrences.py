@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from watchkeeper.core.fingerprint import Fingerprint, customize
 from watchkeeper.core.metrics import OTHER
-from watchkeeper.core.scrub import clean, cut
-from watchkeeper.runtime.events import MAX_NAME_CHARS, Sample, title_of
+from watchkeeper.runtime import scrubbing
+from watchkeeper.runtime.events import Sample, title_of
 from watchkeeper.runtime.known import Known
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
@@ -85,9 +85,9 @@ def count_of(group: Group) -> IssueCount:
         count=group.count,
         first_at=group.first_at,
         last_at=group.last_at,
-        type=cut(clean(known.type), MAX_NAME_CHARS),
+        type=scrubbing.name(known.type),
         title=_title(known, group.sample),
-        culprit=cut(clean(known.culprit or fingerprint.culprit), MAX_NAME_CHARS),
+        culprit=scrubbing.name(known.culprit or fingerprint.culprit),
         level=group.level,
     )
 
@@ -96,5 +96,5 @@ def _title(known: Known, sample: Sample | None) -> str:
     if known is BEYOND:
         return _TITLE
     if sample is None:
-        return cut(clean(known.type.rpartition(".")[2]), MAX_NAME_CHARS)
+        return scrubbing.name(known.type.rpartition(".")[2])
     return title_of(sample.snapshot)

@@ -10,9 +10,9 @@ from time import monotonic
 from typing import Final
 
 from watchkeeper.core.delivery import Fault, Reason, next_try
-from watchkeeper.core.scrub import scrub_text
 from watchkeeper.exceptions import StorageError
 from watchkeeper.notify import ChannelGoneError, DeliveryError, Notification, Notifier
+from watchkeeper.runtime import scrubbing
 from watchkeeper.runtime.guard import guard
 from watchkeeper.storage.store import OutboxRow, Store
 
@@ -208,7 +208,7 @@ class Outbox:
             refused_for_s=refused_for_s,
             retry_after_s=error.retry_after_s,
         )
-        told = scrub_text(str(error), limit=MAX_ERROR)
+        told = scrubbing.text(str(error), limit=MAX_ERROR)
         if decided.at is None:
             _log.warning(
                 "watchkeeper: channel %s: %s message of incident %s not delivered (%s): %s%s",

@@ -18,9 +18,11 @@ from watchkeeper.core.sampling import (
     RouteChoice,
     own_seconds,
 )
-from watchkeeper.core.scrub import clean, cut, scrub
+from watchkeeper.core.scrub import clean, cut
+from watchkeeper.runtime import scrubbing
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.observer import totals
+from watchkeeper.runtime.operations import Operation
 from watchkeeper.runtime.record import Inside, Taken
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
@@ -30,7 +32,7 @@ if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wa
 MAX_HELD: Final = 500  # between two flushes
 MAX_CHOICES: Final = 1_000  # routes that are chosen from; further ones share one choice
 MAX_SPAN_CHARS: Final = 500
-MAX_NAME_CHARS: Final = 200
+MAX_TAG_CHARS: Final = 200
 
 _SHAPING = guard("sample")
 
@@ -165,10 +167,10 @@ class Sampler:
             at=taken.at,
             reason=taken.reason.value,
             method=taken.method,
-            route=_name(taken.route),
+            route=scrubbing.name(taken.route),
             status=taken.status,
             duration_s=taken.seconds,
-            request_id=_name(taken.request_id),
+            request_id=scrubbing.name(taken.request_id),
             fingerprint="" if taken.issue is None else taken.issue.fingerprint,
             release=self._scope.release,
             data=_data(taken),
@@ -195,11 +197,18 @@ def _data(taken: Taken) -> dict[str, Any]:
                 ("queue_s", inside.queue_s),
                 ("first_byte_s", inside.first_byte_s),
                 ("user", inside.user),
-                ("tags", scrub(dict(inside.tags))),
+                ("tags", scrubbing.mapping(inside.tags, limit=MAX_TAG_CHARS)),
             )
             if value
         }
     return data
+
+
+def _span_name(operation: Operation) -> str:
+    """Return a span's name without secrets; a statement's values are left out already."""
+    if operation.statement:
+        return cut(clean(operation.name), MAX_SPAN_CHARS)
+    return scrubbing.text(operation.name, limit=MAX_SPAN_CHARS)
 
 
 def _waterfall(inside: Inside, start: float, total: float) -> dict[str, Any]:
@@ -211,7 +220,7 @@ def _waterfall(inside: Inside, start: float, total: float) -> dict[str, Any]:
         "spans": [
             {
                 "kind": operation.kind.value,
-                "name": cut(clean(operation.name), MAX_SPAN_CHARS),
+                "name": _span_name(operation),
                 "statement": operation.statement,
                 "start_s": round(began - start, 6),
                 "seconds": round(seconds, 6),
@@ -220,7 +229,3 @@ def _waterfall(inside: Inside, start: float, total: float) -> dict[str, Any]:
         ],
         "omitted": len(spans) - len(shown) + more,
     }
-
-
-def _name(text: str) -> str:
-    return cut(clean(text), MAX_NAME_CHARS)

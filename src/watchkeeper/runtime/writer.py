@@ -28,6 +28,7 @@ from watchkeeper.core.slot import Frame, FrameKey
 from watchkeeper.core.spool import NOBODY
 from watchkeeper.core.units import format_duration
 from watchkeeper.exceptions import StorageError
+from watchkeeper.runtime import scrubbing
 from watchkeeper.runtime.before_store import BeforeStore
 from watchkeeper.runtime.crashes import Crashes
 from watchkeeper.runtime.guard import guard, take_errors
@@ -150,7 +151,7 @@ class Writer:
             scope=self.scope,
             frame=Frame(
                 key=FrameKey(self.slot_s, start, 0, self._sequence),
-                values=self._recorder.take(),
+                values=scrubbing.values(self._recorder.take()),
             ),
             at=self._clock(),
             issues=issues,

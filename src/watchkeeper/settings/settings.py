@@ -14,6 +14,7 @@ from watchkeeper.core.budget import (
     SERVER_BUDGET_BYTES,
 )
 from watchkeeper.core.rules import Alert
+from watchkeeper.core.scrub import Rules
 from watchkeeper.core.units import parse_duration, parse_share, parse_size, write_size
 from watchkeeper.exceptions import ConfigurationError
 
@@ -168,6 +169,13 @@ class Settings:
     """Routes counted as one, `(quiet)`, and not sampled, as static files are."""
     route_name: Callable[[Any], str | None] | None = None
     """Names requests: gets method, path and route; None: as it is, "": not recorded."""
+    scrub_keys: Sequence[str] = ()
+    """Further keys whose values are masked: a word ("iban") or words in a row ("order note")."""
+    scrub_exempt: Sequence[str] = ()
+    """Whole keys whose values are not masked, such as "x-forwarded-for" or "session"."""
+    scrub_values: Sequence[str] = ()
+    """Further values masked in all texts: "email", "ip", "phone", "mac", "user_folder", "ssn",
+    "imei"."""
     before_store: Callable[[Any], Any] | None = None
     """Changes an event or a sample (a dict) before it is stored; None drops it."""
     alerts: Sequence[Alert] = ()
@@ -208,6 +216,7 @@ class Settings:
                 raise ConfigurationError(f"{name}: {value!r} is not a whole number above 0")
         parse_share(_text(self.own_cpu_budget, "own_cpu_budget"), where="own_cpu_budget")
         self.badness()
+        self.scrub_rules()
         if isinstance(self.quiet_routes, str):
             raise ConfigurationError(f'quiet_routes: write a list: ["{self.quiet_routes}"]')
         self._check_grouping()
@@ -266,6 +275,12 @@ class Settings:
             expected=self.expected_exceptions,
             above=self.bad_above,
             routes=self.routes,
+        )
+
+    def scrub_rules(self) -> Rules:
+        """Return what is masked before anything is written."""
+        return Rules.made_of(
+            keys=self.scrub_keys, exempt=self.scrub_exempt, values=self.scrub_values
         )
 
     def _check_alerts(self) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from watchkeeper.core.scrub import scrub_text
 from watchkeeper.exceptions import StorageError, StorageUnavailableError
 
 MAX_MESSAGE: Final = 300
@@ -156,4 +157,4 @@ def error_code(error: object) -> int:
 
 def _first_line(error: object) -> str:
     lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:MAX_MESSAGE]
+    return scrub_text(lines[0] if lines else type(error).__name__, limit=MAX_MESSAGE)
