@@ -11,6 +11,16 @@ from watchkeeper.integrations.hooks import uncaught
 
 ENDINGS = {
     "main thread": ("raise ValueError('no paper')", 1, {"ValueError: no paper": 1}),
+    "logged before": (
+        """
+import logging
+logging.getLogger("shop").addHandler(logging.NullHandler())
+try: raise ValueError("no paper")
+except ValueError: logging.getLogger("shop").exception("printing failed"); raise
+""",
+        1,
+        {"ValueError: no paper": 1},
+    ),
     "exit": ("import sys; sys.exit(3)", 3, {}),
     "thread": (
         """
