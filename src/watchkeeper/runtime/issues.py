@@ -45,7 +45,7 @@ FIRST_SAMPLES_PER_S: Final = 100
 _OWN: Final = "__watchkeeper_fingerprint__"  # the user's fingerprint on an exception
 _NO_CONTEXT: Final[Mapping[str, object]] = MappingProxyType({})
 _CAPTURE = guard("capture")
-_EXPECTED = guard("exception attributes", of_host=True)
+_GUARD = guard("exception attributes", of_host=True)
 _ON_NEW = guard("wake after a new issue")
 _BEYOND: Final = "Errors beyond the cap on different issues in one slot"
 _OTHER: Final = customize(Fingerprint(value="", parts=(), path="", culprit=""), [OTHER])
@@ -323,7 +323,7 @@ def _is_due(count: int) -> bool:
 
 
 def _is_expected(exc: BaseException) -> bool:
-    with _EXPECTED:
+    with _GUARD:
         return is_expected(exc)
     return False
 
@@ -333,8 +333,8 @@ def _own_of(exc: BaseException) -> Sequence[str] | None:
         found: Sequence[str] | None = getattr(exc, _OWN, None)
         return found
     except BaseException as error:  # noqa: BLE001  # a property of the host's; `with` costs more
-        _EXPECTED.swallow(error)
-        return None
+        _GUARD.swallow(error)
+    return None
 
 
 def _texts(own: object) -> list[str]:
