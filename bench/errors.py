@@ -1,7 +1,7 @@
 """What errors cost, and how well they are grouped, each figure beside its goal.
 
 make bench-errors                                 everything on SQLite and PostgreSQL
-make bench-errors ARGS=--quick                    the same in three minutes
+make bench-errors ARGS=--quick                    the same in less than three minutes
 make bench-errors ARGS="--only grouping"          one part: grouping, capture, storm, beside, many,
                                                   arrivals
 make bench-errors ARGS=--markdown                 and the tables of docs/errors.md
@@ -56,7 +56,7 @@ QUICK: Final = Extent(
     rounds=40,
     storm_s=2.0,
     storms=3,
-    beside_rounds=5,
+    beside_rounds=3,
     pairs=1_000,
     many=100_000,
     new_bugs=20,

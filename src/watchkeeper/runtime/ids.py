@@ -3,7 +3,7 @@
 import os
 from random import Random
 
-_random = Random()  # noqa: S311  # an id is no secret; asking the system for 16 bytes takes 10 µs
+_random = Random()  # noqa: S311  # an id is no secret, and asking the system for bytes is slow
 _pid = os.getpid()
 
 

@@ -46,7 +46,7 @@ R = TypeVar("R")
 
 _NO_CONTEXT: Final[Mapping[str, object]] = MappingProxyType({})
 _CAPTURE = guard("capture")
-_EXPECTED = guard("exception attributes", of_host=True)
+_GUARD = guard("exception attributes", of_host=True)
 _ON_NEW = guard("wake after a new issue")
 
 
@@ -383,6 +383,6 @@ def _is_due(count: int) -> bool:
 
 
 def _is_expected(exc: BaseException) -> bool:
-    with _EXPECTED:
+    with _GUARD:
         return is_expected(exc)
     return False
