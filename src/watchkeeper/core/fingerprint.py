@@ -166,10 +166,13 @@ def fold(frames: Iterable[TraceFrame]) -> list[TraceFrame]:
     return list(path.values())
 
 
-def below_endpoint(path: Sequence[TraceFrame], raised: Raised) -> Sequence[TraceFrame]:
+def below_endpoint(
+    path: Sequence[TraceFrame], raised: Raised, *, version: int = VERSION
+) -> Sequence[TraceFrame]:
     """Drop the part of a path that only says how the code was reached, if anything remains.
 
-    That is everything up to the endpoint. A path without its known endpoint began further in
+    That is everything up to the endpoint; what fails in the endpoint itself is placed there (by
+    the first version with what is around it). A path without its known endpoint began further in
     (a task, a dependency, an exception caught early): nothing is dropped. Where no endpoint is
     known the leading frames of the outermost frame's module go.
     """
@@ -178,6 +181,8 @@ def below_endpoint(path: Sequence[TraceFrame], raised: Raised) -> Sequence[Trace
         keys = [frame.key for frame in path]
         if raised.endpoint.key in keys:
             start = keys.index(raised.endpoint.key) + 1
+            if start == len(path) and version > FIRST_VERSION:
+                start -= 1
     elif path:
         unit = _unit(path[0])
         while start < len(path) and _unit(path[start]) == unit:
@@ -313,7 +318,7 @@ def _place(raised: Raised, rule: Rule) -> Sequence[TraceFrame]:
     """
     path = _path(raised, rule)
     if path:
-        below = below_endpoint(path, raised)
+        below = below_endpoint(path, raised, version=rule.version)
         if rule.version > FIRST_VERSION:
             below = _seen(below) or _seen(path) or below
         return below[-rule.frames :]
