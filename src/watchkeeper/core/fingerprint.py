@@ -28,6 +28,9 @@ DEFAULT_PART: Final = "{default}"  # stands for the computed fingerprint in one 
 COMPREHENSIONS: Final = frozenset({"<listcomp>", "<dictcomp>", "<setcomp>"})  # inlined since 3.12
 MIN_TURNS: Final = 10  # from which on the application itself recurses, not a library below it
 _ENDLESS: Final = "RecursionError"
+_CANCELLED: Final = frozenset(
+    {"asyncio.exceptions.CancelledError", "concurrent.futures._base.CancelledError"}
+)
 _OWN: Final = "own fingerprint"
 _LEADS: Final = {
     "type": "type ",
@@ -232,13 +235,17 @@ def _describe_group(raised: Raised, rule: Rule) -> list[Part]:
 
 
 def _describe_causes(raised: Raised, rule: Rule) -> list[Part]:
-    """Describe the causes that happened in the application, nearest first."""
+    """Describe the causes that happened in the application, nearest first.
+
+    Of a time-out the cancellation is none: it tells where the task happened to be.
+    """
     parts: list[Part] = []
     cause = raised.cause
     for _ in range(MAX_CAUSES):
         if cause is None:
             break
-        if _application(cause) or cause.leaves:
+        is_chance = rule.version > FIRST_VERSION and cause.type in _CANCELLED
+        if (_application(cause) or cause.leaves) and not is_chance:
             described = (
                 _describe_group(cause, rule) if cause.leaves else _describe_one(cause, rule)
             )
