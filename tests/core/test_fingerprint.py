@@ -367,6 +367,18 @@ def test_what_does_not_count_is_said():
     assert {} == fingerprint(raised(frame("total"))).left_out
 
 
+def test_where_a_task_was_when_it_timed_out_does_not_count():
+    """The cancellation that a TimeoutError was made of is no cause; what that was made of is."""
+    late = raised(frame("report"), type="TimeoutError")
+    asleep = raised(frame("sleep"), type="asyncio.exceptions.CancelledError")
+
+    assert fingerprint(late).value == fingerprint(replace(late, cause=asleep)).value
+    assert (
+        fingerprint(late).value
+        != fingerprint(replace(late, cause=replace(asleep, cause=raised(frame("a"))))).value
+    )
+
+
 def test_a_log_record_is_told_by_logger_and_template():
     """A template counts as it is, a message without its values; there was no first version."""
     record = fingerprint(logged("shop.stock", template="stock of '%s' is 7"))

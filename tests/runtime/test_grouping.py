@@ -281,6 +281,13 @@ def test_an_issue_is_new_to_a_process_once(deployed: Deployments):
     assert [1] == calls
 
 
+def test_a_real_error_has_the_value_of_the_first_version(deployed: Deployments):
+    """Frozen: what an earlier release stored this very error under."""
+    exc = raised(deployed.load(CART).total, {}, "a")
+
+    assert ("1:f5738fe3b781cd63",) == known(exc).settle().aliases
+
+
 def test_an_issue_of_the_first_version_goes_on(deployed: Deployments, store_url: str):
     """It gets the counts of new captures, and its new fingerprint, and is not new."""
     exc = raised(deployed.load(CART).total, {}, "a")

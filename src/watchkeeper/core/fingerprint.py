@@ -28,6 +28,9 @@ DEFAULT_PART: Final = "{default}"  # stands for the computed fingerprint in one 
 COMPREHENSIONS: Final = frozenset({"<listcomp>", "<dictcomp>", "<setcomp>"})  # inlined since 3.12
 MIN_TURNS: Final = 10  # from which on the application itself recurses, not a library below it
 _ENDLESS: Final = "RecursionError"
+_CANCELLED: Final = frozenset(
+    {"asyncio.exceptions.CancelledError", "concurrent.futures._base.CancelledError"}
+)
 _OWN: Final = "own fingerprint"
 _LEADS: Final = {
     "type": "type ",
@@ -166,10 +169,13 @@ def fold(frames: Iterable[TraceFrame]) -> list[TraceFrame]:
     return list(path.values())
 
 
-def below_endpoint(path: Sequence[TraceFrame], raised: Raised) -> Sequence[TraceFrame]:
+def below_endpoint(
+    path: Sequence[TraceFrame], raised: Raised, *, version: int = VERSION
+) -> Sequence[TraceFrame]:
     """Drop the part of a path that only says how the code was reached, if anything remains.
 
-    That is everything up to the endpoint. A path without its known endpoint began further in
+    That is everything up to the endpoint; what fails in the endpoint itself is placed there (by
+    the first version with what is around it). A path without its known endpoint began further in
     (a task, a dependency, an exception caught early): nothing is dropped. Where no endpoint is
     known the leading frames of the outermost frame's module go.
     """
@@ -178,6 +184,8 @@ def below_endpoint(path: Sequence[TraceFrame], raised: Raised) -> Sequence[Trace
         keys = [frame.key for frame in path]
         if raised.endpoint.key in keys:
             start = keys.index(raised.endpoint.key) + 1
+            if start == len(path) and version > FIRST_VERSION:
+                start -= 1
     elif path:
         unit = _unit(path[0])
         while start < len(path) and _unit(path[start]) == unit:
@@ -227,13 +235,17 @@ def _describe_group(raised: Raised, rule: Rule) -> list[Part]:
 
 
 def _describe_causes(raised: Raised, rule: Rule) -> list[Part]:
-    """Describe the causes that happened in the application, nearest first."""
+    """Describe the causes that happened in the application, nearest first.
+
+    Of a time-out the cancellation is none: it tells where the task happened to be.
+    """
     parts: list[Part] = []
     cause = raised.cause
     for _ in range(MAX_CAUSES):
         if cause is None:
             break
-        if _application(cause) or cause.leaves:
+        is_chance = rule.version > FIRST_VERSION and cause.type in _CANCELLED
+        if (_application(cause) or cause.leaves) and not is_chance:
             described = (
                 _describe_group(cause, rule) if cause.leaves else _describe_one(cause, rule)
             )
@@ -313,7 +325,7 @@ def _place(raised: Raised, rule: Rule) -> Sequence[TraceFrame]:
     """
     path = _path(raised, rule)
     if path:
-        below = below_endpoint(path, raised)
+        below = below_endpoint(path, raised, version=rule.version)
         if rule.version > FIRST_VERSION:
             below = _seen(below) or _seen(path) or below
         return below[-rule.frames :]

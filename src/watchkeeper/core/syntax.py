@@ -164,11 +164,11 @@ class _Writer:
         self._local = local
         self._numbers: dict[str, int] = {}
 
-    def write(self, node: ast.AST, *, is_called: bool = False) -> str:
-        """Return the text of a node; a called name is kept though it be a variable's."""
+    def write(self, node: ast.AST) -> str:
+        """Return the text of a node."""
         if isinstance(node, ast.Name):
             self.names.add(node.id)
-            return node.id if is_called else self._variable(node.id)
+            return self._variable(node.id)
         if isinstance(node, ast.Constant):
             return _constant(node.value)
         if isinstance(node, ast.JoinedStr):
@@ -189,7 +189,7 @@ class _Writer:
         if isinstance(value, list):
             return f"[{','.join(self._item(item) for item in value)}]"
         if isinstance(value, ast.AST):
-            return self.write(value, is_called=name == "func" and isinstance(node, ast.Call))
+            return self.write(value)
         if isinstance(value, str) and _NAMED.get(type(node)) == name:
             return self._variable(value)
         return ascii(value)

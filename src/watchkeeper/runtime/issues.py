@@ -333,15 +333,20 @@ class Issues:
         """Give the groups of a slot their fingerprints; those that come out equal are one."""
         settled: dict[str, Group] = {}
         for group in groups:
-            is_settled = group.known.is_settled
-            value = group.known.fingerprint
+            is_new = not group.known.is_settled
+            value = _OTHER.value
+            with _CAPTURE:
+                value = group.known.fingerprint
+            if value == _OTHER.value and group.known is not _OVERFLOW:
+                self.dropped += group.count
+                group.known = _OVERFLOW
             if value in settled:
                 settled[value].add(group)
             else:
                 settled[value] = group
             with self._lock:
                 self._remember(value)
-            if pause is not None and not is_settled:
+            if pause is not None and is_new:
                 pause()
         return list(settled.values())
 

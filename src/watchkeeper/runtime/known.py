@@ -49,7 +49,7 @@ class Known:
         self.culprit = culprit
         self.key = key
         self.codes = codes
-        self._finish: Callable[[], Fingerprint] | None = finish
+        self._finish = finish
         self._final: Fingerprint | None = None
 
     @property
@@ -64,14 +64,12 @@ class Known:
 
     def settle(self) -> Fingerprint:
         """Return the final fingerprint with its reasons; reads source files at the first time."""
-        finish = self._finish
-        if self._final is None and finish is not None:
-            self._final = finish()
-            self.key = self._final.value
-            self._finish = None  # and with it the description
-        if self._final is None:  # another thread was between the two lines
-            return self.settle()
-        return self._final
+        final = self._final
+        if final is None:
+            final = self._final = self._finish()
+            self.key = final.value
+            self._finish = lambda: final  # and not the description any more
+        return final
 
 
 class Knowing:
