@@ -98,9 +98,9 @@ def test_pyproject_is_read_where_there_is_no_own_file(tmp_path):
         ("service = ", "watchkeeper.toml: cannot be read"),
         (
             "[capture]\nlog = false\n",
-            'watchkeeper.toml:1: unknown setting "capture_log"; did you mean "capture_logs"?',
+            'watchkeeper.toml:2: in [capture], unknown setting "log"; did you mean "logs"?',
         ),
-        ("capture = false\n", 'watchkeeper.toml:1: unknown setting "capture"'),
+        ("capture = false\n", "watchkeeper.toml:1: write a table: [capture]"),
     ],
 )
 def test_a_mistake_in_the_file_is_one_line_with_its_place(tmp_path, text, problem):
@@ -239,8 +239,8 @@ def test_the_table_capture_holds_the_settings_of_errors(tmp_path):
         found.settings.slot,
     )
     assert [
-        'watchkeeper.toml:4: unknown setting "fingerprint_frame"; did you mean '
-        '"fingerprint_frames"? in [capture]',
+        'watchkeeper.toml:4: in [capture], unknown setting "fingerprint_frame"; did you mean '
+        '"fingerprint_frames"?',
         "watchkeeper.toml:5: fingerprint_transparent: 'shop.util.*' is no list; "
         'write ["shop.util"]; the default is in force',
         "watchkeeper.toml:6: slot does not belong in [capture]",

@@ -6,6 +6,8 @@ Reads attributes of drivers' exceptions; callers hold a guard, since a property 
 import re
 from typing import Final
 
+from watchkeeper.runtime.bare import cause_of, module_of
+
 MAX_MESSAGE_CHARS: Final = 1_000
 MAX_WRAPPERS: Final = 4  # an ORM's exception around a dialect's around the driver's
 
@@ -64,7 +66,7 @@ def database_detail(exc: BaseException) -> str:
 
 
 def _package(kind: type) -> str:
-    return str(kind.__module__).partition(".")[0]
+    return str(module_of(kind)).partition(".")[0]
 
 
 def _original(exc: BaseException) -> BaseException:
@@ -72,7 +74,7 @@ def _original(exc: BaseException) -> BaseException:
     for _ in range(MAX_WRAPPERS):
         if _package(type(exc)) not in _WRAPPERS:
             break
-        inner = getattr(exc, "orig", None) or exc.__cause__
+        inner = getattr(exc, "orig", None) or cause_of(exc)
         if not isinstance(inner, BaseException) or not is_database(type(inner)):
             break
         exc = inner
@@ -121,7 +123,7 @@ def first_database_detail(exc: BaseException) -> str:
         or next((arg for arg in original.args[:1] if isinstance(arg, int)), None)
     )
     constraint = getattr(diagnostics, "constraint_name", None)
-    if constraint is None and type(original).__module__ == "sqlite3":
+    if constraint is None and module_of(type(original)) == "sqlite3":
         names = _FIRST_NAMES.search(str(original))
         constraint = names and (names[1] or names[2])
     return " ".join(str(part) for part in (code, constraint) if part)

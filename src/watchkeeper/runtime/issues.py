@@ -334,12 +334,12 @@ class Issues:
         settled: dict[str, Group] = {}
         for group in groups:
             is_new = not group.known.is_settled
-            value = _OTHER.value
+            value = BEYOND.key
             with _CAPTURE:
                 value = group.known.fingerprint
-            if value == _OTHER.value and group.known is not _OVERFLOW:
+            if value == BEYOND.key and group.known is not BEYOND:
                 self.dropped += group.count
-                group.known = _OVERFLOW
+                group.known = BEYOND
             if value in settled:
                 settled[value].add(group)
             else:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, repeat
 from types import CodeType, TracebackType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from watchkeeper.core.fingerprint import COMPREHENSIONS, MAX_CAUSES
 from watchkeeper.core.masking import mask_digits, type_name
@@ -233,10 +233,11 @@ class Traces:
 
     def _compiled(self, exc: BaseException) -> str:
         """Return what counts of a SyntaxError: neither its line nor the number in a file name."""
-        if not isinstance(exc, SyntaxError):
+        if not issubclass(type(exc), SyntaxError):
             return ""
+        found = cast("SyntaxError", exc)
         with _ATTRIBUTES:
-            return f"{exc.msg} in {mask_digits(self._places.shown(str(exc.filename)))}"
+            return f"{found.msg} in {mask_digits(self._places.shown(str(found.filename)))}"
         return ""
 
     def _endpoint(

@@ -1,7 +1,7 @@
 """The settings: frozen, checked when made, every error naming the key and the cure."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -365,9 +365,9 @@ class Settings:
                     )
 
 
-def unknown_setting(name: str) -> str:
-    """Say that a setting does not exist, and which one was probably meant."""
-    names = [known.name for known in fields(Settings)]
+def unknown_setting(name: str, known: Collection[str] | None = None) -> str:
+    """Say that a setting is not among the known ones (None: all), and which was probably meant."""
+    names = [one.name for one in fields(Settings)] if known is None else known
     close = get_close_matches(name, names, n=1)
     return f'unknown setting "{name}"' + (f'; did you mean "{close[0]}"?' if close else "")
 

@@ -180,7 +180,8 @@ def _read_capture(values: Any, found: _Found, environ: Mapping[str, str], lines:
         elif key in _FIELDS:
             found.problems.append(f"{lines.of(key)}: {key} does not belong in [capture]")
         else:
-            found.problems.append(f"{lines.of(key)}: {unknown_setting(key)} in [capture]")
+            problem = unknown_setting(key, CAPTURE)
+            found.problems.append(f"{lines.of(key)}: in [capture], {problem}")
 
 
 def _alerts(tables: Any, lines: "_Lines", found: _Found) -> tuple[Alert, ...]:

@@ -4,7 +4,6 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 log = logging.getLogger("faulty_shop")
 
@@ -55,12 +54,6 @@ def whole_number(text: str) -> int:
 def average_rating(ratings: Sequence[int]) -> float:
     """Bug: not every article has ratings."""
     return sum(ratings) / len(ratings)
-
-
-def average_in_thread(ratings: Sequence[int]) -> float:
-    """The same bug, in another thread."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(average_rating, ratings).result()
 
 
 def load_order(number: str) -> tuple[str, list[int]]:
