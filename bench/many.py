@@ -45,7 +45,7 @@ def measure(bugs: int) -> dict[str, Any]:
         "bugs": bugs,
         "us_each": round(seconds / bugs * 1e6, 2),
         "counted": goals.at_least(bugs, counted, "errors"),
-        "beyond_the_cap": issues.dropped,
+        "beyond_the_cap": issues.groups.dropped,
         "samples": events,
         "grown_mb": goals.at_most(MOST_GROWN_MB, (after[0] - before[0]) / 1e6, "MB"),
         "grown_blocks": after[1] - before[1],

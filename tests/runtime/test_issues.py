@@ -200,7 +200,7 @@ def test_beyond_the_cap_errors_are_counted_as_other():
     assert 4 == len(counts)
     assert 2 == next(iter(counts.values()))
     assert 7 == counts["(other)"]
-    assert 7 == issues.dropped
+    assert 7 == issues.groups.dropped
 
 
 def test_memory_stays_flat_with_many_different_errors(issues: Issues):
@@ -208,7 +208,7 @@ def test_memory_stays_flat_with_many_different_errors(issues: Issues):
     for number in range(10_000):
         issues.capture(kind(number))
 
-    assert 10_000 == issues.dropped + 1000
+    assert 10_000 == issues.groups.dropped + 1000
     assert len(issues._memo._young) + len(issues._memo._old) <= MAX_MEMO
     assert 10_000 == sum(count.count for count in issues.take()[0])
 
@@ -245,7 +245,7 @@ def test_samples_have_a_budget(issues: Issues, clock: Clock):
     _, events = issues.take()
 
     assert FIRST_SAMPLES_PER_S + SAMPLES_PER_S == len(events)
-    assert 600 - len(events) == issues.dropped_samples
+    assert 600 - len(events) == issues.groups.dropped_samples
 
     clock.now += 1
     issues.capture(kind(1))
@@ -706,4 +706,4 @@ def test_errors_that_come_late_are_bounded(issues: Issues, monkeypatch: pytest.M
         issues.later(held)
 
     (count,), _ = issues.take()
-    assert (2, 1) == (count.count, issues.dropped)
+    assert (2, 1) == (count.count, issues.groups.dropped)

@@ -6,10 +6,9 @@ In the request an error costs a walk over its trace and one addition; samples ar
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -20,13 +19,14 @@ from watchkeeper.runtime.bare import State, members_of, state_of
 from watchkeeper.runtime.budgets import Budget
 from watchkeeper.runtime.details import is_expected
 from watchkeeper.runtime.events import NO_REQUEST, Sample, event_of
+from watchkeeper.runtime.groups import SAMPLES_PER_S, Groups
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.known import Knowing, Known, known_by
 from watchkeeper.runtime.memo import Memo
-from watchkeeper.runtime.occurrences import BEYOND, ERROR, Group, Occurrence, count_of
+from watchkeeper.runtime.occurrences import BEYOND, ERROR, Occurrence, counts_of
 from watchkeeper.runtime.own_fingerprint import OwnFingerprint
 from watchkeeper.runtime.places import Places
-from watchkeeper.runtime.record import RequestContext, current
+from watchkeeper.runtime.record import Inside, RequestContext, current
 from watchkeeper.runtime.seen import SEEN, mark_seen, was_seen
 from watchkeeper.runtime.texts import thread as _thread
 from watchkeeper.runtime.told import Told
@@ -36,11 +36,10 @@ if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wa
     from watchkeeper.storage.store import Event, IssueCount
 
 MAX_ISSUES: Final = 1_000  # groups of one slot; the rest is counted in one more
-MAX_KNOWN: Final = 10_000  # fingerprints that are remembered as not new
-MAX_SAMPLES_HELD: Final = 500  # between two flushes
 MAX_LATE: Final = 10_000  # errors that wait to be counted by the flusher
-SAMPLES_PER_S: Final = 20
-FIRST_SAMPLES_PER_S: Final = 100
+NEW_TRACES_PER_S: Final = (
+    100  # that are looked at while the slot is full; the rest is only counted
+)
 
 R = TypeVar("R")
 
@@ -51,11 +50,7 @@ _ON_NEW = guard("wake after a new issue")
 
 
 class Issues:
-    """Captures errors from any thread; bounded, and never raises into the caller.
-
-    `dropped` counts the occurrences that went to the "(other)" issue because the slot had
-    `max_issues` groups, `dropped_samples` the samples that were due but over a budget.
-    """
+    """Captures errors from any thread; bounded, and never raises into the caller."""
 
     def __init__(
         self,
@@ -83,19 +78,13 @@ class Issues:
 
     def reset(self) -> None:
         """Forget everything counted, and the locks: for the child of a fork."""
-        self.dropped = 0
-        self.dropped_samples = 0
-        self._lock = threading.Lock()
-        self._groups: dict[str, Group] = {}
-        self._samples: list[Sample] = []
+        self.groups = Groups(self._max_issues)
         # Appending and taking are atomic, so this is safe where a lock of ours may be held.
         self._late: deque[Occurrence] = deque(maxlen=MAX_LATE)
         self.is_pressing = False  # whether one of those is new, and cannot wait for the slot's end
-        self._seen_before: OrderedDict[str, None] = OrderedDict()
         self._memo = Memo()
-        self._samples_budget = Budget(SAMPLES_PER_S)
-        self._first_budget = Budget(FIRST_SAMPLES_PER_S)
         self._held_budget = Budget(SAMPLES_PER_S)
+        self._new_budget = Budget(NEW_TRACES_PER_S)
 
     def capture(
         self,
@@ -144,10 +133,10 @@ class Issues:
         So it may be called amid a collection of garbage, in whatever code that came.
         """
         if len(self._late) >= MAX_LATE:
-            self.dropped += 1
+            self.groups.dropped += 1
             return
         self._late.append(occurrence)
-        if occurrence.known.key not in self._seen_before:
+        if not self.groups.has_met(occurrence.known.key):
             self.is_pressing = True
 
     def known(
@@ -157,10 +146,16 @@ class Issues:
         endpoint: CodeType | None = None,
         fingerprint: object = None,
     ) -> Known:
-        """Return what an error would be grouped as, without counting it; see `capture`."""
+        """Return what an error would be grouped as, without counting it; see `capture`.
+
+        While the slot is full only a few traces that were not met before are looked at; the others
+        are of the group of all others.
+        """
         key = self._traces.key(exc, endpoint)
         known = None if key is None else self._memo.get(key)
         if known is None:
+            if self.groups.is_full and not self._new_budget.take(self._clock()):
+                return BEYOND
             codes = () if key is None else self._traces.codes(exc, endpoint)
             known = self._knowing.of(self._traces.describe(exc, endpoint), codes=codes)
             if key is not None:
@@ -181,13 +176,14 @@ class Issues:
         _thread.inside = True
         try:
             self._count_late()
-            with self._lock:
-                groups, self._groups = self._groups, {}
-                samples, self._samples = self._samples, []
-            counts = [count_of(group) for group in self._settled(groups.values(), pause)]
+            groups, samples = self.groups.take()
+            settled = self.groups.settled(groups, pause=pause)
+            counts = [count for group in settled for count in counts_of(group)]
             events = []
             for sample in samples:
                 with _CAPTURE:
+                    if self.groups.is_ignored(sample.known):
+                        continue
                     events.append(event_of(sample, release=self._scope.release))
                 if pause is not None:
                     pause()
@@ -224,10 +220,13 @@ class Issues:
             return None
         known = self.known(exc)
         at = self._clock()
+        inside, request = _here(None)
         sample = None
-        if self._held_budget.take(at):  # most are never counted: those of others stay untouched
-            sample = self._sample(known, known.key, at, exc, None, context)
-        return Occurrence(known=known, at=at, sample=sample)
+        # most are never counted: the budget of those that are stays untouched
+        if self.groups.wants_sample(known, known.key, at) and self._held_budget.take(at):
+            sample = self._sample(known, at, exc, request, inside, context)
+        user = inside.user if inside is not None else ""
+        return Occurrence(known=known, at=at, request=request, user=user, sample=sample)
 
     def _is_nothing(self, exc: BaseException, state: State) -> bool:
         """Tell whether an error was captured before, or is an expected one.
@@ -241,28 +240,48 @@ class Issues:
             return True
         return kind.expectable and _is_expected(exc)
 
-    def _sample(
+    def _add(
         self,
         known: Known,
-        key: str,
         at: float,
         error: BaseException | Told,
         request: RequestContext | None,
         context: Mapping[str, object],
-    ) -> Sample | None:
-        """Take a sample if one is due.
+        level: str,
+    ) -> Known:
+        """Count an error, with a sample if one is due.
 
-        Before the error is counted and outside the lock, since the exception's text is made by
-        the host's code; so no group is ever counted first without its sample at hand.
+        It is taken before the error is counted and outside the lock, since the exception's text is
+        made by the host's code; so no group is ever counted first without its sample at hand.
         """
-        group = self._groups.get(key)
-        count = 1 if group is None else group.count + 1
-        if not _is_due(count) or not self._budget(count).has_any(at):
-            return None
-        record = current.get()
-        inside = record.inside if record is not None else None
-        if request is None and record is not None:
-            request = record.describe()
+        key = known.key  # once: the flusher may settle it meanwhile
+        inside, request = _here(request)
+        sample = None
+        if self.groups.wants_sample(known, key, at):
+            sample = self._sample(known, at, error, request, inside, context)
+        is_new = self.groups.add(
+            known,
+            key,
+            at,
+            level=level,
+            request=request,
+            user=inside.user if inside is not None else "",
+            sample=sample,
+        )
+        if is_new and self._on_new is not None:
+            with _ON_NEW:
+                self._on_new()
+        return known
+
+    def _sample(
+        self,
+        known: Known,
+        at: float,
+        error: BaseException | Told,
+        request: RequestContext | None,
+        inside: Inside | None,
+        context: Mapping[str, object],
+    ) -> Sample:
         return Sample(
             known=known,
             at=at,
@@ -278,96 +297,27 @@ class Issues:
             return self._traces.snapshot(error)
         return error.snapshot()
 
-    def _add(
-        self,
-        known: Known,
-        at: float,
-        error: BaseException | Told,
-        request: RequestContext | None,
-        context: Mapping[str, object],
-        level: str,
-    ) -> Known:
-        """Count an error, with a sample if one is due."""
-        key = known.key  # once: the flusher may settle it meanwhile
-        sample = self._sample(known, key, at, error, request, context)
-        with self._lock:
-            is_new = self._count(known, key, at, sample, level)
-        if is_new and self._on_new is not None:
-            with _ON_NEW:
-                self._on_new()
-        return known
-
     def _count_late(self) -> None:
         self.is_pressing = False
         while self._late:
             one = self._late.popleft()
-            with self._lock:
-                self._count(one.known, one.known.key, one.at, one.sample, one.level)
+            self.groups.add(
+                one.known,
+                one.known.key,
+                one.at,
+                level=ERROR,
+                request=one.request,
+                user=one.user,
+                sample=one.sample,
+            )
 
-    def _count(self, known: Known, key: str, at: float, sample: Sample | None, level: str) -> bool:
-        """Add one, and keep the sample if it is due; return whether the issue is new here."""
-        group = self._groups.get(key)
-        is_new = False
-        if group is None:
-            if len(self._groups) >= self._max_issues:
-                self._count_overflow(at)
-                return False
-            group = self._groups[key] = Group(known, at)
-            is_new = key not in self._seen_before
-            self._remember(key)
-        group.count += 1
-        group.last_at = max(group.last_at, at)  # one that comes late is older
-        if level != ERROR:
-            group.level = level
-        if _is_due(group.count):
-            self._keep(sample, group, at)
-        return is_new
 
-    def _remember(self, key: str) -> None:
-        self._seen_before[key] = None
-        self._seen_before.move_to_end(key)
-        if len(self._seen_before) > MAX_KNOWN:
-            self._seen_before.popitem(last=False)
-
-    def _settled(self, groups: Iterable[Group], pause: Callable[[], None] | None) -> list[Group]:
-        """Give the groups of a slot their fingerprints; those that come out equal are one."""
-        settled: dict[str, Group] = {}
-        for group in groups:
-            is_new = not group.known.is_settled
-            value = BEYOND.key
-            with _CAPTURE:
-                value = group.known.fingerprint
-            if value == BEYOND.key and group.known is not BEYOND:
-                self.dropped += group.count
-                group.known = BEYOND
-            if value in settled:
-                settled[value].add(group)
-            else:
-                settled[value] = group
-            with self._lock:
-                self._remember(value)
-            if pause is not None and is_new:
-                pause()
-        return list(settled.values())
-
-    def _keep(self, sample: Sample | None, group: Group, at: float) -> None:
-        has_room = len(self._samples) < MAX_SAMPLES_HELD
-        if sample is None or not has_room or not self._budget(group.count).take(at):
-            self.dropped_samples += 1
-            return
-        group.sample = group.sample or sample
-        self._samples.append(sample)
-
-    def _count_overflow(self, at: float) -> None:
-        self.dropped += 1
-        group = self._groups.get(BEYOND.key)
-        if group is None:
-            group = self._groups[BEYOND.key] = Group(BEYOND, at)
-        group.count += 1
-        group.last_at = at
-
-    def _budget(self, count: int) -> Budget:
-        return self._first_budget if count == 1 else self._samples_budget
+def _here(request: RequestContext | None) -> tuple[Inside | None, RequestContext | None]:
+    """Return what is inside the request or job that runs, and its description unless given."""
+    record = current.get()
+    if record is None:
+        return None, request
+    return record.inside, record.describe() if request is None else request
 
 
 def _apart(work: Callable[..., R], *given: object) -> R | None:
@@ -381,10 +331,6 @@ def _apart(work: Callable[..., R], *given: object) -> R | None:
         return None
     finally:
         _thread.inside = False
-
-
-def _is_due(count: int) -> bool:
-    return count & (count - 1) == 0  # a power of two
 
 
 def _is_expected(exc: BaseException) -> bool:

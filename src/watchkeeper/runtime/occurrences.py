@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 from watchkeeper.core.fingerprint import Fingerprint, customize
 from watchkeeper.core.metrics import OTHER
 from watchkeeper.runtime import scrubbing
+from watchkeeper.runtime.apart import Part, Parts, joined_routes
 from watchkeeper.runtime.events import Sample, title_of
 from watchkeeper.runtime.known import Known
+from watchkeeper.runtime.record import RequestContext
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
     from watchkeeper.storage.store import IssueCount
@@ -29,28 +31,29 @@ class Occurrence:
 
     known: Known
     at: float
+    request: RequestContext | None = None
+    user: str = ""  # a hash
     sample: Sample | None = None
-    level: str = ERROR
 
 
 class Group:
     """The count of one issue in the open slot."""
 
-    __slots__ = ("count", "first_at", "known", "last_at", "level", "sample")
+    __slots__ = ("count", "first_at", "known", "level", "parts", "sample")
 
     def __init__(self, known: Known, at: float) -> None:
         """Begin with none, at the time of the first."""
         self.known = known
         self.count = 0
         self.first_at = at
-        self.last_at = at
         self.level = ERROR
+        self.parts = Parts()
         self.sample: Sample | None = None
 
     def add(self, other: Group) -> None:
         """Count another group in, which turned out to be the same."""
         self.count += other.count
-        self.last_at = max(self.last_at, other.last_at)
+        self.parts.join(other.parts)
         if other.level != ERROR:
             self.level = other.level
         if other.first_at < self.first_at:
@@ -74,22 +77,34 @@ def folded(counts: Sequence[IssueCount]) -> IssueCount:
     )
 
 
-def count_of(group: Group) -> IssueCount:
-    """Shape a group's count for the store."""
+def counts_of(group: Group) -> list[IssueCount]:
+    """Shape a group's counts for the store, one for each call path."""
     from watchkeeper.storage.store import IssueCount
 
     known, fingerprint = group.known, group.known.settle()
-    return IssueCount(
-        fingerprint=fingerprint.value,
-        aliases=fingerprint.aliases,
-        count=group.count,
-        first_at=group.first_at,
-        last_at=group.last_at,
-        type=scrubbing.name(known.type),
-        title=_title(known, group.sample),
-        culprit=scrubbing.name(known.culprit or fingerprint.culprit),
-        level=group.level,
-    )
+    type_, title = scrubbing.name(known.type), _title(known, group.sample)
+    culprit = scrubbing.name(known.culprit or fingerprint.culprit)
+    return [
+        IssueCount(
+            fingerprint=fingerprint.value,
+            aliases=fingerprint.aliases,
+            count=part.count,
+            first_at=part.first_at,
+            last_at=part.last_at,
+            type=type_,
+            title=title,
+            culprit=culprit,
+            level=group.level,
+            path=path,
+            routes=_routes(part),
+            users=tuple(sorted(part.users)),
+        )
+        for path, part in group.parts.by_path().items()
+    ]
+
+
+def _routes(part: Part) -> dict[str, int]:
+    return joined_routes({scrubbing.name(route): count} for route, count in part.told().items())
 
 
 def _title(known: Known, sample: Sample | None) -> str:

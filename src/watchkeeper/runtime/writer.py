@@ -189,6 +189,13 @@ class Writer:
         self.crashes.stored()
         return True
 
+    def learn(self, store: Store) -> None:
+        """Ask which issues are ignored: nothing more than counts is taken of them."""
+        scope = self.scope
+        self._issues.groups.ignored = store.ignored_fingerprints(
+            service=scope.service, environment=scope.environment
+        )
+
     def store_only(self, storing: Storing) -> None:
         """Store so much from now on, as the room for it allows; of samples as much as fits it."""
         self.storing = storing
@@ -329,7 +336,7 @@ class Writer:
         """Return what was left out since the last slot, by what it was."""
         totals = {
             **self._recorder.dropped,
-            "issues": self._issues.dropped + self.held.folded_issues,
+            "issues": self._issues.groups.dropped + self.held.folded_issues,
             "events": self.held.dropped_events,
             "before_store": self._before_store.dropped,
             "no_room": self._no_room,
