@@ -47,6 +47,11 @@ _DURATIONS: Final = (
 _PREFIX: Final = re.compile("[a-z][a-z0-9_]{0,19}")  # PostgreSQL's names end at 63 characters
 _MIGRATE: Final = ("auto", "manual")
 _SCHEMA: Final = re.compile("([a-z][a-z0-9_]{0,62})?")
+_HEADER: Final = re.compile("[A-Za-z][A-Za-z0-9-]{0,63}")
+_TAKEN_HEADERS: Final = frozenset(
+    {"authorization", "connection", "content-length", "content-type", "cookie", "date", "host"}
+    | {"location", "server", "set-cookie", "transfer-encoding", "upgrade", "vary"}
+)
 _POSITIVE: Final = ("max_routes", "max_series", "max_issues", "max_samples")
 
 
@@ -145,6 +150,9 @@ class Settings:
     """Routes counted as one, `(quiet)`, and not sampled, as static files are."""
     route_name: Callable[[Any], str | None] | None = None
     """Names requests: gets method, path and route; None: as it is, "": not recorded."""
+    request_id_header: str = ""
+    """The header that each answer sends the request's id back with, and that a client may send one
+    in; unset: ids are read from `X-Request-ID` and not sent back."""
     before_store: Callable[[Any], Any] | None = None
     """Changes an event or a sample (a dict) before it is stored; None drops it."""
     alerts: Sequence[Alert] = ()
@@ -190,6 +198,7 @@ class Settings:
         self._check_budget()
         self._check_database()
         self._check_addresses()
+        self._check_header()
         self._check_alerts()
         self._check_routing()
 
@@ -293,6 +302,18 @@ class Settings:
         if self.public_url and urlsplit(self.public_url).scheme not in ("http", "https"):
             raise ConfigurationError(
                 f"public_url: {self.public_url!r} is not a web address; write https://…"
+            )
+
+    def _check_header(self) -> None:
+        name = _text(self.request_id_header, "request_id_header")
+        if name and not _HEADER.fullmatch(name):
+            raise ConfigurationError(
+                f"request_id_header: {name!r} is no name of a header; "
+                "write letters, digits and hyphens, as X-Request-ID"
+            )
+        if name.lower() in _TAKEN_HEADERS:
+            raise ConfigurationError(
+                f"request_id_header: {name} means something else; use a name such as X-Request-ID"
             )
 
     def _check_routing(self) -> None:
