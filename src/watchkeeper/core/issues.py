@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
 
 
 class State(StrEnum):
@@ -30,6 +30,16 @@ class Reason(StrEnum):
     MERGED = "merged"
     SPLIT = "split"
     QUIET = "quiet"  # stays: nothing happened that would move it
+
+
+RETURNS: Final = (
+    Reason.HAPPENED_AGAIN,
+    Reason.NEW_RELEASE,
+    Reason.MORE_EVENTS,
+    Reason.MORE_OFTEN,
+    Reason.MORE_USERS,
+)
+"""The reasons that people want to be told: an issue is there again because it happened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

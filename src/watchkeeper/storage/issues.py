@@ -1,6 +1,6 @@
 """Issues over their life: changes, facets, searching; and what a store does with them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -9,6 +9,7 @@ from watchkeeper.core.issues import Reason, State
 from watchkeeper.storage.records import Event, Issue
 
 MAX_EVENTS: Final = 50  # kept per issue (defaults.md)
+MAX_IGNORED: Final = 10_000  # names of ignored issues that workers learn
 MAX_FACETS: Final = {"route": 100, "release": 100, "path": 50, "user": 1_000}  # values per issue
 
 
@@ -39,6 +40,7 @@ class Facet:
 class IssueEntry:
     """One line of an issue's history: a change of its state, a merge, a split or a comment."""
 
+    id: int = 0  # given by the store
     issue: int
     at: float
     actor: str  # "cli alice", "session 1f0c9a2b"; empty: nobody, what happened did it
@@ -114,6 +116,17 @@ class TriageStore(Protocol):
         None, having changed nothing, if the version is not the one that was read any more.
         """
 
+    def stirred_issues(self, *, service: str, environment: str, limit: int) -> list[Issue]:
+        """List what may have to move: muted issues, and resolved ones seen since; latest first."""
+
+    def issue_returns(
+        self, *, service: str, environment: str, since: float, limit: int
+    ) -> list[IssueEntry]:
+        """List the lines of history by which issues came back or a mute ended by what happened.
+
+        Those of a scope with a reason among `core.issues.RETURNS` from `since` on, oldest first.
+        """
+
     def comment_issue(self, entry: IssueEntry) -> bool:
         """Add a comment to an issue's history; False if there is no such issue."""
 
@@ -127,7 +140,8 @@ class TriageStore(Protocol):
         """Make one issue of two of one scope, in one transaction; `other` is gone then.
 
         Fingerprints, counts, events, facets and history move to `into`, which keeps its state;
-        first and last seen are those of both. None if one of them does not exist.
+        first and last seen are those of both, and `issue` finds it by the id of `other` too. None
+        if one of them does not exist.
         """
 
     def split_issue(
@@ -135,15 +149,20 @@ class TriageStore(Protocol):
     ) -> Issue | None:
         """Make an open issue of what came under one fingerprint, or by one call path.
 
-        Its stored events move, and what happens from now on counts there; counts from before stay
-        where they are. None if there is no such issue, or nothing would be left of it.
+        Its stored events move, and what happens from now on counts there. Of a call path the total
+        moves as well; counts per slot, and those of a fingerprint, stay where they are. Both get
+        the line of history. None if there is no such issue, if nothing came under the fingerprint
+        or by the path, or if nothing would be left of the issue.
         """
 
     def delete_issue(self, issue_id: int) -> bool:
         """Delete an issue with all it holds; if it happens again it is new. False: none there."""
 
     def ignored_fingerprints(self, *, service: str, environment: str) -> frozenset[str]:
-        """Return the fingerprints that lead to issues which are ignored."""
+        """Return the names that lead to issues which are ignored, at most MAX_IGNORED.
+
+        A name is a fingerprint, or a fingerprint and a call path ("1:…/…") that was split off.
+        """
 
 
 class EventStore(Protocol):
@@ -166,7 +185,7 @@ class EventStore(Protocol):
     def event_marks(self, issue_id: int) -> list[EventMark]:
         """Read what decides which events of an issue are kept, oldest first."""
 
-    def drop_events(self, issue_id: int, event_ids: Sequence[str]) -> int:
+    def drop_events(self, issue_id: int, event_ids: Collection[str]) -> int:
         """Delete events of an issue; return how many."""
 
     def prune_events(self, *, before: float, limit: int) -> int:
