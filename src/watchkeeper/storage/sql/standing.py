@@ -108,6 +108,26 @@ HEARTBEAT: Final = (
     .where(worker.c.id == bindparam("known"), worker.c.seen_at < bindparam("moment"))
     .values(seen_at=bindparam("moment"))
 )
+# Add to an issue's count and move its ends; in place, so that nothing is lost between two workers.
+SEEN_AGAIN: Final = (
+    update(issue)
+    .where(issue.c.id == bindparam("known"))
+    .values(
+        count=issue.c.count + bindparam("more"),
+        first_at=case(
+            (issue.c.first_at > bindparam("earliest"), bindparam("earliest")),
+            else_=issue.c.first_at,
+        ),
+        last_at=case(
+            (issue.c.last_at <= bindparam("latest"), bindparam("latest")), else_=issue.c.last_at
+        ),
+        last_release=case(
+            (issue.c.last_at <= bindparam("latest"), bindparam("latest_release")),
+            else_=issue.c.last_release,
+        ),
+        users=issue.c.users + bindparam("more_users"),
+    )
+)
 # Read a lease that is held.
 HELD: Final = select(lease.c.token, lease.c.until).where(lease.c.name == bindparam("name"))
 
@@ -122,6 +142,12 @@ def insert_new(dialect: Dialect, table: Table) -> Insert:
 def upsert(dialect: Dialect, table: Table, *, keep_newer: str | None = None) -> Insert:
     """Insert a row, or replace the one of the same primary key unless that is newer."""
     return dialect.upsert(table, keep_newer=keep_newer)
+
+
+@cache
+def upsert_sum(dialect: Dialect, table: Table) -> Insert:
+    """Insert a row, or add to the one of the same primary key."""
+    return dialect.upsert_sum(table)
 
 
 @cache
