@@ -8,7 +8,7 @@ from stored import HERE, OTHER, SHOP, batch, counted, event, frame
 from watchkeeper.core.issues import State
 from watchkeeper.core.metrics import Scope
 from watchkeeper.exceptions import ConfigurationError, TriageError
-from watchkeeper.runtime.triage import Triage
+from watchkeeper.runtime.triage import Triage, find_issue
 from watchkeeper.storage.issues import IssueChange, IssueEntry
 from watchkeeper.storage.memory import MemoryStore
 from watchkeeper.storage.store import Release
@@ -306,3 +306,51 @@ def test_what_goes_in_the_midst_of_it_is_not_there(store):
     assert store.change_issue(change) is None
     with pytest.raises(TriageError, match="there is no issue"):
         who.merge(two, one)
+
+
+@pytest.mark.parametrize(
+    "name", ["{one}", "#{one}", ONE, "00000000000000a", " 1:00000000000000a "]
+)
+def test_an_issue_is_found_by_what_people_call_it(store, name):
+    """Its number, its fingerprint, or how that begins."""
+    one = number(store, ONE)
+
+    assert one == find_issue(store, SHOP, name.format(one=one)).id
+
+
+def test_a_number_goes_before_a_fingerprint(store):
+    """Digits name the issue of that number; only where there is none, a fingerprint."""
+    store.write(batch(frame(10), issues=[counted("1:0002000000000000")]))
+
+    assert number(store, TWO) == find_issue(store, SHOP, f"{number(store, TWO):04}").id
+    assert "1:0002000000000000" == find_issue(store, SHOP, "00020").fingerprint
+
+
+@pytest.mark.parametrize(
+    ("problem", "name"),
+    [
+        (r"'00000000' begins the fingerprints of several issues: 3 \(1:", "00000000"),
+        (r"there is no issue '000'", "000"),
+        (r"there is no issue 'abcd' of shop \(production\): give its number", "abcd"),
+        (r"there is no issue '9999999999999999999'", "9" * 19),
+        (r"there is no issue ''", ""),
+    ],
+)
+def test_a_name_that_is_not_clear_is_refused(store, problem, name):
+    """The error lists what it could mean, or says how issues are named."""
+    if name == "00000000":
+        store.write(batch(frame(10), issues=[counted("1:00000000000000cc")]))
+    with pytest.raises(TriageError, match=problem):
+        find_issue(store, SHOP, name)
+
+
+def test_issues_beyond_the_first_page_are_found_by_their_beginning():
+    """However many there are, up to what a person may tell apart."""
+    store = MemoryStore()
+    store.write(
+        batch(frame(0), issues=[counted(f"1:{n:016x}", at=float(n)) for n in range(1_200)])
+    )
+
+    assert "1:00000000000001a4" == find_issue(store, SHOP, "00000000000001a4").fingerprint
+    with pytest.raises(TriageError, match=r", …$"):
+        find_issue(store, SHOP, "0000000000000")
