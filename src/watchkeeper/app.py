@@ -19,12 +19,17 @@ from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.runtime import instruments, lifetime, marks
 from watchkeeper.runtime import observer as observers
 from watchkeeper.runtime.before_store import BeforeStore
-from watchkeeper.runtime.configured import compile_rules, make_upkeep, open_channels
+from watchkeeper.runtime.configured import (
+    compile_rules,
+    make_issues,
+    make_places,
+    make_upkeep,
+    open_channels,
+)
 from watchkeeper.runtime.flusher import STOP_WITHIN_S, Flusher, Parts
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.held import Held
-from watchkeeper.runtime.issues import Issues
 from watchkeeper.runtime.observer import Observer
 from watchkeeper.runtime.own_cost import OwnCost
 from watchkeeper.runtime.record import RequestContext
@@ -37,6 +42,7 @@ from watchkeeper.settings import Loaded, Settings, load
 
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
     from watchkeeper.runtime.alerts import AlertEngine
+    from watchkeeper.runtime.known import Known
     from watchkeeper.runtime.outbox import Outbox
     from watchkeeper.storage.store import Incident, Store
 
@@ -86,15 +92,10 @@ class Watchkeeper:
         self.recorder = Recorder(
             self.scope, max_series=settings.max_series, max_routes=settings.max_routes
         )
-        self.issues = Issues(
-            self.scope,
-            project_root=os.getcwd(),
-            max_issues=settings.max_issues,
-            on_new=self._hurry,
-            clock=clock,
-        )
+        places = make_places(settings)
+        self.issues = make_issues(settings, self.scope, places, on_new=self._hurry, clock=clock)
         self.badness = settings.badness()
-        self.observer = Observer(self.recorder, project_root=os.getcwd(), clock=clock)
+        self.observer = Observer(self.recorder, places=places, clock=clock)
         self.observer.start = self.start
         self.observer.capture = self.capture
         self.instruments: Hooks | None = None  # set by the surface that watches
@@ -178,8 +179,8 @@ class Watchkeeper:
         endpoint: CodeType | None = None,
         fingerprint: tuple[str, ...] | None = None,
         context: Mapping[str, object] | None = None,
-    ) -> str | None:
-        """Record an exception as an occurrence of its issue; returns the fingerprint."""
+    ) -> Known | None:
+        """Record an exception as an occurrence of its issue; see `Issues.capture`."""
         return self.issues.capture(
             exc,
             request=request,

@@ -91,7 +91,7 @@ class StatusTextError(Exception):
         ("23505", sqlalchemy.exc.IntegrityError("", {}, psycopg.errors.UniqueViolation("x"))),
         ("users.email", sqlite3.IntegrityError("UNIQUE constraint failed: users.email")),
         ("users", sqlite3.OperationalError("no such table: users")),
-        ('"FORM"', sqlite3.OperationalError('near "FORM": syntax error')),
+        ("near FORM", sqlite3.OperationalError('near "FORM": syntax error')),
         ("", sqlite3.OperationalError("unrecognized token: 'hunter2'")),
         ("", sqlalchemy.exc.InvalidRequestError("closed")),
     ],

@@ -19,11 +19,12 @@ import pytest
 from watchkeeper.core.metrics import Scope
 from watchkeeper.runtime.issues import (
     FIRST_SAMPLES_PER_S,
-    MAX_MEMO,
     SAMPLES_PER_S,
     Issues,
     RequestContext,
 )
+from watchkeeper.runtime.known import MAX_MEMO
+from watchkeeper.runtime.places import Places
 
 SCOPE = Scope(service="shop", environment="test", release="r7")
 
@@ -47,7 +48,7 @@ def clock() -> Clock:
 @pytest.fixture
 def issues(clock: Clock, tmp_path: Path) -> Issues:
     """An empty capture for a project in `tmp_path`."""
-    return Issues(SCOPE, project_root=str(tmp_path), clock=clock)
+    return Issues(SCOPE, places=Places(str(tmp_path)), clock=clock)
 
 
 def build(tmp_path: Path, source: str, name: str = "shop_cart") -> SimpleNamespace:
@@ -86,13 +87,14 @@ def kind(number: int) -> BaseException:
 def test_every_occurrence_is_counted(issues: Issues, clock: Clock):
     """The count of a slot is exact and has its first and last moment."""
     for _ in range(1000):
-        fingerprint = issues.capture(raised(missing, "SKU-1"))
+        known = issues.capture(raised(missing, "SKU-1"))
         clock.now += 1
 
     counts, _ = issues.take()
 
     assert [1000] == [count.count for count in counts]
-    assert fingerprint == counts[0].fingerprint
+    assert known is not None
+    assert known.fingerprint == counts[0].fingerprint
     assert (1_000_000.0, 1_000_999.0) == (counts[0].first_at, counts[0].last_at)
     assert ("KeyError", "KeyError: 'SKU-1'", "error") == (
         counts[0].type,
@@ -256,7 +258,7 @@ def test_samples_have_a_budget(issues: Issues, clock: Clock):
 def test_a_sample_tells_the_request(issues: Issues):
     """The event carries method, route, status, request id, release, and its call path."""
     request = RequestContext(method="GET", route="/cart/{id}", status=500, request_id="abc")
-    fingerprint = issues.capture(raised(missing, "a"), request=request, context={"order": 7})
+    known = issues.capture(raised(missing, "a"), request=request, context={"order": 7})
 
     (event,) = issues.take()[1]
 
@@ -267,7 +269,8 @@ def test_a_sample_tells_the_request(issues: Issues):
         event.request_id,
         event.release,
     )
-    assert (fingerprint, 1_000_000.0, 16) == (event.fingerprint, event.at, len(event.path))
+    assert known is not None
+    assert (known.fingerprint, 1_000_000.0, 16) == (event.fingerprint, event.at, len(event.path))
     assert {
         "method": "GET",
         "route": "/cart/{id}",
@@ -329,8 +332,10 @@ def test_a_sample_shows_causes_and_why_it_is_grouped(issues: Issues, tmp_path: P
 
     assert ("KeyError", "'a'", "cause") == (cause["type"], cause["message"], cause["relation"])
     assert "checkout" == cause["frames"][0]["function"]
-    assert "type RuntimeError" == event.data["why"][0]
-    assert any("caused by type KeyError" in part for part in event.data["why"])
+    why = event.data["why"]["parts"]
+    assert {"kind": "type", "text": "RuntimeError"} == why[0]
+    assert ("cause", "KeyError") == (why[-1]["kind"], why[-1]["text"])
+    assert ["type", "frame", "frame", "statement"] == [one["kind"] for one in why[-1]["parts"]]
     assert "no checkout, password=[masked]" == event.data["message"]
 
 
@@ -538,14 +543,14 @@ def test_enormous_names_leave_the_trace_out(issues: Issues, tmp_path: Path):
 
 
 def test_the_flusher_may_pause_between_events(issues: Issues):
-    """`take` gives way after each event that it shaped."""
+    """`take` gives way after each new group and each event that it shaped."""
     pauses: list[int] = []
     issues.capture(raised(missing, "a"))
     issues.capture(raised(build_error, "a"))
 
     issues.take(pause=lambda: pauses.append(1))
 
-    assert [1, 1] == pauses
+    assert [1, 1, 1, 1] == pauses
 
 
 def test_nothing_of_the_host_is_kept_alive(issues: Issues):

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from stored import HERE, SHOP, THERE, batch, counted, event, frame
 
+from watchkeeper.core.kept_events import EventMark
 from watchkeeper.storage import Store
-from watchkeeper.storage.issues import EventMark
 
 A, B = "1:00000000000000aa", "1:00000000000000bb"
 

@@ -15,6 +15,7 @@ from watchkeeper.cli.errors_shown import list_lines, show_lines
 from watchkeeper.cli.source import Source, open_existing, with_source
 from watchkeeper.cli.terminal import columns, echo, harmless, plain
 from watchkeeper.cli.upkeep import consent
+from watchkeeper.core.kept_events import MAX_EVENTS
 from watchkeeper.core.units import parse_duration
 from watchkeeper.dashboard import api
 from watchkeeper.dashboard.issue import issue_view
@@ -27,7 +28,7 @@ from watchkeeper.exceptions import ConfigurationError, TriageError
 from watchkeeper.runtime.marks import hashed_user, use_key
 from watchkeeper.runtime.triage import Triage, find_issue
 from watchkeeper.storage import Store
-from watchkeeper.storage.issues import MAX_EVENTS, Sort
+from watchkeeper.storage.issues import Sort
 from watchkeeper.storage.store import Issue
 
 LIMIT = 25

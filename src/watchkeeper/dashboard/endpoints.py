@@ -6,6 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, Final
 
+from watchkeeper.core.kept_events import MAX_EVENTS
 from watchkeeper.dashboard.api import plain
 from watchkeeper.dashboard.audits import audits
 from watchkeeper.dashboard.incident import incident_view
@@ -30,7 +31,6 @@ from watchkeeper.dashboard.searching import parse_search
 from watchkeeper.dashboard.statements import statements
 from watchkeeper.dashboard.sums import Query
 from watchkeeper.dashboard.visit import Visit, Watched
-from watchkeeper.storage.issues import MAX_EVENTS
 from watchkeeper.storage.turns import give_way
 
 Answer = Callable[..., Any]

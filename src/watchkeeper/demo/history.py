@@ -24,6 +24,7 @@ from watchkeeper.core.slot import Frame, FrameKey, Gauge, Value
 from watchkeeper.demo.pages import PAGES
 from watchkeeper.demo.profiles import ENVIRONMENT, SERVICE
 from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.record import RequestContext
 from watchkeeper.storage.store import ALL_WORKERS, Batch, Store
 
@@ -163,7 +164,7 @@ def _resources(
 def _write_issues(store: Store, scope: Scope, *, shop: ModuleType, root: Path, begin: int) -> None:
     """Raise the errors of the past for real, each at its time, and store them as issues."""
     at = float(begin)
-    issues = Issues(scope, project_root=str(root), clock=lambda: at)
+    issues = Issues(scope, places=Places(str(root)), clock=lambda: at)
     worker = store.register(scope, host=HOST, pid=PID, at=at)
     for minute in range(MINUTES):
         start = begin + minute * MINUTE_S

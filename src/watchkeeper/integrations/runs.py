@@ -36,7 +36,7 @@ def fail(
 ) -> None:
     """Record the error that a run failed with, as an occurrence of its issue."""
     issue = observer.capture(error, endpoint=endpoint, context={"job": record.job.name})
-    record.opened().issue = issue or ""
+    record.opened().issue = issue
 
 
 def end(

@@ -4,10 +4,15 @@ Reads attributes of the host's exceptions; callers hold a guard, since a propert
 """
 
 import errno
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
+
+from watchkeeper.runtime.database_details import (
+    database_detail,
+    first_database_detail,
+    is_database,
+)
 
 MAX_DETAIL_CHARS: Final = 200
 
@@ -44,14 +49,7 @@ _HTTP_ANSWERS: Final = frozenset(
 )
 _STATUS_ATTRIBUTES: Final = ("status_code", "code", "status")
 _FIRST_SERVER_ERROR: Final = 500
-_DATABASES: Final = frozenset(
-    {"MySQLdb", "asyncpg", "django", "mysql", "psycopg", "psycopg2", "pymysql", "sqlalchemy"}
-    | {"sqlite3"}
-)
 _HTTP_STATE: Final = frozenset({"status_code", "status", "response"})
-_SQLITE_NAMES: Final = re.compile(
-    r"(?:constraint failed|no such table|no such column): ([\w., ]{1,200})|near (\"\w{1,50}\"):"
-)
 _NO_STATE: Final[Mapping[str, object]] = MappingProxyType({})
 
 
@@ -83,7 +81,7 @@ def is_expected(exc: BaseException) -> bool:
 
 def may_have_detail(kind: type[BaseException]) -> bool:
     """Tell whether exceptions of this type may have a detail without attributes of their own."""
-    return issubclass(kind, OSError) or _is_database(kind)
+    return issubclass(kind, OSError) or is_database(kind)
 
 
 def detail(exc: BaseException) -> str:
@@ -98,13 +96,18 @@ def detail(exc: BaseException) -> str:
             return f"status {status}"
     if isinstance(exc, OSError):
         return _os_detail(exc)
-    if _is_database(type(exc)):
-        return _database_detail(exc)[:MAX_DETAIL_CHARS]
+    if is_database(type(exc)):
+        return database_detail(exc)[:MAX_DETAIL_CHARS]
     return ""
 
 
-def _is_database(kind: type) -> bool:
-    return str(kind.__module__).partition(".")[0] in _DATABASES
+def first_detail(exc: BaseException) -> str | None:
+    """Return what the first version of the grouping took for the detail; None: the same."""
+    state = getattr(exc, "__dict__", _NO_STATE)
+    is_told_otherwise = isinstance(exc, OSError) or not _HTTP_STATE.isdisjoint(state)
+    if is_told_otherwise or not is_database(type(exc)):
+        return None
+    return first_database_detail(exc)[:MAX_DETAIL_CHARS]
 
 
 def _name(kind: type) -> str:
@@ -151,22 +154,3 @@ def _os_detail(exc: OSError) -> str:
     if not isinstance(exc.errno, int):
         return ""
     return errno.errorcode.get(exc.errno, str(exc.errno))
-
-
-def _database_detail(exc: BaseException) -> str:
-    """Describe a driver's error by its code and the constraint, never by values."""
-    original = getattr(exc, "orig", None) or exc  # SQLAlchemy wraps the driver's
-    if not isinstance(original, BaseException):
-        return ""
-    diagnostics = getattr(original, "diag", None)
-    code = (
-        getattr(original, "sqlstate", None)
-        or getattr(original, "pgcode", None)
-        or getattr(original, "sqlite_errorname", None)
-        or next((arg for arg in original.args[:1] if isinstance(arg, int)), None)
-    )
-    constraint = getattr(diagnostics, "constraint_name", None)
-    if constraint is None and type(original).__module__ == "sqlite3":
-        names = _SQLITE_NAMES.search(str(original))
-        constraint = names and (names[1] or names[2])
-    return " ".join(str(part) for part in (code, constraint) if part)

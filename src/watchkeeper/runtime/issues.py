@@ -9,12 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import CodeType, MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from watchkeeper.core.fingerprint import Fingerprint, customize, fingerprint
+from watchkeeper.core.fingerprint import Fingerprint, Rule, customize
 from watchkeeper.core.metrics import OTHER, Scope
 from watchkeeper.core.scrub import clean, cut, plain
 from watchkeeper.runtime.details import is_expected
@@ -26,6 +25,9 @@ from watchkeeper.runtime.events import (
     title_of,
 )
 from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.known import Knowing, Known, Memo, known_by
+from watchkeeper.runtime.own_fingerprint import OwnFingerprint
+from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.record import RequestContext, current
 from watchkeeper.runtime.traces import Traces
 
@@ -33,20 +35,19 @@ if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wa
     from watchkeeper.storage.store import Event, IssueCount
 
 MAX_ISSUES: Final = 1_000  # groups of one slot; the rest is counted in one more
-MAX_MEMO: Final = 4_096  # distinct traces whose fingerprint is remembered
 MAX_KNOWN: Final = 10_000  # fingerprints that are remembered as not new
 MAX_SAMPLES_HELD: Final = 500  # between two flushes
 SAMPLES_PER_S: Final = 20
 FIRST_SAMPLES_PER_S: Final = 100
 
 _SEEN: Final = "__watchkeeper_seen__"  # our mark on a captured exception
-_OWN: Final = "__watchkeeper_fingerprint__"  # the user's fingerprint on an exception
 _NO_CONTEXT: Final[Mapping[str, object]] = MappingProxyType({})
 _CAPTURE = guard("capture")
 _EXPECTED = guard("exception attributes")
 _ON_NEW = guard("wake after a new issue")
 _BEYOND: Final = "Errors beyond the cap on different issues in one slot"
 _OTHER: Final = customize(Fingerprint(value="", parts=(), path="", culprit=""), [OTHER])
+_OVERFLOW: Final = Known(type=OTHER, key=_OTHER.value, finish=lambda: _OTHER)
 
 
 class _Thread(threading.local):
@@ -56,26 +57,25 @@ class _Thread(threading.local):
 _thread = _Thread()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    """A remembered trace; `codes` keeps alive what the memo's key knows by id."""
-
-    type: str
-    fingerprint: Fingerprint
-    codes: tuple[object, ...] = ()
-
-
 class _Group:
     """The count of one issue in the open slot."""
 
     __slots__ = ("count", "first_at", "known", "last_at", "sample")
 
-    def __init__(self, known: _Known, at: float) -> None:
+    def __init__(self, known: Known, at: float) -> None:
         self.known = known
         self.count = 0
         self.first_at = at
         self.last_at = at
         self.sample: Sample | None = None
+
+    def add(self, other: _Group) -> None:
+        """Count another group in, which turned out to be the same."""
+        self.count += other.count
+        self.last_at = max(self.last_at, other.last_at)
+        if other.first_at < self.first_at:
+            self.first_at = other.first_at
+            self.sample = other.sample or self.sample
 
 
 class _Budget:
@@ -100,35 +100,6 @@ class _Budget:
         return self._left >= 0
 
 
-class _Memo:
-    """Fingerprints of the traces in recent use.
-
-    Two generations instead of an order of use: a look-up is one lock-free `get` of a dict. What
-    was not asked for while half of MAX_MEMO others came is forgotten.
-    """
-
-    __slots__ = ("_old", "_young")
-
-    def __init__(self) -> None:
-        self._young: dict[tuple[object, ...], _Known] = {}
-        self._old: dict[tuple[object, ...], _Known] = {}
-
-    def get(self, key: tuple[object, ...]) -> _Known | None:
-        """Return what is remembered of a trace."""
-        found = self._young.get(key)
-        if found is None:
-            found = self._old.get(key)
-            if found is not None:
-                self.put(key, found)
-        return found
-
-    def put(self, key: tuple[object, ...], known: _Known) -> None:
-        """Remember a trace; two threads may do so at once, at worst one entry is lost."""
-        if len(self._young) >= MAX_MEMO // 2:
-            self._old, self._young = self._young, {}
-        self._young[key] = known
-
-
 class Issues:
     """Captures errors from any thread; bounded, and never raises into the caller.
 
@@ -140,17 +111,21 @@ class Issues:
         self,
         scope: Scope,
         *,
-        project_root: str | None = None,
+        places: Places | None = None,
+        rule: Rule | None = None,
+        own: Callable[[BaseException], object] | None = None,
         max_issues: int = MAX_ISSUES,
         on_new: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Show files relative to `project_root` (default: the working directory).
+        """Tell by `places` whose code it is, and group by `rule`, or by what `own` returns.
 
         `on_new` is called, outside of locks, when this process sees an issue for the first time.
         """
         self._scope = scope
-        self._traces = Traces(project_root)
+        self._traces = Traces(places)
+        self._knowing = Knowing(rule or Rule(), self._traces.statements)
+        self._own = OwnFingerprint(own)
         self._max_issues = max_issues
         self._on_new = on_new
         self._clock = clock
@@ -164,7 +139,7 @@ class Issues:
         self._groups: dict[str, _Group] = {}
         self._samples: list[Sample] = []
         self._seen_before: OrderedDict[str, None] = OrderedDict()
-        self._memo = _Memo()
+        self._memo = Memo()
         self._samples_budget = _Budget(SAMPLES_PER_S)
         self._first_budget = _Budget(FIRST_SAMPLES_PER_S)
 
@@ -176,14 +151,15 @@ class Issues:
         endpoint: CodeType | None = None,
         fingerprint: Sequence[str] | None = None,
         context: Mapping[str, object] = _NO_CONTEXT,
-    ) -> str | None:
-        """Count an error and return its fingerprint.
+    ) -> Known | None:
+        """Count an error and return what it is known as; the flusher may ask for its fingerprint.
 
         None if it is not counted: this very object was captured before, it is an expected one (a
         cancellation, a disconnect, an HTTP answer below 500), or it happened within Watchkeeper.
         User and tags are those of the request or job that runs, as is `request` unless given.
         `endpoint` is the code of the view, task or command; `fingerprint` groups in the user's
-        way, and an exception's own `__watchkeeper_fingerprint__` comes before it.
+        way; an exception's own `__watchkeeper_fingerprint__` comes before it, the configured
+        function after it.
         """
         if _thread.inside:
             return None
@@ -201,7 +177,7 @@ class Issues:
         """Return and forget the counts and the samples since the last call, shaped for a store.
 
         Reads source files and scrubs: for the flusher's thread. `pause` is called after each
-        event, so that a busy process gets its turn.
+        new group and event, so that a busy process gets its turn.
         """
         if _thread.inside:
             return [], []
@@ -210,7 +186,7 @@ class Issues:
             with self._lock:
                 groups, self._groups = self._groups, {}
                 samples, self._samples = self._samples, []
-            counts = [_count_of(group) for group in groups.values()]
+            counts = [_count_of(group) for group in self._settled(groups.values(), pause)]
             events = []
             for sample in samples:
                 with _CAPTURE:
@@ -226,22 +202,19 @@ class Issues:
         exc: BaseException,
         request: RequestContext | None,
         endpoint: CodeType | None,
-        own: Sequence[str] | None,
+        own: object,
         context: Mapping[str, object],
-    ) -> str | None:
+    ) -> Known | None:
         state = exc.__dict__
         if _SEEN in state:
             return None
         if self._traces.kind(type(exc)).expectable and _is_expected(exc):
             return None
-        known = self._known(exc, endpoint)
-        own = getattr(exc, _OWN, None) or own
-        if own:
-            known = _Known(type=known.type, fingerprint=customize(known.fingerprint, _texts(own)))
+        known = self.known(exc, endpoint=endpoint, fingerprint=own)
         state[_SEEN] = True
         at = self._clock()
-        value = known.fingerprint.value
-        group = self._groups.get(value)
+        key = known.key  # once: the flusher may settle it meanwhile
+        group = self._groups.get(key)
         count = 1 if group is None else group.count + 1
         sample = None
         # Taken before it is counted and outside the lock, since the exception's text is made by
@@ -252,7 +225,7 @@ class Issues:
             if request is None and record is not None:
                 request = record.describe()
             sample = Sample(
-                fingerprint=known.fingerprint,
+                known=known,
                 at=at,
                 snapshot=self._traces.snapshot(exc),
                 request=request or NO_REQUEST,
@@ -261,46 +234,68 @@ class Issues:
                 tags=dict(inside.tags) if inside is not None else {},
             )
         with self._lock:
-            is_new = self._count(known, at, sample)
+            is_new = self._count(known, key, at, sample)
         if is_new and self._on_new is not None:
             with _ON_NEW:
                 self._on_new()
-        return value
-
-    def _known(self, exc: BaseException, endpoint: CodeType | None) -> _Known:
-        key = self._traces.key(exc, endpoint)
-        found = None if key is None else self._memo.get(key)
-        if found is not None:
-            return found
-        known = _Known(
-            type=self._traces.kind(type(exc)).name,
-            fingerprint=fingerprint(self._traces.describe(exc, endpoint)),
-            codes=() if key is None else self._traces.codes(exc, endpoint),
-        )
-        if key is not None:
-            self._memo.put(key, known)
         return known
 
-    def _count(self, known: _Known, at: float, sample: Sample | None) -> bool:
+    def known(
+        self,
+        exc: BaseException,
+        *,
+        endpoint: CodeType | None = None,
+        fingerprint: object = None,
+    ) -> Known:
+        """Return what an error would be grouped as, without counting it; see `capture`."""
+        key = self._traces.key(exc, endpoint)
+        known = None if key is None else self._memo.get(key)
+        if known is None:
+            codes = () if key is None else self._traces.codes(exc, endpoint)
+            known = self._knowing.of(self._traces.describe(exc, endpoint), codes=codes)
+            if key is not None:
+                self._memo.put(key, known)
+        own = self._own.of(exc, fingerprint)
+        return known_by(own, known) if own else known
+
+    def _count(self, known: Known, key: str, at: float, sample: Sample | None) -> bool:
         """Add one, and keep the sample if it is due; return whether the issue is new here."""
-        value = known.fingerprint.value
-        group = self._groups.get(value)
+        group = self._groups.get(key)
         is_new = False
         if group is None:
             if len(self._groups) >= self._max_issues:
                 self._count_overflow(at)
                 return False
-            group = self._groups[value] = _Group(known, at)
-            is_new = value not in self._seen_before
-            self._seen_before[value] = None
-            self._seen_before.move_to_end(value)
-            if len(self._seen_before) > MAX_KNOWN:
-                self._seen_before.popitem(last=False)
+            group = self._groups[key] = _Group(known, at)
+            is_new = key not in self._seen_before
+            self._remember(key)
         group.count += 1
         group.last_at = at
         if _is_due(group.count):
             self._keep(sample, group, at)
         return is_new
+
+    def _remember(self, key: str) -> None:
+        self._seen_before[key] = None
+        self._seen_before.move_to_end(key)
+        if len(self._seen_before) > MAX_KNOWN:
+            self._seen_before.popitem(last=False)
+
+    def _settled(self, groups: Iterable[_Group], pause: Callable[[], None] | None) -> list[_Group]:
+        """Give the groups of a slot their fingerprints; those that come out equal are one."""
+        settled: dict[str, _Group] = {}
+        for group in groups:
+            is_settled = group.known.is_settled
+            value = group.known.fingerprint
+            if value in settled:
+                settled[value].add(group)
+            else:
+                settled[value] = group
+            with self._lock:
+                self._remember(value)
+            if pause is not None and not is_settled:
+                pause()
+        return list(settled.values())
 
     def _keep(self, sample: Sample | None, group: _Group, at: float) -> None:
         has_room = len(self._samples) < MAX_SAMPLES_HELD
@@ -314,8 +309,7 @@ class Issues:
         self.dropped += 1
         group = self._groups.get(_OTHER.value)
         if group is None:
-            group = _Group(_Known(type=OTHER, fingerprint=_OTHER), at)
-            self._groups[_OTHER.value] = group
+            group = self._groups[_OTHER.value] = _Group(_OVERFLOW, at)
         group.count += 1
         group.last_at = at
 
@@ -333,18 +327,13 @@ def _is_expected(exc: BaseException) -> bool:
     return False
 
 
-def _texts(own: object) -> list[str]:
-    """Return the user's fingerprint as texts, whatever was given."""
-    parts = plain([own] if isinstance(own, str) else own)
-    return [str(part) for part in parts] if isinstance(parts, list) else [str(parts)]
-
-
 def folded(counts: Sequence[IssueCount]) -> IssueCount:
     """Count issues beyond a cap as one, like those of a slot."""
     from watchkeeper.storage.store import IssueCount
 
     return IssueCount(
         fingerprint=_OTHER.value,
+        aliases=_OTHER.aliases,
         count=sum(one.count for one in counts),
         first_at=min(one.first_at for one in counts),
         last_at=max(one.last_at for one in counts),
@@ -357,21 +346,21 @@ def folded(counts: Sequence[IssueCount]) -> IssueCount:
 def _count_of(group: _Group) -> IssueCount:
     from watchkeeper.storage.store import IssueCount
 
-    known, sample = group.known, group.sample
+    known, sample, fingerprint = group.known, group.sample, group.known.settle()
     return IssueCount(
-        fingerprint=known.fingerprint.value,
-        aliases=known.fingerprint.aliases,
+        fingerprint=fingerprint.value,
+        aliases=fingerprint.aliases,
         count=group.count,
         first_at=group.first_at,
         last_at=group.last_at,
         type=cut(clean(known.type), MAX_NAME_CHARS),
         title=_title(known, sample),
-        culprit=cut(clean(known.fingerprint.culprit), MAX_NAME_CHARS),
+        culprit=cut(clean(fingerprint.culprit), MAX_NAME_CHARS),
     )
 
 
-def _title(known: _Known, sample: Sample | None) -> str:
-    if known.fingerprint is _OTHER:
+def _title(known: Known, sample: Sample | None) -> str:
+    if known is _OVERFLOW:
         return _BEYOND
     if sample is None:
         return cut(clean(known.type.rpartition(".")[2]), MAX_NAME_CHARS)

@@ -161,7 +161,7 @@ def _end(job: Job, error: BaseException | None, endpoint: CodeType | None) -> No
         observer.job(job.name, outcome=outcome, seconds=seconds)
         if error is not None and outcome == FAILED:
             issue = observer.capture(error, endpoint=endpoint, context={"job": job.name})
-            record.opened().issue = issue or ""
+            record.opened().issue = issue
         if record.inside is not None:
             observer.finish(record.inside, f"{JOB_ROUTE}{job.name}", seconds)
         if record.before is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from watchkeeper.core.sampling import Reason, RouteChoice
+    from watchkeeper.runtime.known import Known
     from watchkeeper.runtime.operations import Operation
 
 MAX_SPANS: Final = 1_000  # of one request; further ones are folded into one figure per operation
@@ -51,7 +52,7 @@ class Inside:
         self.excused = False  # failed in a way that the settings do not call bad
         self.failure: Taken | None = None  # a bad request that waits to be told its issue
         self.first_byte_s = 0.0  # of a streamed response
-        self.issue = ""  # fingerprint of the error that the request failed with
+        self.issue: Known | None = None  # what the error is known as that the request failed with
         self.queue_s = 0.0  # between proxy and application
         self.request_id = ""  # as it was sent, or made when it was first wanted
         self.tags: dict[str, str] = {}
@@ -109,7 +110,7 @@ class Taken:
         self.seconds = seconds
         self.request_id = request_id
         self.choice = choice
-        self.issue = ""
+        self.issue: Known | None = None
 
 
 class Record:

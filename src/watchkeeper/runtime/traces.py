@@ -12,12 +12,16 @@ from itertools import islice, repeat
 from types import CodeType, TracebackType
 from typing import Any, Final
 
-from watchkeeper.core.fingerprint import MAX_CAUSES, Raised, TraceFrame, type_name
-from watchkeeper.core.fingerprint import parametrize as parametrize_message
+from watchkeeper.core.fingerprint import COMPREHENSIONS, MAX_CAUSES
+from watchkeeper.core.masking import mask_digits, type_name
+from watchkeeper.core.masking import parametrize as parametrize_message
+from watchkeeper.core.raised import Raised, TraceFrame
 from watchkeeper.core.scrub import MAX_SCRUBBED_CHARS
-from watchkeeper.runtime.details import detail, may_be_expected, may_have_detail
+from watchkeeper.core.syntax import Statement
+from watchkeeper.runtime.details import detail, first_detail, may_be_expected, may_have_detail
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.places import Places
+from watchkeeper.runtime.source import FailingStatements, Instruction
 
 OUTERMOST_FRAMES: Final = 30
 INNERMOST_FRAMES: Final = 70
@@ -73,9 +77,10 @@ class Traces:
     Safe to use from any thread: what two threads work out at once is equal.
     """
 
-    def __init__(self, project_root: str | None = None) -> None:
-        """Show files relative to `project_root`, by default the working directory."""
-        self._places = Places(project_root)
+    def __init__(self, places: Places | None = None) -> None:
+        """Tell by `places` whose code it is; `statements` are those of it that were read."""
+        self._places = places or Places()
+        self.statements = FailingStatements()
         self._kinds: dict[type[BaseException], Kind] = {}
         # by id: comparing code objects compares their bytecode; the entry keeps the id taken
         self._frames: dict[int, tuple[CodeType, TraceFrame]] = {}
@@ -112,9 +117,9 @@ class Traces:
         """Describe an exception with its causes and the leaves of its group."""
         return self._describe(exc, endpoint, above=(), expand=True)
 
-    def codes(self, exc: BaseException, endpoint: CodeType | None) -> tuple[object, ...]:
+    def codes(self, exc: BaseException, endpoint: CodeType | None) -> tuple[CodeType | None, ...]:
         """Return the code objects whose identity is part of the key."""
-        found: dict[int, object] = {id(endpoint): endpoint}
+        found: dict[int, CodeType | None] = {id(endpoint): endpoint}
         for link in _chain(exc):
             for leaf in _leaves(link):
                 for one in _chain(leaf):
@@ -174,17 +179,52 @@ class Traces:
         if id(cause) in path or len(path) > MAX_CAUSES:
             cause = None
         leaves = _leaves(exc) if expand else ()
+        statement, spot = self._failing(trace)
+        message = "" if trace else message_of(exc)
         return Raised(
             type=self.kind(type(exc)).name,
             frames=[self._frame(tb) for tb in trace],
             endpoint=self._endpoint(endpoint, trace),
+            statement=statement,
+            spot=spot,
             detail=detail_of(exc),
-            message="" if trace else message_of(exc),
+            message=self._compiled(exc) or message if message else "",
+            first_detail=_first_detail_of(exc),
+            first_message=message,
             cause=None
             if cause is None
             else self._describe(cause, endpoint, above=path, expand=expand),
             leaves=[self._describe(leaf, endpoint, above=path, expand=False) for leaf in leaves],
         )
+
+    def _failing(self, trace: list[TracebackType]) -> tuple[Statement | None, Instruction | None]:
+        """Return the statement that failed in the application, or where it is to be read.
+
+        That of the innermost frame which the place is made of: a comprehension's statement is
+        that of its function. Before it is read, something that is equal for the same instruction
+        stands for it.
+        """
+        chosen = None
+        for tb in reversed(trace):
+            frame = self._frame(tb)
+            if frame.application and frame.function not in COMPREHENSIONS:
+                chosen = tb if chosen is None or not frame.transparent else chosen
+                if not frame.transparent:
+                    break
+        if chosen is None:
+            return None, None
+        spot = Instruction(chosen.tb_frame.f_code, chosen.tb_lasti)
+        if self.statements.is_known(spot):
+            return self.statements.known(spot), None
+        return Statement(digest=f"?{id(spot.code)}:{spot.offset}"), spot
+
+    def _compiled(self, exc: BaseException) -> str:
+        """Return what counts of a SyntaxError: neither its line nor the number in a file name."""
+        if not isinstance(exc, SyntaxError):
+            return ""
+        with _ATTRIBUTES:
+            return f"{exc.msg} in {mask_digits(self._places.shown(str(exc.filename)))}"
+        return ""
 
     def _endpoint(
         self, endpoint: CodeType | None, trace: list[TracebackType]
@@ -245,6 +285,12 @@ def detail_of(exc: BaseException) -> str:
     return ""
 
 
+def _first_detail_of(exc: BaseException) -> str | None:
+    with _ATTRIBUTES:
+        return first_detail(exc)
+    return ""
+
+
 def _length(exc: BaseException) -> int:
     length = 0
     tb = exc.__traceback__
@@ -267,7 +313,7 @@ def _walk(exc: BaseException) -> Iterator[TracebackType]:
         tb = tb.tb_next
 
 
-def _add_codes(exc: BaseException, found: dict[int, object]) -> None:
+def _add_codes(exc: BaseException, found: dict[int, CodeType | None]) -> None:
     for tb in _walk(exc):
         code = tb.tb_frame.f_code
         found[id(code)] = code

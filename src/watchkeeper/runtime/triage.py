@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from watchkeeper.core.issues import Reason, State, Until
+from watchkeeper.core.issues import Reason, State, Until, in_next_release
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.scrub import scrub_text
 from watchkeeper.exceptions import ConfigurationError, TriageError
@@ -57,7 +57,7 @@ class Triage:
                 f"next release: no release of {self._place} is known, so none can be newer; set "
                 "release (or GIT_SHA) for the application, or mark one: watchkeeper deploy RELEASE"
             )
-        data = {"release": "next"} if next_release else {}
+        data = in_next_release() if next_release else {}
         return self._change(
             issue_id, Action.ISSUE_RESOLVE, State.RESOLVED, lambda _: data, comment
         )

@@ -16,6 +16,7 @@ from watchkeeper.core.budget import (
 from watchkeeper.core.rules import Alert
 from watchkeeper.core.units import parse_duration, parse_share, parse_size, write_size
 from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.settings.headers import check_header
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -47,11 +48,8 @@ _DURATIONS: Final = (
 _PREFIX: Final = re.compile("[a-z][a-z0-9_]{0,19}")  # PostgreSQL's names end at 63 characters
 _MIGRATE: Final = ("auto", "manual")
 _SCHEMA: Final = re.compile("([a-z][a-z0-9_]{0,62})?")
-_HEADER: Final = re.compile("[A-Za-z][A-Za-z0-9-]{0,63}")
-_TAKEN_HEADERS: Final = frozenset(
-    {"authorization", "connection", "content-length", "content-type", "cookie", "date", "host"}
-    | {"location", "server", "set-cookie", "transfer-encoding", "upgrade", "vary"}
-)
+_PLACE_FRAMES: Final = ("1", "2", "all")
+_MODULES: Final = ("fingerprint_transparent", "in_app_include", "in_app_exclude")
 _POSITIVE: Final = ("max_routes", "max_series", "max_issues", "max_samples")
 
 
@@ -136,6 +134,18 @@ class Settings:
     """Store some requests with what happened inside: failed, slow and ordinary ones."""
     own_cpu_budget: str = "1%"
     """Share of a core for the own thread, at slots of 10 s; beyond it less is sampled."""
+    fingerprint_frames: "int | str" = 2
+    """How many of the application's innermost functions make the place that errors are grouped
+    by: 1 merges the users of a helper, "all" parts every way to it."""
+    fingerprint_transparent: Sequence[str] = ()
+    """Functions that are looked through when that place is chosen: patterns as "shop.util.*"."""
+    fingerprint: Callable[[Any], Any] | None = None
+    """Groups errors: gets the exception, returns texts that make its fingerprint ("{default}":
+    the usual one), or None."""
+    in_app_include: Sequence[str] = ()
+    """Modules, with all in them, that are the application although they are installed."""
+    in_app_exclude: Sequence[str] = ()
+    """Modules, with all in them, whose functions do not count as the application's."""
     instruments: Mapping[str, bool] = field(default_factory=dict)
     """Instruments by name, on or off; unset: on where the library is imported."""
     bad_statuses: Sequence[Any] = ("5xx",)
@@ -195,10 +205,11 @@ class Settings:
         self.badness()
         if isinstance(self.quiet_routes, str):
             raise ConfigurationError(f'quiet_routes: write a list: ["{self.quiet_routes}"]')
+        self._check_grouping()
         self._check_budget()
         self._check_database()
         self._check_addresses()
-        self._check_header()
+        check_header(_text(self.request_id_header, "request_id_header"))
         self._check_alerts()
         self._check_routing()
 
@@ -216,6 +227,11 @@ class Settings:
         kind = url.partition("://") if isinstance(url, str) else (url.dialect.name, "://", "")
         server = kind[1] and not kind[0].startswith(("sqlite", "memory"))
         return SERVER_BUDGET_BYTES if server else FILE_BUDGET_BYTES
+
+    @property
+    def place_frames(self) -> int:
+        """The number of frames that make an error's place, 0 for all."""
+        return 0 if self.fingerprint_frames == "all" else int(self.fingerprint_frames)
 
     @property
     def own_cpu_share(self) -> float:
@@ -255,6 +271,20 @@ class Settings:
                     f"alerts[{number}]: {alert!r} is not an Alert; "
                     'write Alert("name", when="error_rate > 5%")'
                 )
+
+    def _check_grouping(self) -> None:
+        if str(self.fingerprint_frames) not in _PLACE_FRAMES:
+            raise ConfigurationError(
+                f'fingerprint_frames: {self.fingerprint_frames!r} is not 1, 2 or "all"'
+            )
+        for name in _MODULES:
+            value = getattr(self, name)
+            if isinstance(value, str) or not all(isinstance(one, str) for one in value):
+                raise ConfigurationError(f'{name}: {value!r} is no list; write ["shop.util"]')
+        if self.fingerprint is not None and not callable(self.fingerprint):
+            raise ConfigurationError(
+                f"fingerprint: {self.fingerprint!r} is not a function; a file cannot hold one"
+            )
 
     def _check_budget(self) -> None:
         text = _text(self.storage_budget, "storage_budget")
@@ -302,18 +332,6 @@ class Settings:
         if self.public_url and urlsplit(self.public_url).scheme not in ("http", "https"):
             raise ConfigurationError(
                 f"public_url: {self.public_url!r} is not a web address; write https://…"
-            )
-
-    def _check_header(self) -> None:
-        name = _text(self.request_id_header, "request_id_header")
-        if name and not _HEADER.fullmatch(name):
-            raise ConfigurationError(
-                f"request_id_header: {name!r} is no name of a header; "
-                "write letters, digits and hyphens, as X-Request-ID"
-            )
-        if name.lower() in _TAKEN_HEADERS:
-            raise ConfigurationError(
-                f"request_id_header: {name} means something else; use a name such as X-Request-ID"
             )
 
     def _check_routing(self) -> None:

@@ -19,6 +19,16 @@ from watchkeeper.settings.settings import Settings, unknown_setting
 
 PREFIX: Final = "WATCHKEEPER_"
 _NOT_SETTINGS: Final = {"CONFIG"}  # variables of ours that are no field of Settings
+CAPTURE: Final = frozenset(
+    {
+        "fingerprint_frames",
+        "fingerprint_transparent",
+        "in_app_exclude",
+        "in_app_include",
+        "max_issues",
+    }
+)
+"""Settings of how errors are captured, which a file may also hold in its table `capture`."""
 _RELEASE_VARIABLES: Final = (
     "GIT_SHA",
     "SOURCE_COMMIT",
@@ -143,10 +153,26 @@ def _read_file(file: Path, found: _Found, environ: Mapping[str, str]) -> None:
             found.origins["alerts"] = Origin.FILE
         elif key == "health":
             _take(found, "health_checks", value.get("checks", {}), Origin.FILE, lines.of(key))
+        elif key == "capture":
+            _read_table(key, value, CAPTURE, found, lines)
         elif key not in _FIELDS:
             found.problems.append(f"{lines.of(key)}: {unknown_setting(key)}")
         else:
             _take(found, key, _from_environment(value, environ), Origin.FILE, lines.of(key))
+
+
+def _read_table(
+    table: str, values: Any, names: frozenset[str], found: _Found, lines: "_Lines"
+) -> None:
+    """Read a table whose keys are settings of one matter."""
+    if not isinstance(values, Mapping):
+        found.problems.append(f"{lines.of(table)}: write a table: [{table}]")
+        return
+    for key, value in values.items():
+        if key in names:
+            _take(found, key, value, Origin.FILE, lines.of(key))
+        else:
+            found.problems.append(f"{lines.of(key)}: {unknown_setting(key)} in [{table}]")
 
 
 def _alerts(tables: Any, lines: "_Lines", found: _Found) -> tuple[Alert, ...]:
@@ -188,7 +214,7 @@ def _parsed(name: str, text: str) -> Any:
         if value is None:
             raise ValueError(f"{text!r} is neither yes nor no; write 1 or 0")
         return value
-    if "int" in kind:
+    if "int" in kind and "str" not in kind:
         try:
             return int(text)
         except ValueError:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Final
 
 from watchkeeper.core.issues import State
+from watchkeeper.core.kept_events import EventMark
 from watchkeeper.core.metrics import Scope
-from watchkeeper.storage.issues import MAX_FACETS, EventMark, Facet, FacetKind, IssueEntry
+from watchkeeper.storage.issues import MAX_FACETS, Facet, FacetKind, IssueEntry
 from watchkeeper.storage.records import Event, Issue, IssueCount
 from watchkeeper.storage.rows import MAX_FINGERPRINT, MAX_NAME, MAX_OUTPUT, MAX_TITLE, cut
 
@@ -20,6 +21,11 @@ def fingerprints(found: IssueCount) -> tuple[str, ...]:
     """Return what an error is known by whatever its call path, the newest algorithm's first."""
     names = (found.fingerprint, *found.aliases[:MAX_ALIASES])
     return tuple(dict.fromkeys(cut(name, MAX_FINGERPRINT) for name in names))
+
+
+def version(fingerprint: str) -> str:
+    """Return what the fingerprints of one algorithm begin with."""
+    return fingerprint.partition(":")[0] + ":"
 
 
 def by_path(fingerprint: str, path: str) -> str:
@@ -134,7 +140,12 @@ def split_names(
 
 
 def split_off(
-    issue: Issue, name: str, moved: Collection[EventMark], path: Facet | None, *, at: float
+    issue: Issue,
+    name: str,
+    moved: Collection[EventMark],
+    path: Facet | None,
+    *,
+    entry: IssueEntry,
 ) -> Issue:
     """Return the issue that is made of what came under a name: its events, its path's total."""
     moments = [one.at for one in moved] + ([path.first_at, path.last_at] if path else [])
@@ -144,13 +155,13 @@ def split_off(
         fingerprint=name,
         state=State.OPEN.value,
         count=path.count if path else 0,
-        first_at=min(moments, default=at),
-        last_at=max(moments, default=at),
+        first_at=min(moments, default=issue.first_at),
+        last_at=max(moments, default=issue.last_at),
         last_release=max(moved, key=lambda one: one.at).release if moved else issue.last_release,
-        state_at=0.0,
-        state_by="",
+        state_at=entry.at,
+        state_by=entry.actor,
         state_data={},
-        version=0,
+        version=1,  # nobody needs to be told of it as new
         users=0,
     )
 

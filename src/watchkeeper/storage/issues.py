@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from watchkeeper.core.issues import Reason, State
+from watchkeeper.core.kept_events import EventMark
 from watchkeeper.storage.records import Event, Issue
 
-MAX_EVENTS: Final = 50  # kept per issue (defaults.md)
 MAX_IGNORED: Final = 10_000  # names of ignored issues that workers learn
 MAX_FACETS: Final = {"route": 100, "release": 100, "path": 50, "user": 1_000}  # values per issue
 
@@ -92,16 +92,6 @@ class Search:
     sort: Sort = Sort.LAST_SEEN
     limit: int = 50
     offset: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventMark:
-    """What decides whether an event is kept."""
-
-    id: str
-    at: float
-    route: str
-    release: str
 
 
 class TriageStore(Protocol):

@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from dataclasses import replace
 
+from watchkeeper.core.kept_events import EventMark
 from watchkeeper.core.metrics import Scope
 from watchkeeper.storage import issue_rows, rows
-from watchkeeper.storage.issues import EventMark
 from watchkeeper.storage.memory.tables import Tables, drop, plain, put, same_scope
 from watchkeeper.storage.store import Event
 

@@ -143,7 +143,7 @@ class MemoryTriage(Tables):
                 and (one.path == path if path else one.fingerprint == fingerprint)
             ]
             facet = self._facets.get(issue_id, {}).pop((FacetKind.PATH, path), None)
-            new = issue_rows.split_off(issue, names[0], [*map(mark, moved)], facet, at=entry.at)
+            new = issue_rows.split_off(issue, names[0], [*map(mark, moved)], facet, entry=entry)
             new = replace(new, id=self._next_id("issue"))
             self._issues[new.id] = new
             self._issues[issue_id] = replace(
@@ -218,8 +218,15 @@ class MemoryTriage(Tables):
     def _count_issue(self, scope: Scope, found: IssueCount) -> int:
         """Add a count to its issue; return the issue's id."""
         where = (scope.service, scope.environment)
+        version = issue_rows.version(found.fingerprint)
         name = next(
-            (one for one in issue_rows.names(found) if (*where, one) in self._aliases), None
+            (
+                one
+                for one in issue_rows.names(found)
+                if (*where, one) in self._aliases
+                and (one.startswith(version) or self._is_free((*where, one), version))
+            ),
+            None,
         )
         if name is None:
             owner = self._next_id("issue")
@@ -231,6 +238,13 @@ class MemoryTriage(Tables):
             self._aliases.setdefault((*where, one), owner)
         self._add_facets(owner, issue_rows.facets(found, scope))
         return owner
+
+    def _is_free(self, older: tuple[str, str, str], version: str) -> bool:
+        """Tell whether an issue has no fingerprint of the present algorithm yet."""
+        owner = self._aliases[older]
+        return not any(
+            key[2].startswith(version) for key, at in self._aliases.items() if at == owner
+        )
 
     def _split_names(self, issue: Issue, fingerprint: str, path: str) -> list[str]:
         """Return the names that are to lead elsewhere; none if nothing would come or stay."""

@@ -51,9 +51,11 @@ class SqlCounting(Part):
             connection, scope, [name for one in found for name in issue_rows.names(one)]
         )
         tallies: dict[int, _Tally] = {}
+        heirs: set[int] = set()
         for one in sorted(found, key=lambda one: one.fingerprint):
-            name = next((name for name in issue_rows.names(one) if name in known), None)
+            name = self._name(connection, one, known, heirs)
             owner = self._new_issue(connection, scope, one) if name is None else known[name]
+            heirs.add(owner)
             tally = tallies.setdefault(owner, _Tally())
             tally.add(one, scope)
             fresh = [each for each in issue_rows.new_names(one, name) if each not in known]
@@ -75,6 +77,35 @@ class SqlCounting(Part):
             )
             owners.update((row.fingerprint, row.issue) for row in connection.execute(statement))
         return owners
+
+    def _name(
+        self, connection: Connection, found: IssueCount, known: Mapping[str, int], heirs: set[int]
+    ) -> str | None:
+        """Return the name that an error's issue is found by; None: it is a new one.
+
+        A newer algorithm may tell errors apart that were one: the first of them to be met keeps
+        the issue. `heirs` are those that were met in this flush.
+        """
+        version = issue_rows.version(found.fingerprint)
+        for name in issue_rows.names(found):
+            owner = known.get(name)
+            if owner is not None and (
+                name.startswith(version)
+                or (owner not in heirs and self._is_free(connection, owner, version))
+            ):
+                return name
+        return None
+
+    def _is_free(self, connection: Connection, owner: int, version: str) -> bool:
+        """Tell whether an issue has no fingerprint of the present algorithm yet."""
+        # Wait for another worker that is about to take it.
+        connection.execute(select(issue.c.id).where(issue.c.id == owner).with_for_update())
+        # Find which errors of the present algorithm lead to it.
+        heirs = select(issue_alias.c.fingerprint).where(
+            issue_alias.c.issue == owner,
+            issue_alias.c.fingerprint.startswith(version, autoescape=True),
+        )
+        return connection.execute(heirs.limit(1)).first() is None
 
     def _new_issue(self, connection: Connection, scope: Scope, found: IssueCount) -> int:
         """Make an issue of which nothing is counted yet, or find the one made meanwhile."""

@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, select
 
+from watchkeeper.core.kept_events import EventMark
 from watchkeeper.core.metrics import Scope
 from watchkeeper.storage import issue_rows, rows
-from watchkeeper.storage.issues import EventMark
 from watchkeeper.storage.sql import partitions, standing
 from watchkeeper.storage.sql.base import chunks
 from watchkeeper.storage.sql.counting import SqlCounting

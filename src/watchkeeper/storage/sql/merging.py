@@ -78,7 +78,7 @@ class SqlMerging(Part):
                 return None
             theirs = event.c.path == path if path else event.c.fingerprint == fingerprint
             new = self._split_off(
-                connection, before, names, and_(event.c.issue == issue_id, theirs), path, entry.at
+                connection, before, names, and_(event.c.issue == issue_id, theirs), path, entry
             )
             # The rest of the issue.
             connection.execute(
@@ -132,14 +132,14 @@ class SqlMerging(Part):
         names: Sequence[str],
         theirs: ColumnElement[bool],
         path: str,
-        at: float,
+        entry: IssueEntry,
     ) -> Issue:
         """Add an issue, and move the events and the path that are its own."""
         wanted = (event.c.id, event.c.at, event.c.method, event.c.route, event.c.release)
         # Read what is to move.
         moved = [read_mark(row) for row in connection.execute(select(*wanted).where(theirs))]
         facet = _facets(connection, before.id, path).get((FacetKind.PATH, path)) if path else None
-        new = issue_rows.split_off(before, names[0], moved, facet, at=at)
+        new = issue_rows.split_off(before, names[0], moved, facet, entry=entry)
         added = connection.execute(
             insert(issue).values(
                 service=new.scope.service,
@@ -155,6 +155,9 @@ class SqlMerging(Part):
                 first_at=new.first_at,
                 last_at=new.last_at,
                 last_release=new.last_release,
+                state_at=new.state_at,
+                state_by=new.state_by,
+                version=new.version,
             )
         )
         owner = new_id(added)
