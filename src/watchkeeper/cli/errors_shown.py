@@ -9,7 +9,6 @@ import click
 from watchkeeper.cli.terminal import harmless, plain, sparkline
 from watchkeeper.dashboard import texts
 from watchkeeper.dashboard.issue_text import (
-    WORDS,
     Role,
     event_lines,
     head_lines,
@@ -107,7 +106,7 @@ def _state(one: IssueSummary) -> str:
     """Return the word that tells most of an issue's state."""
     if one.state == "open" and (mark := mark_text(one)):
         return mark
-    return WORDS.get(one.state, one.state)
+    return texts.STATES.get(one.state, one.state)
 
 
 def _styled_state(one: IssueSummary, width: int) -> str:

@@ -17,7 +17,6 @@ from watchkeeper.dashboard.views_issues import (
 MAX_SHARES: Final = 5
 MAX_HISTORY: Final = 10
 MAX_LINKS: Final = 5
-WORDS: Final = {"came_back": "came back"}  # of states, where they read otherwise
 
 _RELATIONS: Final = {"cause": "Caused by "}
 _SHOWN_ALREADY: Final = frozenset({"method", "route", "status", "request_id"})
@@ -113,7 +112,7 @@ def more_lines(view: IssueView) -> Iterator[Line]:
 
 def state_text(issue: IssueSummary) -> str:
     """Tell an issue's state with its conditions: "muted by cli alice until 100 in all"."""
-    text = WORDS.get(issue.state, issue.state)
+    text = texts.STATES.get(issue.state, issue.state)
     if issue.next_release:
         text += " in the next release"
     if issue.state_by:
@@ -152,7 +151,7 @@ def history_text(entry: HistoryRow, *, now: float) -> str:
     who = entry.actor or "what happened"
     text = f"{texts.clock(entry.at, now)} UTC  {who}"
     if entry.before != entry.after:
-        before, after = (WORDS.get(one, one) for one in (entry.before, entry.after))
+        before, after = (texts.STATES.get(one, one) for one in (entry.before, entry.after))
         text += f"  {before} → {after}"
     elif entry.reason == "merged":
         text += f"  merged {entry.data.get('from')} into it"
