@@ -10,6 +10,7 @@ from stored import sample
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Frame, FrameKey
 from watchkeeper.runtime.triage import Triage
+from watchkeeper.storage import open_store
 from watchkeeper.storage.memory import MemoryStore
 from watchkeeper.storage.store import (
     AlertChange,
@@ -444,3 +445,38 @@ class TestLinks:
     def test_an_incident_that_is_not_there_is_not_found(self, store):
         """Nor is one of another service."""
         assert 404 == Browser(watched(store)).get("/api/v1/incidents/5.json").status
+
+
+def test_every_store_tells_the_same(store_url):
+    """What was written is read from a file and from a server as from memory."""
+    store = open_store(store_url)
+    store.migrate()
+    writer = Writer(store)
+    failed = replace(sample(1, at=NOW - 300), fingerprint=PAY, request_id="req-1")
+    writer.write(PAY, NOW - 300, count=12, samples=[failed], users=("u1",), request_id="req-1")
+    writer.write(SKU, NOW - 200, route="/cart", path="p1")
+    pay, sku = writer.number(PAY), writer.number(SKU)
+    number = incident(store, since=NOW - 200)
+    act(store).mute(sku, events=100, comment="known")
+
+    listed = ask(store, "errors.json")
+    muted = ask(store, "errors.json?state=muted&route=/cart&search=SKU")
+    one = ask(store, f"errors/{pay}.json")
+    other = ask(store, f"errors/{sku}.json")
+    found = ask(store, f"samples/{failed.id}.json")
+    within = ask(store, f"incidents/{number}.json")["issues"]
+    store.close()
+
+    assert [(sku, "muted", {"events": 101}), (pay, "open", None)] == [
+        (row["id"], row["state"], row["until"]) for row in listed["issues"]
+    ]
+    assert [sku] == [row["id"] for row in muted["issues"]]
+    assert (12, 1, [0] * 23 + [12]) == tuple(
+        one["issue"][key] for key in ("count", "users", "hours")
+    )
+    assert [("POST /checkout", 12)] == pairs(one["routes"])
+    assert [failed.id] == [row["id"] for row in one["samples"]]
+    assert [("p1", 1)] == pairs(other["paths"])
+    assert ["known"] == [row["comment"] for row in other["history"]]
+    assert [pay] == [row["issue"] for row in found["events"]]
+    assert [(pay, 12), (sku, 1)] == [(row["id"], row["count"]) for row in within]

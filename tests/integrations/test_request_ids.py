@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import django_site
+import frameworks
 import pytest
 from asgi_client import TestClient
 from fastapi import FastAPI
@@ -185,6 +187,31 @@ def test_the_applications_own_header_stays(settled):
     answer = app.test_client().get("/", headers={"X-Request-ID": "edge-41"})
 
     assert ["mine"] == answer.headers.getlist("X-Request-ID")
+
+
+@pytest.mark.parametrize("framework", ["fastapi", "starlette", "litestar", "quart"])
+@pytest.mark.parametrize(("path", "status"), [("/ok/x", 200), ("/fail/x", 500), ("/none", 404)])
+def test_every_framework_sends_it(settled, framework, path, status):
+    """Whatever the answer, the framework's own pages of errors too."""
+    settled(**HEADER)
+    client = TestClient(frameworks.watched(framework), raise_server_exceptions=False)
+
+    answer = client.get(path, headers={"X-Request-ID": "edge-41"})
+
+    assert (status, "edge-41") == (answer.status_code, answer.headers["X-Request-ID"])
+
+
+@pytest.mark.usefixtures("unhooked")
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+@pytest.mark.parametrize(("path", "status"), [("/items/7/", 200), ("/fail/x/", 500)])
+def test_django_sends_it(settled, interface, path, status):
+    """Under both of its interfaces."""
+    settled(**HEADER)
+    with django_site.project(interface) as app:
+        found, headers, _ = django_site.call(app, path, request_id="edge-41")
+
+    sent = {name.lower(): value for name, value in headers}
+    assert (status, "edge-41") == (found, sent["x-request-id"])
 
 
 def test_any_asgi_application_sends_it(settled):
