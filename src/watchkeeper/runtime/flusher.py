@@ -242,6 +242,8 @@ class Flusher:
         if not quick:
             with guard("spool"):
                 self._replay(store)
+            with guard("ignored issues"):
+                parts.writer.learn(store)
             with guard("retention"):
                 self._tidy(parts.clock())
 

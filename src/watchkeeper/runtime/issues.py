@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from watchkeeper.core.fingerprint import Fingerprint, Rule, customize
 from watchkeeper.core.metrics import OTHER, Scope
 from watchkeeper.core.scrub import clean, cut, plain
+from watchkeeper.runtime.apart import Parts, Room
 from watchkeeper.runtime.details import is_expected
 from watchkeeper.runtime.events import (
     MAX_NAME_CHARS,
@@ -60,19 +61,19 @@ _thread = _Thread()
 class _Group:
     """The count of one issue in the open slot."""
 
-    __slots__ = ("count", "first_at", "known", "last_at", "sample")
+    __slots__ = ("count", "first_at", "known", "parts", "sample")
 
     def __init__(self, known: Known, at: float) -> None:
         self.known = known
         self.count = 0
         self.first_at = at
-        self.last_at = at
+        self.parts = Parts()
         self.sample: Sample | None = None
 
     def add(self, other: _Group) -> None:
         """Count another group in, which turned out to be the same."""
         self.count += other.count
-        self.last_at = max(self.last_at, other.last_at)
+        self.parts.join(other.parts)
         if other.first_at < self.first_at:
             self.first_at = other.first_at
             self.sample = other.sample or self.sample
@@ -135,8 +136,10 @@ class Issues:
         """Forget everything counted, and the locks: for the child of a fork."""
         self.dropped = 0
         self.dropped_samples = 0
+        self.ignored: frozenset[str] = frozenset()  # names of issues of which none are taken
         self._lock = threading.Lock()
         self._groups: dict[str, _Group] = {}
+        self._room = Room()
         self._samples: list[Sample] = []
         self._seen_before: OrderedDict[str, None] = OrderedDict()
         self._memo = Memo()
@@ -185,11 +188,15 @@ class Issues:
         try:
             with self._lock:
                 groups, self._groups = self._groups, {}
+                self._room = Room()
                 samples, self._samples = self._samples, []
-            counts = [_count_of(group) for group in self._settled(groups.values(), pause)]
+            settled = self._settled(groups.values(), pause)
+            counts = [count for group in settled for count in _counts_of(group)]
             events = []
             for sample in samples:
                 with _CAPTURE:
+                    if self._is_ignored(sample.known):
+                        continue
                     events.append(event_of(sample, release=self._scope.release))
                 if pause is not None:
                     pause()
@@ -216,25 +223,32 @@ class Issues:
         key = known.key  # once: the flusher may settle it meanwhile
         group = self._groups.get(key)
         count = 1 if group is None else group.count + 1
+        record = current.get()
+        inside = record.inside if record is not None else None
+        if request is None and record is not None:
+            request = record.describe()
+        user = inside.user if inside is not None else ""
         sample = None
         # Taken before it is counted and outside the lock, since the exception's text is made by
         # the host's code; so no group is ever counted first without its sample at hand.
-        if _is_due(count) and self._budget(count).has_any(at):
-            record = current.get()
-            inside = record.inside if record is not None else None
-            if request is None and record is not None:
-                request = record.describe()
+        if _is_due(count) and self._is_wanted(known) and self._budget(count).has_any(at):
             sample = Sample(
                 known=known,
                 at=at,
                 snapshot=self._traces.snapshot(exc),
                 request=request or NO_REQUEST,
                 context=plain(dict(context)) if context else {},
-                user=inside.user if inside is not None else "",
+                user=user,
                 tags=dict(inside.tags) if inside is not None else {},
             )
         with self._lock:
-            is_new = self._count(known, key, at, sample)
+            is_new, group = self._group(known, key, at)
+            group.count += 1
+            if group.known is _OVERFLOW:
+                known, request, user = _OVERFLOW, None, ""
+            group.parts.part(known, at, self._room).add(at, request, user, self._room)
+            if _is_due(group.count) and group.known is not _OVERFLOW and self._is_wanted(known):
+                self._keep(sample, group, at)
         if is_new and self._on_new is not None:
             with _ON_NEW:
                 self._on_new()
@@ -258,22 +272,27 @@ class Issues:
         own = self._own.of(exc, fingerprint)
         return known_by(own, known) if own else known
 
-    def _count(self, known: Known, key: str, at: float, sample: Sample | None) -> bool:
-        """Add one, and keep the sample if it is due; return whether the issue is new here."""
+    def _group(self, known: Known, key: str, at: float) -> tuple[bool, _Group]:
+        """Return whether the issue is new here, and its group: that of all others at the cap."""
         group = self._groups.get(key)
-        is_new = False
-        if group is None:
-            if len(self._groups) >= self._max_issues:
-                self._count_overflow(at)
-                return False
-            group = self._groups[key] = _Group(known, at)
-            is_new = key not in self._seen_before
-            self._remember(key)
-        group.count += 1
-        group.last_at = at
-        if _is_due(group.count):
-            self._keep(sample, group, at)
-        return is_new
+        if group is not None:
+            return False, group
+        if len(self._groups) >= self._max_issues:
+            self.dropped += 1
+            return False, self._groups.setdefault(_OTHER.value, _Group(_OVERFLOW, at))
+        group = self._groups[key] = _Group(known, at)
+        is_new = key not in self._seen_before
+        self._remember(key)
+        return is_new, group
+
+    def _is_wanted(self, known: Known) -> bool:
+        """Tell whether samples are to be taken, as far as that is known in a request."""
+        return not self.ignored or not known.is_settled or not self._is_ignored(known)
+
+    def _is_ignored(self, known: Known) -> bool:
+        fingerprint = known.settle()
+        name = fingerprint.value
+        return name in self.ignored or f"{name}/{fingerprint.path}" in self.ignored
 
     def _remember(self, key: str) -> None:
         self._seen_before[key] = None
@@ -305,14 +324,6 @@ class Issues:
         group.sample = group.sample or sample
         self._samples.append(sample)
 
-    def _count_overflow(self, at: float) -> None:
-        self.dropped += 1
-        group = self._groups.get(_OTHER.value)
-        if group is None:
-            group = self._groups[_OTHER.value] = _Group(_OVERFLOW, at)
-        group.count += 1
-        group.last_at = at
-
     def _budget(self, count: int) -> _Budget:
         return self._first_budget if count == 1 else self._samples_budget
 
@@ -343,20 +354,26 @@ def folded(counts: Sequence[IssueCount]) -> IssueCount:
     )
 
 
-def _count_of(group: _Group) -> IssueCount:
+def _counts_of(group: _Group) -> list[IssueCount]:
     from watchkeeper.storage.store import IssueCount
 
     known, sample, fingerprint = group.known, group.sample, group.known.settle()
-    return IssueCount(
-        fingerprint=fingerprint.value,
-        aliases=fingerprint.aliases,
-        count=group.count,
-        first_at=group.first_at,
-        last_at=group.last_at,
-        type=cut(clean(known.type), MAX_NAME_CHARS),
-        title=_title(known, sample),
-        culprit=cut(clean(fingerprint.culprit), MAX_NAME_CHARS),
-    )
+    return [
+        IssueCount(
+            fingerprint=fingerprint.value,
+            aliases=fingerprint.aliases,
+            count=part.count,
+            first_at=part.first_at,
+            last_at=part.last_at,
+            type=cut(clean(known.type), MAX_NAME_CHARS),
+            title=_title(known, sample),
+            culprit=cut(clean(fingerprint.culprit), MAX_NAME_CHARS),
+            path=path,
+            routes=part.told(),
+            users=tuple(sorted(part.users)),
+        )
+        for path, part in group.parts.by_path().items()
+    ]
 
 
 def _title(known: Known, sample: Sample | None) -> str:

@@ -178,6 +178,13 @@ class Writer:
         self._is_back()
         return True
 
+    def learn(self, store: Store) -> None:
+        """Ask which issues are ignored: nothing more than counts is taken of them."""
+        scope = self.scope
+        self._issues.ignored = store.ignored_fingerprints(
+            service=scope.service, environment=scope.environment
+        )
+
     def store_only(self, storing: Storing) -> None:
         """Store so much from now on, as the room for it allows; of samples as much as fits it."""
         self.storing = storing
