@@ -237,7 +237,7 @@ def test_what_belongs_to_it_is_listed():
         "Why grouped here: 1:aa",
         "  type shop.Late",
         "  in shop.pay:charge",
-        "  and, merged with it: 1:bb",
+        "  here as well: 1:bb",
     ] == [text for _, text in more_lines(shown)]
 
 

@@ -107,7 +107,7 @@ def more_lines(view: IssueView) -> Iterator[Line]:
         yield Role.DIM, f"  {part}"
     others = [one for one in view.fingerprints if one != issue.fingerprint]
     if others:
-        yield Role.DIM, f"  and, merged with it: {', '.join(others)}"
+        yield Role.DIM, f"  here as well: {', '.join(others)}"
 
 
 def state_text(issue: IssueSummary) -> str:
