@@ -149,6 +149,13 @@ def test_nothing_found_says_how_to_find_more(errors):
     )
 
 
+def test_a_user_that_is_not_found_may_be_hashed_otherwise(errors):
+    """Ids are hashed with a key: with another one nobody is found."""
+    done = errors("list", "--user", "42")
+
+    assert "hashed without a secret_key that is set here" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("problem", "arguments"),
     [

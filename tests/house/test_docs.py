@@ -17,7 +17,13 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 
-GUIDES = ("README.md", "docs/getting-started.md", "docs/own-code.md", "docs/testing.md")
+GUIDES = (
+    "README.md",
+    "docs/getting-started.md",
+    "docs/own-code.md",
+    "docs/errors.md",
+    "docs/testing.md",
+)
 
 
 def blocks(language: str) -> list[object]:

@@ -8,7 +8,8 @@ from stored import HERE, OTHER, SHOP, batch, counted, event, frame
 from watchkeeper.core.issues import State
 from watchkeeper.core.metrics import Scope
 from watchkeeper.exceptions import ConfigurationError, TriageError
-from watchkeeper.runtime.triage import Triage, find_issue
+from watchkeeper.runtime.issue_names import find_issue
+from watchkeeper.runtime.triage import Triage
 from watchkeeper.storage.issues import IssueChange, IssueEntry
 from watchkeeper.storage.memory import MemoryStore
 from watchkeeper.storage.store import Release

@@ -25,8 +25,9 @@ from watchkeeper.dashboard.parameters import ParameterError, parse_page
 from watchkeeper.dashboard.searching import parse_search
 from watchkeeper.dashboard.sums import Query
 from watchkeeper.exceptions import ConfigurationError, TriageError
+from watchkeeper.runtime.issue_names import find_issue
 from watchkeeper.runtime.marks import hashed_user, use_key
-from watchkeeper.runtime.triage import Triage, find_issue
+from watchkeeper.runtime.triage import Triage
 from watchkeeper.storage import Store
 from watchkeeper.storage.issues import Sort
 from watchkeeper.storage.store import Issue
@@ -106,6 +107,9 @@ def list_issues(source: Source, user: str | None, as_json: bool, **asked: str | 
         echo(line)
     if not view.issues:
         echo("no such issue" + ("; --state all lists all" if usual else ""), err=True)
+        if user is not None:
+            key = "with the secret_key" if source.settings.secret_key else "without a secret_key"
+            echo(f"the id was hashed {key} that is set here; is it the application's?", err=True)
     elif view.more:
         echo(f"there are more: --limit, at most 500, is {page.limit}", err=True)
 

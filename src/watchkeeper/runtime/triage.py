@@ -1,7 +1,6 @@
 """Triage: what people do with issues, the same for the dashboard and the command line."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from watchkeeper.core.issues import Reason, State, Until, in_next_release
@@ -9,12 +8,12 @@ from watchkeeper.core.metrics import Scope
 from watchkeeper.core.scrub import scrub_text
 from watchkeeper.exceptions import ConfigurationError, TriageError
 from watchkeeper.runtime.audit import Action, write_down
+from watchkeeper.runtime.issue_names import begins, is_of
 from watchkeeper.storage.issues import (
     MAX_FACETS,
     FacetKind,
     IssueChange,
     IssueEntry,
-    Search,
 )
 from watchkeeper.storage.store import Issue, Store
 
@@ -24,11 +23,6 @@ MIN_PERIOD_S: Final = 60.0
 MAX_PERIOD_S: Final = 7 * 86_400.0
 MAX_COUNT: Final = 1_000_000_000
 ATTEMPTS: Final = 2  # a change that somebody else was faster with is tried once more
-MAX_ID_DIGITS: Final = 18
-MIN_BEGIN_CHARS: Final = 4  # of a fingerprint: fewer are a slip rather than a name
-MAX_LOOKED: Final = 10_000  # issues whose fingerprints are looked at for a beginning
-LOOKED_AT_ONCE: Final = 500
-MAX_LISTED: Final = 5
 AHEAD_S: Final = 86_400.0  # a release may be marked by a clock that is ahead of ours
 
 
@@ -171,7 +165,7 @@ class Triage:
     def issue(self, issue_id: int) -> Issue:
         """Read an issue of the scope, by the number of one that was merged into it too."""
         issue = self._store.issue(issue_id)
-        if issue is None or not _is_of(issue.scope, self._scope):
+        if issue is None or not is_of(issue.scope, self._scope):
             raise self._gone(issue_id)
         return issue
 
@@ -274,64 +268,9 @@ def _comment(text: str) -> str:
 
 def _chosen(begin: str, known: list[str], *, what: str) -> str:
     """Return the one value that begins so; fingerprints need not name their version."""
-    found = [one for one in known if one == begin] or [one for one in known if _begins(one, begin)]
+    found = [one for one in known if one == begin] or [one for one in known if begins(one, begin)]
     if len(found) == 1:
         return found[0]
     shown = ", ".join(known[:5]) + (", …" if len(known) > 5 else "")
-    begins = f"begins {len(found)}" if found else "begins none"
-    raise TriageError(f"{what}: {begin!r} {begins} of the issue's: {shown or 'it has none'}")
-
-
-def _is_of(scope: Scope, wanted: Scope) -> bool:
-    return replace(scope, release="") == replace(wanted, release="")
-
-
-def find_issue(store: Store, scope: Scope, text: str) -> Issue:
-    """Find the issue that a person means: by its number, or by how its fingerprint begins.
-
-    A number goes first. Raises TriageError if there is none, or more than one.
-    """
-    wanted = text.strip().removeprefix("#")
-    if wanted.isascii() and wanted.isdigit() and len(wanted) <= MAX_ID_DIGITS:
-        issue = store.issue(int(wanted))
-        if issue is not None and _is_of(issue.scope, scope):
-            return issue
-    place = {"service": scope.service, "environment": scope.environment}
-    for exact in store.issue_ids([wanted], **place).values():
-        known = store.issue(exact)
-        if known is not None:
-            return known
-    found = _beginning(store, scope, wanted) if len(wanted) >= MIN_BEGIN_CHARS else []
-    if len(found) == 1:
-        return found[0]
-    where = f"{scope.service} ({scope.environment})"
-    if not found:
-        raise TriageError(
-            f"there is no issue {text!r} of {where}: give its number, or at least "
-            f"{MIN_BEGIN_CHARS} digits of its fingerprint; watchkeeper errors list shows them"
-        )
-    listed = ", ".join(f"{one.id} ({one.fingerprint})" for one in found[:MAX_LISTED])
-    more = ", …" if len(found) > MAX_LISTED else ""
-    raise TriageError(f"{text!r} begins the fingerprints of several issues: {listed}{more}")
-
-
-def _beginning(store: Store, scope: Scope, begin: str) -> list[Issue]:
-    """Look through the issues, as many as a person may tell apart, for fingerprints."""
-    found: list[Issue] = []
-    for offset in range(0, MAX_LOOKED, LOOKED_AT_ONCE):
-        some = store.find_issues(
-            Search(
-                service=scope.service,
-                environment=scope.environment,
-                limit=LOOKED_AT_ONCE,
-                offset=offset,
-            )
-        )
-        found += [one for one in some if _begins(one.fingerprint, begin)]
-        if len(some) < LOOKED_AT_ONCE or len(found) > MAX_LISTED:
-            break
-    return found
-
-
-def _begins(fingerprint: str, begin: str) -> bool:
-    return fingerprint.startswith(begin) or fingerprint.partition(":")[2].startswith(begin)
+    of = len(found) or "none"
+    raise TriageError(f"{what}: {begin!r} begins {of} of the issue's: {shown or 'it has none'}")
