@@ -14,7 +14,7 @@ from watchkeeper.core.metrics import Scope
 from watchkeeper.core.pack import PACK
 from watchkeeper.core.rules import Rule
 from watchkeeper.runtime.alerts import AlertEngine
-from watchkeeper.runtime.thinning import thin_out
+from watchkeeper.runtime.thinning import coarsen_counts, thin_out
 from watchkeeper.storage import Store, open_store
 from watchkeeper.storage.issues import IssueChange, IssueEntry
 from watchkeeper.storage.memory import MemoryStore
@@ -270,3 +270,22 @@ def test_events_beyond_fifty_go(store: Store):
     left = [one.at for one in store.events(shop.issue().id, limit=999)]
     assert (50, 300.0, 1.0) == (len(left), left[0], left[-1])
     assert 300 == shop.issue().count
+
+
+def test_counts_become_coarser_with_time(store: Store):
+    """By the minute after an hour, by the hour after two days; none is lost."""
+    shop = Shop(store)
+    for _ in range(30):
+        shop.slot()
+    now = shop.now + 3_600 + 60
+
+    assert 30 == coarsen_counts(store, now=now, pause=lambda: None)
+    assert 0 == coarsen_counts(store, now=now, pause=lambda: None)
+
+    def spans() -> list[int]:
+        counts = store.issue_counts([shop.issue().id], since=0, until=now, resolution=10)
+        return sorted(counts[shop.issue().id].values())
+
+    assert [2, 4, 6, 6, 6, 6] == spans()
+    assert 6 == coarsen_counts(store, now=now + 48 * 3_600, pause=lambda: None)
+    assert [30] == spans()

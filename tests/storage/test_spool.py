@@ -40,7 +40,7 @@ def full(number: int) -> Batch:
     """Make a batch that holds a little of everything."""
     return batch(
         frame(10 * number, 0, sequence=number),
-        issues=[counted(aliases=("0:aa",))],
+        issues=[counted(aliases=("0:aa",), path="p1", routes={"GET /": 1}, users=("u1", "u2"))],
         events=[event(number)],
         checks=[result()],
         check_changes=[CHANGE],

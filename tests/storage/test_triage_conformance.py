@@ -1,7 +1,9 @@
 """What people do with issues, on every store: states, history, facets, searching."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -543,3 +545,52 @@ class TestSplit:
         assert merged is not None
         assert (8, 9) == (merged.count, writer.issue().count)
         assert [issue.id] == [one.id for one in store.find_issues(ALL)]
+
+
+class TestCounts:
+    """Occurrences over time."""
+
+    def test_finer_counts_become_coarser_ones(self, store: Store, writer: Writer):
+        """Over all workers, exactly, a few at a time; what comes late is added."""
+        other = store.register(SHOP, host="web-2", pid=1, at=0.0).id
+        for _ in range(14):  # slots of 10 to 140
+            writer.write(counted(A, count=2), counted(B))
+        store.write(batch(frame(70, other, values={}), issues=[counted(A, count=5)]))
+        a, b = writer.issue(A).id, writer.issue(B).id
+
+        def counts(resolution: int) -> dict[int, dict[int, int]]:
+            return store.issue_counts([a, b], since=0, until=1_000, resolution=resolution)
+
+        minutes = counts(60)
+        assert {a: {0: 10, 60: 17, 120: 6}, b: {0: 5, 60: 6, 120: 3}} == minutes
+
+        # Of each issue 11 slots began before 120, and one more was the other worker's.
+        rolled = [store.roll_issue_counts(60, before=120, limit=10) for _ in range(4)]
+
+        assert [10, 10, 3, 0] == rolled
+        assert minutes == counts(60)
+        assert {0: 10, 60: 17, 120: 2, 130: 2, 140: 2} == counts(10)[a]
+        store.write(batch(frame(50, other, values={}), issues=[counted(A)]))
+        assert 1 == store.roll_issue_counts(60, before=120, limit=10)
+        assert {0: 11, 60: 17, 120: 6} == counts(60)[a]
+        store.roll_issue_counts(3_600, before=3_600, limit=100)
+        assert {a: {0: 34}, b: {0: 14}} == counts(10)
+
+    def test_counts_that_are_rolled_up_at_once_are_rolled_up_once(
+        self, store: Store, writer: Writer
+    ):
+        """By three processes that got the lease in turn."""
+        for _ in range(30):
+            writer.write(counted(A), counted(B))
+        barrier = Barrier(3)
+
+        def roll() -> int:
+            barrier.wait()
+            return sum(store.roll_issue_counts(60, before=1_000, limit=7) for _ in range(12))
+
+        with ThreadPoolExecutor(3) as threads:
+            rolled = sum(one.result() for one in [threads.submit(roll) for _ in range(3)])
+
+        ids = [writer.issue(A).id, writer.issue(B).id]
+        counts = store.issue_counts(ids, since=0, until=1_000, resolution=3_600)
+        assert (60, [{0: 30}, {0: 30}]) == (rolled, [counts[one] for one in ids])

@@ -23,7 +23,7 @@ from watchkeeper.core.upkeep import Notes
 from watchkeeper.runtime.hours import seal
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.retention import KEEP_HOURS_S, Keep, prune, roll_up
-from watchkeeper.runtime.thinning import thin_out
+from watchkeeper.runtime.thinning import coarsen_counts, thin_out
 from watchkeeper.storage.store import Store
 
 EVERY_S: Final = 60.0
@@ -92,6 +92,7 @@ class Upkeep:
         if notes.storing is not Storing.NOTHING or notes.reason is not Reason.DISK:
             notes = self._coarsen(notes, now=now)
         thin_out(self._store, pause=self._pause)
+        coarsen_counts(self._store, now=now, pause=self._pause)
         if self._is_prune_due(notes, now=now):
             notes = self._prune(notes, now=now)
         self._store.set_meta(upkeep.KEY, upkeep.write_notes(notes))

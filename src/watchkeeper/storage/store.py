@@ -194,6 +194,12 @@ class IssueStore(Protocol):
     ) -> dict[int, dict[int, int]]:
         """Count occurrences: issue id → start of a span of `resolution` seconds → count."""
 
+    def roll_issue_counts(self, resolution: int, *, before: float, limit: int) -> int:
+        """Make of up to `limit` finer counts from before those of coarser slots; return how many.
+
+        In one transaction, and merged over all workers: nothing is lost or counted twice.
+        """
+
     def prune_issues(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` issues last seen before, with all they hold; return how many."""
 

@@ -8,7 +8,7 @@ from watchkeeper.storage import issue_rows
 from watchkeeper.storage.memory.events import MemoryEvents
 from watchkeeper.storage.memory.tables import put, same_scope
 from watchkeeper.storage.memory.triage import MemoryTriage
-from watchkeeper.storage.store import Issue, IssueCount
+from watchkeeper.storage.store import ALL_WORKERS, Issue, IssueCount
 
 
 class MemoryIssues(MemoryTriage, MemoryEvents):
@@ -70,6 +70,21 @@ class MemoryIssues(MemoryTriage, MemoryEvents):
                     start = slot_start(key.start, resolution)
                     counts[start] = counts.get(start, 0) + count
         return spans
+
+    def roll_issue_counts(self, resolution: int, *, before: float, limit: int) -> int:
+        """Make of up to `limit` finer counts those of coarser slots; return how many."""
+        with self._lock:
+            finer = sorted(
+                place
+                for place in self._counts
+                if place[1].resolution < resolution and place[1].start < before
+            )[:limit]
+            for issue_id, key in finer:
+                coarser = FrameKey(resolution, slot_start(key.start, resolution), ALL_WORKERS, 0)
+                place = (issue_id, coarser)
+                count = self._counts.pop((issue_id, key))
+                put(self._counts, place, count + self._counts.get(place, 0))
+            return len(finer)
 
     def prune_issues(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` issues last seen before, with all they hold; return how many."""

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, select
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import FrameKey
@@ -112,42 +112,35 @@ class SqlCounting(Part):
         new = issue_rows.new_issue(0, scope, found)
         # Take the fingerprint first: of two workers that see a new error, the second one waits
         # here, and then finds the first one's issue.
-        claim = self._database.dialect.insert_new(issue_alias).values(
-            service=scope.service,
-            environment=scope.environment,
-            fingerprint=new.fingerprint,
-            issue=0,
-        )
-        if not connection.execute(claim).rowcount:
+        claim = standing.insert_new(self._database.dialect, issue_alias)
+        place = {
+            "service": scope.service,
+            "environment": scope.environment,
+            "fingerprint": new.fingerprint,
+        }
+        if not connection.execute(claim, {**place, "issue": 0}).rowcount:
             return self._owners(connection, scope, [new.fingerprint])[new.fingerprint]
-        # Add the issue; the database gives the id.
         added = connection.execute(
-            insert(issue).values(
-                service=scope.service,
-                environment=scope.environment,
-                release=scope.release,
-                fingerprint=new.fingerprint,
-                type=new.type,
-                title=new.title,
-                culprit=new.culprit,
-                level=new.level,
-                state=new.state,
-                count=0,
-                first_at=new.first_at,
-                last_at=new.last_at,
-                last_release=new.last_release,
-            )
+            standing.NEW_ISSUE,
+            {
+                **place,
+                "release": scope.release,
+                "type": new.type,
+                "title": new.title,
+                "culprit": new.culprit,
+                "level": new.level,
+                "state": new.state,
+                "count": 0,
+                "first_at": new.first_at,
+                "last_at": new.last_at,
+                "last_release": new.last_release,
+            },
         )
         owner = new_id(added)
         # Let the fingerprint lead to it.
+        taken = {"where_service": scope.service, "where_environment": scope.environment}
         connection.execute(
-            update(issue_alias)
-            .where(
-                issue_alias.c.service == scope.service,
-                issue_alias.c.environment == scope.environment,
-                issue_alias.c.fingerprint == new.fingerprint,
-            )
-            .values(issue=owner)
+            standing.LEAD, {**taken, "where_fingerprint": new.fingerprint, "owner": owner}
         )
         return owner
 

@@ -58,6 +58,7 @@ issue_count = Table(
     Column("sequence", Integer, primary_key=True, autoincrement=False),
     Column("count", BigInteger, nullable=False),
     Index("wk_issue_count_start", "start"),
+    Index("wk_issue_count_resolution", "resolution", "start"),
 )
 
 issue_facet = Table(

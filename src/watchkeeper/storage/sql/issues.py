@@ -1,12 +1,14 @@
 """Issues and their counts in a SQL database."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from watchkeeper.core.metrics import Scope
+from watchkeeper.core.slot import slot_start
 from watchkeeper.storage import issue_rows
 from watchkeeper.storage.sql import standing
 from watchkeeper.storage.sql.base import chunks
@@ -19,7 +21,7 @@ from watchkeeper.storage.sql.schema import (
     issue_entry,
     issue_facet,
 )
-from watchkeeper.storage.store import Issue
+from watchkeeper.storage.store import ALL_WORKERS, Issue
 
 
 class SqlIssues(SqlCounting):
@@ -96,6 +98,45 @@ class SqlIssues(SqlCounting):
                 for row in connection.execute(statement):
                     spans.setdefault(row.issue, {})[row.span] = int(row.total)
         return spans
+
+    def roll_issue_counts(self, resolution: int, *, before: float, limit: int) -> int:
+        """Make of up to `limit` finer counts those of coarser slots; return how many."""
+        key = tuple(issue_count.primary_key.columns)
+        # Take finer counts, which another process may be rolling up as well.
+        finer = (
+            select(issue_count)
+            .where(issue_count.c.resolution < resolution, issue_count.c.start < before)
+            .order_by(issue_count.c.resolution, issue_count.c.start)
+            .limit(limit)
+            .with_for_update()
+        )
+        with self._database.write() as connection:
+            rows = connection.execute(finer).mappings().all()
+            sums: Counter[tuple[int, int]] = Counter()
+            for row in rows:
+                sums[row["issue"], slot_start(row["start"], resolution)] += row["count"]
+            if rows:
+                gone = delete(issue_count).where(
+                    *(one == bindparam(f"a_{one.name}") for one in key)
+                )
+                connection.execute(
+                    gone, [{f"a_{one.name}": row[one.name] for one in key} for row in rows]
+                )
+                connection.execute(
+                    standing.upsert_sum(self._database.dialect, issue_count),
+                    [
+                        {
+                            "issue": issue_id,
+                            "start": start,
+                            "resolution": resolution,
+                            "worker": ALL_WORKERS,
+                            "sequence": 0,
+                            "count": count,
+                        }
+                        for (issue_id, start), count in sorted(sums.items())
+                    ],
+                )
+        return len(rows)
 
     def prune_issues(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` issues last seen before, with all they hold; return how many."""

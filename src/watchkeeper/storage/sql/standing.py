@@ -16,6 +16,7 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
+    insert,
     or_,
     select,
     update,
@@ -25,7 +26,16 @@ from sqlalchemy.sql.dml import Insert
 from watchkeeper.storage.frame import VERSION
 from watchkeeper.storage.rows import WRONG_LEASE
 from watchkeeper.storage.sql.dialect import Dialect
-from watchkeeper.storage.sql.schema import alert, check, frame, issue, lease, outbox, worker
+from watchkeeper.storage.sql.schema import (
+    alert,
+    check,
+    frame,
+    issue,
+    issue_alias,
+    lease,
+    outbox,
+    worker,
+)
 
 _SERVICE: Final[Any] = bindparam("service")
 _ENVIRONMENT: Final[Any] = bindparam("environment")
@@ -107,6 +117,18 @@ HEARTBEAT: Final = (
     update(worker)
     .where(worker.c.id == bindparam("known"), worker.c.seen_at < bindparam("moment"))
     .values(seen_at=bindparam("moment"))
+)
+# Add an issue; the database gives the id.
+NEW_ISSUE: Final = insert(issue)
+# Let a fingerprint that was taken lead to its issue.
+LEAD: Final = (
+    update(issue_alias)
+    .where(
+        issue_alias.c.service == bindparam("where_service"),
+        issue_alias.c.environment == bindparam("where_environment"),
+        issue_alias.c.fingerprint == bindparam("where_fingerprint"),
+    )
+    .values(issue=bindparam("owner"))
 )
 # Add to an issue's count and move its ends; in place, so that nothing is lost between two workers.
 SEEN_AGAIN: Final = (
