@@ -430,6 +430,17 @@ class TestLinks:
             (writer.number(rose), False, 61, 0),
         ] == [(one["id"], one["is_new"], one["count"], one["before"]) for one in content["issues"]]
 
+    def test_an_old_incident_is_counted_in_whole_hours(self, store, writer):
+        """Of what happened days ago no more than the hour is known."""
+        hour = (NOW - 5 * 86_400) // HOUR_S * HOUR_S
+        writer.write(PAY, hour, count=39)
+        writer.write(PAY, hour + 1_900)
+        number = incident(store, since=hour + 1_800, until=hour + 2_700)
+
+        (one,) = ask(store, f"incidents/{number}.json")["issues"]
+
+        assert (40, 0) == (one["count"], one["before"])
+
     def test_an_incident_of_an_issue_names_it(self, store, writer):
         """From the message to the issue, also once it went into another one."""
         writer.write(PAY, NOW - 7_200, count=4)

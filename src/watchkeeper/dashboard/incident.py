@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from typing import Final
 
+from watchkeeper.core.hours import HOUR_S, MINUTE_S
 from watchkeeper.core.rising import LEAST, TIMES
+from watchkeeper.core.slot import slot_start
 from watchkeeper.dashboard.queries import incident_row
 from watchkeeper.dashboard.sums import Query
 from watchkeeper.dashboard.views_issues import IncidentView, IssueWithin
+from watchkeeper.dashboard.windows import align_up
 from watchkeeper.storage.store import Incident, Issue
 
 MARGIN_S: Final = 600.0  # an alert takes a while to see what began before it
 MAX_LOOKED: Final = 200  # issues seen while it lasted that are looked at
 MAX_ISSUES: Final = 10
-RESOLUTION_S: Final = 10
+MINUTES_S: Final = 48 * 3_600.0  # how long counts are known by the minute, then by the hour
 
 
 def incident_view(query: Query, incident_id: int) -> IncidentView | None:
@@ -80,20 +83,22 @@ def _within(query: Query, incident: Incident) -> tuple[IssueWithin, ...]:
 def _counts(
     query: Query, found: Sequence[Issue], *, start: float, end: float
 ) -> dict[int, tuple[int, int]]:
-    """Count each issue in the span of the same length before `start`, and from there to `end`."""
+    """Count each issue in the span of the same length before `start`, and from there to `end`.
+
+    In whole minutes, or hours where no more is known; each span gets what it begins and ends in.
+    """
     if not found:
         return {}
+    step = MINUTE_S if query.now - start < MINUTES_S else HOUR_S
+    begin, until = slot_start(start, step), align_up(end, step)
     spans = query.store.issue_counts(
-        [one.id for one in found],
-        since=start - (end - start),
-        until=end,
-        resolution=RESOLUTION_S,
+        [one.id for one in found], since=begin - (until - begin), until=until, resolution=step
     )
     query.pause()
     counts = {}
     for one in found:
         slots = spans.get(one.id, {})
-        within = sum(count for at, count in slots.items() if at >= start - RESOLUTION_S)
+        within = sum(count for at, count in slots.items() if at >= begin)
         counts[one.id] = sum(slots.values()) - within, within
     return counts
 
