@@ -21,8 +21,8 @@ GUIDES = (
     "README.md",
     "docs/getting-started.md",
     "docs/own-code.md",
-    "docs/testing.md",
     "docs/errors.md",
+    "docs/testing.md",
 )
 
 

@@ -18,7 +18,8 @@ import pytest
 
 from watchkeeper.core.fingerprint import Raised
 from watchkeeper.core.metrics import Scope
-from watchkeeper.runtime.issues import FIRST_SAMPLES_PER_S, SAMPLES_PER_S, Issues
+from watchkeeper.runtime.groups import FIRST_SAMPLES_PER_S, SAMPLES_PER_S
+from watchkeeper.runtime.issues import Issues
 from watchkeeper.runtime.memo import MAX_MEMO
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.record import RequestContext

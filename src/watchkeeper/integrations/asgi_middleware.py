@@ -12,6 +12,7 @@ from watchkeeper.integrations.naming import Naming
 from watchkeeper.integrations.outcomes import (
     FAILED,
     METHODS,
+    REQUEST_ID,
     Answer,
     Exchange,
     Outcomes,
@@ -20,6 +21,7 @@ from watchkeeper.integrations.outcomes import (
 )
 from watchkeeper.integrations.own import PROBES, OwnPages
 from watchkeeper.integrations.own_asgi import find_page, serve_page
+from watchkeeper.integrations.request_ids import AsgiAnswering
 from watchkeeper.integrations.seeing import Seeing
 from watchkeeper.integrations.templates import Templates
 from watchkeeper.integrations.websockets import Connection
@@ -57,21 +59,29 @@ class AsgiMiddleware:
         `find_route` tells from scope and status, when the response ends, which route it was (None:
         none); without it, the router is Starlette's.
         """
-        self.app = app
+        settings = watchkeeper.settings
+        self.id_header = (settings.request_id_header or REQUEST_ID).lower().encode()
+        self._answers_with = settings.request_id_header
+        self.app: Application = app
+        self.wrap(app)
         self.outcomes = Outcomes(watchkeeper)
         self.templates = Templates(self.outcomes.unmatched)
         # The answer that an endpoint, by its id, gave last: mostly it gives the same one again.
         self.answers: dict[int, Answer] = self.templates.answers
         self.queue_header = b""  # the one that the proxy sends, once it was seen
         self._find_route = find_route
-        naming = watchkeeper.settings.route_name
+        naming = settings.route_name
         self._naming = Naming(naming) if naming is not None else None
         self._watchkeeper = watchkeeper
         self.own_cost = watchkeeper.own_cost
         self._active = watchkeeper.recorder.active
-        self._prefix = watchkeeper.settings.dashboard_prefix
+        self._prefix = settings.dashboard_prefix
         self._own = OwnPages(watchkeeper)
-        self._at_root = tuple(PROBES) if watchkeeper.settings.health_at_root else ()
+        self._at_root = tuple(PROBES) if settings.health_at_root else ()
+
+    def wrap(self, app: Application) -> None:
+        """Serve with another application than the one given, made later."""
+        self.app = AsgiAnswering(app, self._answers_with) if self._answers_with else app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; exceptions of the application go on as they came."""
@@ -296,9 +306,9 @@ class _Exchange(Exchange):
         mine = self.scope
         return request is mine or request.get("headers") is mine.get("headers", _NOTHING)
 
-    def request_id(self) -> str:
+    def sent_id(self) -> str:
         """Return the request's id as the client sent it."""
-        return _header(self.scope, b"x-request-id")
+        return _header(self.scope, self.middleware.id_header)
 
     def _streams(self, message: Message) -> None:
         """Note when the first part of a body goes out, if something follows it.

@@ -33,6 +33,7 @@ METHODS: Final = frozenset(
 )
 OTHER_METHOD: Final = "_OTHER"  # OpenTelemetry's word for a method outside the standard set
 FAILED: Final = 500  # statuses from here on are failures
+REQUEST_ID: Final = "X-Request-ID"  # the header that ids come with, unless another is set
 MAX_REQUEST_ID_CHARS: Final = 64
 MAX_UNWRAPPED: Final = 10  # decorators around an endpoint that are looked through
 
@@ -118,9 +119,16 @@ class Exchange(Record):
 
     status: int
 
-    def request_id(self) -> str:
+    def sent_id(self) -> str:
         """Return the request's id as the client sent it."""
         raise NotImplementedError
+
+    def request_id(self) -> str:
+        """Return the request's id: all that is told of it has the same one."""
+        inside = self.opened()
+        if not inside.request_id:
+            inside.request_id = safe_id(self.sent_id()) or new_id()
+        return inside.request_id
 
     def note_queue(self, header: str, seconds: float) -> None:
         """Note how long it waited before it began, so many seconds ago, by a proxy's header."""
@@ -237,7 +245,7 @@ class Outcomes:
             method=standard(method),
             route=route.template,
             status=status,
-            request_id=_id_of(exchange),
+            request_id=exchange.request_id(),
         )
 
     def _made(self, route: Route, method: str, status: int) -> Answer:
@@ -304,7 +312,7 @@ class Outcomes:
             route=answer.route.template,
             status=answer.status,
             seconds=seconds,
-            request_id=_id_of(exchange),
+            request_id=exchange.request_id(),
             choice=choice,
         )
         if bad:
@@ -325,14 +333,6 @@ class Outcomes:
 def standard(method: str) -> str:
     """Return the method if it is one of the standard set, else "_OTHER"."""
     return method if method in METHODS else OTHER_METHOD
-
-
-def _id_of(exchange: Exchange) -> str:
-    """Return the id of a request: its sample and its error have the same one."""
-    inside = exchange.opened()
-    if not inside.request_id:
-        inside.request_id = safe_id(exchange.request_id()) or new_id()
-    return inside.request_id
 
 
 def safe_id(text: str) -> str:

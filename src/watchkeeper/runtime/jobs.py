@@ -41,8 +41,12 @@ class JobRecord(Record):
         return self.job.endpoint
 
     def describe(self) -> RequestContext:
-        """Name the job in the place of a route."""
-        return RequestContext(route=f"{JOB_ROUTE}{self.job.name}")
+        """Name the job in the place of a route, and the request that it runs within, if any."""
+        return RequestContext(route=f"{JOB_ROUTE}{self.job.name}", request_id=self.request_id())
+
+    def request_id(self) -> str:
+        """Return the id of the request that the job runs within, if any."""
+        return self.before.request_id() if self.before is not None else ""
 
 
 class Job:

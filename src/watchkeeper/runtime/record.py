@@ -166,6 +166,10 @@ class Record:
         """Tell of which request this is the record; None for anything else than a request."""
         return None
 
+    def request_id(self) -> str:
+        """Return the id of the request that this is the record of, or runs within, if any."""
+        return ""
+
 
 current: Final[ContextVar[Record | None]] = ContextVar("watchkeeper_record", default=None)
 """The record of the request or job that runs in this context."""

@@ -17,6 +17,7 @@ from watchkeeper.core.rules import Alert
 from watchkeeper.core.scrub import Rules
 from watchkeeper.core.units import parse_duration, parse_share, parse_size, write_size
 from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.settings.headers import check_header
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -176,6 +177,9 @@ class Settings:
     scrub_values: Sequence[str] = ()
     """Further values masked in all texts: "email", "ip", "phone", "mac", "user_folder", "ssn",
     "imei"."""
+    request_id_header: str = ""
+    """The header that each answer sends the request's id back with, and that a client may send one
+    in; unset: ids are read from `X-Request-ID` and not sent back."""
     before_store: Callable[[Any], Any] | None = None
     """Changes an event or a sample (a dict) before it is stored; None drops it."""
     alerts: Sequence[Alert] = ()
@@ -223,6 +227,7 @@ class Settings:
         self._check_budget()
         self._check_database()
         self._check_addresses()
+        check_header(_text(self.request_id_header, "request_id_header"))
         self._check_alerts()
         self._check_routing()
 
