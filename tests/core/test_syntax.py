@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.core.syntax import Failing, Position, find_failing
+from watchkeeper.core.syntax import (
+    Failing,
+    Position,
+    Statement,
+    find_failing,
+    is_operator,
+    joined,
+)
 
 
 def at(source: str, mark: str) -> Position:
@@ -224,3 +231,23 @@ def test_lines_above_indentation_and_names_never_count(above: int, deep: int, na
 
     assert failing is not None
     assert digest("return x['sku']") == failing.digest
+
+
+def test_operators_are_run_without_being_named():
+    """What is called by its class's name or by `with` is no operator."""
+    names = ("__set__", "__getitem__", "__init__", "__enter__", "total", "__private")
+
+    assert ["__set__", "__getitem__"] == [name for name in names if is_operator(name)]
+
+
+def test_statements_within_each_other_are_one():
+    """Both count, in their order; the outermost one is shown."""
+    inner, outer = (Statement(digest=one, shown=one) for one in ("raise", "self.amount = 1"))
+
+    both = joined([inner, outer])
+
+    assert both is not None
+    assert "self.amount = 1" == both.shown
+    assert both.digest not in (inner.digest, joined([outer, inner]).digest)  # type: ignore[union-attr]
+    assert inner == joined([inner])
+    assert joined([]) is None

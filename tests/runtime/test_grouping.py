@@ -115,6 +115,32 @@ def test_a_recursion_that_is_endless_in_a_library_is_placed_where_it_was_called(
 # ── the statement ───────────────────────────────────────────────────────────────────────────────
 
 
+FIELDS = """
+class Field:
+    def __set__(self, form, value):
+        if value < 0:
+            raise ValueError("negative")
+
+class Form:
+    amount, count = Field(), Field()
+
+    def fill(self, row):
+        self.amount = row["amount"]
+        self.count = row["count"]
+"""
+
+
+def test_an_operator_fails_in_the_statement_that_uses_it(deployed: Deployments):
+    """Two statements that run into one `__set__` are two issues, each whatever its value."""
+    form = deployed.load(FIELDS).Form()
+    rows = ({"amount": -1}, {"amount": -2}, {"amount": 1, "count": -1})
+
+    amount, other_amount, count = (group_of(raised(form.fill, row)) for row in rows)
+
+    assert amount == other_amount
+    assert amount != count
+
+
 def test_two_statements_of_one_function_are_two_issues(deployed: Deployments):
     """Two instructions of one statement are one; a statement in a loop or branch is found too."""
     cart = deployed.load(CART)

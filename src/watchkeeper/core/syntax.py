@@ -5,13 +5,17 @@ that is hashed is made here instead of by `ast.dump`, so that it is the same und
 """
 
 import ast
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
 MAX_SHOWN_CHARS: Final = 200
 
+_CALLED: Final = frozenset(
+    {"__init__", "__new__", "__call__", "__post_init__", "__init_subclass__"}
+    | {"__enter__", "__exit__", "__aenter__", "__aexit__"}
+)
 _BLOCKS: Final = ("body", "orelse", "finalbody", "handlers", "cases")
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _SCOPES: Final = (*_FUNCTIONS, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -60,6 +64,22 @@ class Failing:
     names: frozenset[str]
 
 
+def is_operator(function: str) -> bool:
+    """Tell whether code runs a function without naming it, as `__getitem__` or `__set__`.
+
+    Then the statement that used it says as much of what failed as the one in it.
+    """
+    return function.startswith("__") and function.endswith("__") and function not in _CALLED
+
+
+def joined(statements: Sequence[Statement]) -> Statement | None:
+    """Return statements that failed within each other, innermost first, as one; None for none."""
+    if len(statements) < 2:
+        return statements[0] if statements else None
+    text = " in ".join(one.digest for one in statements)
+    return Statement(digest=_digest(text), shown=statements[-1].shown)
+
+
 def find_failing(
     tree: ast.Module, at: Position, *, outer: Set[str] = frozenset()
 ) -> Failing | None:
@@ -74,7 +94,7 @@ def find_failing(
     writer = _Writer(_locals(path) | outer)
     text = writer.write(statement)
     return Failing(
-        digest=blake2b(text.encode(), digest_size=8).hexdigest(),
+        digest=_digest(text),
         line=_first_line(statement),
         function=_function(path),
         names=frozenset(writer.names),
@@ -232,3 +252,7 @@ def _constant(value: object) -> str:
     if isinstance(value, int):
         return f"{kind} {value:#x}"  # as decimal digits a huge one may not be written
     return f"{kind} {value!a}"
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=8).hexdigest()

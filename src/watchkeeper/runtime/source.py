@@ -14,7 +14,7 @@ from itertools import islice
 from types import CodeType
 from typing import Final, NamedTuple
 
-from watchkeeper.core.syntax import Failing, Position, Statement, find_failing
+from watchkeeper.core.syntax import Failing, Position, Statement, find_failing, joined
 from watchkeeper.runtime.guard import guard
 
 MAX_SOURCE_BYTES: Final = 2_000_000  # of a file that is worth reading for a few lines
@@ -35,33 +35,40 @@ class Instruction(NamedTuple):
 
 
 class FailingStatements:
-    """The statements of failed instructions, each read once; bounded."""
+    """The statements of failed instructions, each read once; bounded.
+
+    An error fails at one instruction, or at a few within each other, innermost first.
+    """
 
     def __init__(self) -> None:
         """Begin with none."""
         # by id: comparing code objects compares their bytecode; the entry keeps the id taken
         self._found: dict[tuple[int, int], tuple[CodeType, Statement | None]] = {}
 
-    def is_known(self, at: Instruction) -> bool:
-        """Tell whether the statement was looked for already."""
-        return (id(at.code), at.offset) in self._found
+    def are_known(self, spots: Sequence[Instruction]) -> bool:
+        """Tell whether all statements were looked for already."""
+        return all((id(at.code), at.offset) in self._found for at in spots)
 
-    def known(self, at: Instruction) -> Statement | None:
-        """Return the statement, if it was looked for and found."""
-        found = self._found.get((id(at.code), at.offset))
-        return None if found is None else found[1]
+    def known(self, spots: Sequence[Instruction]) -> Statement | None:
+        """Return the statement, as far as it was looked for and found."""
+        nothing = (None, None)
+        found = (self._found.get((id(at.code), at.offset), nothing)[1] for at in spots)
+        return joined([statement for statement in found if statement is not None])
 
-    def read(self, at: Instruction) -> Statement | None:
+    def read(self, spots: Sequence[Instruction]) -> Statement | None:
         """Return the statement, from its source unless it is known; None without source."""
-        if not self.is_known(at):
-            if len(self._found) >= MAX_INSTRUCTIONS:
-                self._found.clear()  # rare, and what is in use is back soon
-            found = None
-            with _READING:
-                found = failing_statement(at)
-            self._found[id(at.code), at.offset] = (at.code, found)
-            return found
-        return self.known(at)
+        for at in spots:
+            if not self.are_known((at,)):
+                self._read(at)
+        return self.known(spots)
+
+    def _read(self, at: Instruction) -> None:
+        if len(self._found) >= MAX_INSTRUCTIONS:
+            self._found.clear()  # rare, and what is in use is back soon
+        found = None
+        with _READING:
+            found = failing_statement(at)
+        self._found[id(at.code), at.offset] = (at.code, found)
 
 
 def lines_of(filename: str) -> Sequence[str]:

@@ -6,7 +6,6 @@ and texts only. Whoever calls holds the exception for as long as the call takes.
 
 import sys
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, repeat
 from types import CodeType, TracebackType
@@ -16,13 +15,10 @@ from watchkeeper.core.fingerprint import COMPREHENSIONS, MAX_CAUSES
 from watchkeeper.core.masking import mask_digits, type_name
 from watchkeeper.core.masking import parametrize as parametrize_message
 from watchkeeper.core.raised import Raised, TraceFrame
-from watchkeeper.core.syntax import Statement
+from watchkeeper.core.syntax import Statement, is_operator
 from watchkeeper.runtime.bare import (
     cause_of,
     context_of,
-    hides_context,
-    is_group,
-    members_of,
     module_of,
     qualname_of,
     state_of,
@@ -30,15 +26,22 @@ from watchkeeper.runtime.bare import (
 )
 from watchkeeper.runtime.details import detail, first_detail, may_be_expected, may_have_detail
 from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.links import (
+    add_codes,
+    chain,
+    is_translation,
+    leaves_of,
+    length_of,
+    walk,
+)
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.source import FailingStatements, Instruction
 from watchkeeper.runtime.texts import notes_of, text_of
 
 OUTERMOST_FRAMES: Final = 30
 INNERMOST_FRAMES: Final = 70
-MAX_WALKED_FRAMES: Final = 10_000  # of one trace, for its fingerprint; then the middle is left out
 MAX_KEY_ENTRIES: Final = 1_024  # longer traces (deep recursion) are not worth remembering
-MAX_LEAVES: Final = 64
+MAX_STATEMENTS: Final = 3  # operators that use operators
 MAX_SHOWN_LEAVES: Final = 8
 MAX_REMEMBERED: Final = 4_096  # types and code objects
 
@@ -132,18 +135,18 @@ class Traces:
     def codes(self, exc: BaseException, endpoint: CodeType | None) -> tuple[CodeType | None, ...]:
         """Return the code objects whose identity is part of the key."""
         found: dict[int, CodeType | None] = {id(endpoint): endpoint}
-        for link in _chain(exc):
-            for leaf in _leaves(link):
-                for one in _chain(leaf):
-                    _add_codes(one, found)
-            _add_codes(link, found)
+        for link in chain(exc):
+            for leaf in leaves_of(link):
+                for one in chain(leaf):
+                    add_codes(one, found)
+            add_codes(link, found)
         return tuple(found.values())
 
     def snapshot(self, exc: BaseException) -> Snapshot:
         """Take what is shown of an exception, its causes and the first leaves of its group."""
         causes = []
         before = exc
-        for linked in islice(_chain(exc), 1, None):
+        for linked in islice(chain(exc), 1, None):
             relation = "cause" if cause_of(before) is linked else "context"
             causes.append(self._snapshot(linked, relation=relation))
             before = linked
@@ -151,7 +154,7 @@ class Traces:
 
     def _add_chain(self, exc: BaseException, key: list[object], *, expand: bool) -> None:
         """Add what an exception comes from; with `expand` the leaves of groups too."""
-        for linked in islice(_chain(exc), 1, None):
+        for linked in islice(chain(exc), 1, None):
             key.append(context_of(linked) is None)
             self._add_one(linked, key, expand=expand)
 
@@ -171,7 +174,7 @@ class Traces:
         if kind.detailed or state_of(exc):
             key.append(detail_of(exc))
         if kind.group and expand:
-            for leaf in _leaves(exc):
+            for leaf in leaves_of(exc):
                 self._add_one(leaf, key, expand=False)
                 self._add_chain(leaf, key, expand=False)
 
@@ -184,14 +187,14 @@ class Traces:
         expand: bool,
     ) -> Raised:
         """Describe one exception; `above` are the ids of those that it led to."""
-        trace = list(_walk(exc))
+        trace = list(walk(exc))
         cause = cause_of(exc)
-        if cause is None and _is_translation(exc, trace):
+        if cause is None and is_translation(exc, trace):
             cause = context_of(exc)
         path = (*above, id(exc))
         if id(cause) in path or len(path) > MAX_CAUSES:
             cause = None
-        leaves = _leaves(exc) if expand else ()
+        leaves = leaves_of(exc) if expand else ()
         statement, spot = self._failing(trace)
         message = "" if trace else text_of(exc)
         return Raised(
@@ -210,26 +213,41 @@ class Traces:
             leaves=[self._describe(leaf, endpoint, above=path, expand=False) for leaf in leaves],
         )
 
-    def _failing(self, trace: list[TracebackType]) -> tuple[Statement | None, Instruction | None]:
+    def _failing(
+        self, trace: list[TracebackType]
+    ) -> tuple[Statement | None, tuple[Instruction, ...] | None]:
         """Return the statement that failed in the application, or where it is to be read.
 
-        That of the innermost frame which the place is made of: a comprehension's statement is
-        that of its function. Before it is read, something that is equal for the same instruction
-        stands for it.
+        Before it is read, something that is equal for the same instructions stands for it.
         """
-        chosen = None
+        spots = tuple(
+            Instruction(tb.tb_frame.f_code, tb.tb_lasti) for tb in self._failed_in(trace)
+        )
+        if not spots:
+            return None, None
+        if self.statements.are_known(spots):
+            return self.statements.known(spots), None
+        return Statement(digest="?" + ":".join(f"{id(s.code)}+{s.offset}" for s in spots)), spots
+
+    def _failed_in(self, trace: list[TracebackType]) -> list[TracebackType]:
+        """Return where the failing statement stands, innermost first.
+
+        In the innermost frame which the place is made of: a comprehension's statement is that of
+        its function, and an operator's is that of who used it as well.
+        """
+        found: list[TracebackType] = []
+        looked_through: list[TracebackType] = []
         for tb in reversed(trace):
             frame = self._frame(tb)
-            if frame.application and frame.function not in COMPREHENSIONS:
-                chosen = tb if chosen is None or not frame.transparent else chosen
-                if not frame.transparent:
-                    break
-        if chosen is None:
-            return None, None
-        spot = Instruction(chosen.tb_frame.f_code, chosen.tb_lasti)
-        if self.statements.is_known(spot):
-            return self.statements.known(spot), None
-        return Statement(digest=f"?{id(spot.code)}:{spot.offset}"), spot
+            if not frame.application or frame.function in COMPREHENSIONS:
+                continue
+            if frame.transparent:
+                looked_through.append(tb)
+                continue
+            found.append(tb)
+            if not is_operator(frame.function) or len(found) >= MAX_STATEMENTS:
+                break
+        return found or looked_through[:1]
 
     def _compiled(self, exc: BaseException) -> str:
         """Return what counts of a SyntaxError: neither its line nor the number in a file name."""
@@ -263,7 +281,7 @@ class Traces:
     def _snapshot(
         self, exc: BaseException, *, relation: str = "", causes: tuple[Snapshot, ...] = ()
     ) -> Snapshot:
-        trace = _walk(exc)
+        trace = walk(exc)
         shown = list(islice(trace, OUTERMOST_FRAMES))
         inner: deque[TracebackType] = deque(maxlen=INNERMOST_FRAMES)
         inner.extend(trace)
@@ -278,11 +296,13 @@ class Traces:
                 )
                 for tb in (*shown, *inner)
             ),
-            omitted=_length(exc) - len(shown) - len(inner),
+            omitted=length_of(exc) - len(shown) - len(inner),
             notes=notes_of(exc),
             relation=relation,
             causes=causes,
-            leaves=tuple(self._snapshot(leaf) for leaf in islice(_leaves(exc), MAX_SHOWN_LEAVES)),
+            leaves=tuple(
+                self._snapshot(leaf) for leaf in islice(leaves_of(exc), MAX_SHOWN_LEAVES)
+            ),
         )
 
 
@@ -297,81 +317,6 @@ def _first_detail_of(exc: BaseException) -> str | None:
     with _ATTRIBUTES:
         return first_detail(exc)
     return ""
-
-
-def _length(exc: BaseException) -> int:
-    length = 0
-    tb = traceback_of(exc)
-    while tb is not None:
-        length += 1
-        tb = tb.tb_next
-    return length
-
-
-def _walk(exc: BaseException) -> Iterator[TracebackType]:
-    """Yield a trace's entries, outermost first; the middle of an enormous one is left out."""
-    length = _length(exc)
-    left_out = range(MAX_WALKED_FRAMES // 2, length - MAX_WALKED_FRAMES // 2)
-    tb = traceback_of(exc)
-    for index in range(length):
-        if tb is None:
-            return
-        if index not in left_out:
-            yield tb
-        tb = tb.tb_next
-
-
-def _add_codes(exc: BaseException, found: dict[int, CodeType | None]) -> None:
-    for tb in _walk(exc):
-        code = tb.tb_frame.f_code
-        found[id(code)] = code
-
-
-def _linked(exc: BaseException) -> BaseException | None:
-    """Return what an exception is shown to come from: its cause, else its context."""
-    cause = cause_of(exc)
-    if cause is not None or hides_context(exc):
-        return cause
-    return context_of(exc)
-
-
-def _chain(exc: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and up to MAX_CAUSES that it comes from, each once."""
-    seen: set[int] = set()
-    linked: BaseException | None = exc
-    while linked is not None and id(linked) not in seen and len(seen) <= MAX_CAUSES:
-        seen.add(id(linked))
-        yield linked
-        linked = _linked(linked)
-
-
-def _leaves(exc: BaseException) -> Iterator[BaseException]:
-    """Yield the exceptions of a group that are no groups, at most MAX_LEAVES of them."""
-    if not is_group(exc):
-        return
-    waiting = [exc]
-    found = 0
-    while waiting:
-        for inner in members_of(waiting.pop()):
-            if is_group(inner):
-                waiting.append(inner)
-            elif found < MAX_LEAVES:
-                found += 1
-                yield inner
-        if found >= MAX_LEAVES:
-            return
-
-
-def _is_translation(exc: BaseException, trace: list[TracebackType]) -> bool:
-    """Tell whether the context was caught by the very function that raised `exc` instead.
-
-    Otherwise a handler failed on the way: an accident that says nothing of this error.
-    """
-    context = context_of(exc)
-    if context is None or hides_context(exc) or not trace:
-        return False
-    caught = traceback_of(context)
-    return caught is not None and caught.tb_frame.f_code is trace[-1].tb_frame.f_code
 
 
 def _is_importable(type_: type) -> bool:
