@@ -111,7 +111,7 @@ def test_they_are_bounded_and_counts_stay_exact(issues: Issues, shop: SimpleName
 
 def test_all_groups_of_a_slot_share_one_room(issues: Issues, shop: SimpleNamespace):
     """Without room what is new counts to the first call path; the next slot has room again."""
-    issues._room = Room(1)  # for the route
+    issues.groups._room = Room(1)  # for the route
     for function in (shop.cart, shop.invoice, shop.price):
         fail(issues, function, method="GET", route="/cart")
     as_user(issues, shop.cart, "ada")

@@ -217,7 +217,7 @@ def test_memory_stays_flat_with_many_different_errors(issues: Issues):
 def test_the_child_of_a_fork_starts_empty(issues: Issues):
     """`reset` forgets counts, samples and a lock that another thread held."""
     issues.capture(raised(missing, "a"))
-    issues._lock.acquire()
+    issues.groups._lock.acquire()
 
     issues.reset()
 
