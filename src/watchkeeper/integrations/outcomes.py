@@ -171,9 +171,11 @@ class Outcomes:
             return
         inside = exchange.inside
         if inside is not None:
-            inside = inside.cut()  # what a background task does is not part of the answer
-            self._observer.finish(inside, route, seconds)
-            self._note_times(inside, route)
+            if inside.spans or inside.folded:
+                inside = inside.cut()  # what a background task does is not part of the answer
+                self._observer.finish(inside, route, seconds)
+            if inside.first_byte_s or inside.queue_s:
+                self._note_times(inside, route)
         badness = self._badness.of(route)
         bad = badness.is_bad(answer.status, seconds)
         if bad != (answer.status in SERVER_ERRORS):
@@ -212,7 +214,8 @@ class Outcomes:
 
     def is_expected(self, exc: BaseException, route: Route) -> bool:
         """Tell whether the settings expect an exception on this route."""
-        return expects(self._badness.of(route.template), exc)
+        rules = self._badness
+        return rules.expect_any and expects(rules.of(route.template), exc)
 
     def excuse(self, exchange: Exchange, route: Route, method: str) -> None:
         """Take a failure back that was counted: its exception is an expected one."""
@@ -299,14 +302,19 @@ class Outcomes:
     ) -> None:
         choice = answer.choice if isinstance(answer.choice, RouteChoice) else None
         reason: Reason | None = Reason.FAILED
+        at = self._sampler.now()
         if not bad:
             reason = choice.choose(seconds) if choice and seconds > choice.above else None
+        elif inside is not None and not self._sampler.may_keep(exchange.opened().issue, at=at):
+            return  # one of many: nothing is made of it
         if reason is None:
             return
+        if inside is not None and inside is exchange.inside:
+            inside = inside.cut()
         taken = Taken(
             inside,
             start=exchange.start,
-            at=self._sampler.now(),
+            at=at,
             reason=reason,
             method=answer.method,
             route=answer.route.template,

@@ -120,6 +120,12 @@ class Sampler:
             else:
                 self.dropped += 1
 
+    def may_keep(self, issue: Known | None, *, at: float) -> bool:
+        """Tell whether a request that failed with an issue may be held; takes no lock."""
+        if self.level is Level.NONE:
+            return False
+        return issue is None or self._limit.has_room(issue.key, at=at)
+
     def keep_failed(self, taken: Taken, issue: Known | None) -> None:
         """Hold a failed request, if few of its issue (or of its route and status) came before."""
         taken.issue = issue
