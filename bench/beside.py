@@ -1,9 +1,13 @@
 """Good requests beside a storm of errors: the throughput that the application keeps.
 
-The same work, one good request for each error, is done by the application with watching and
-without, in turns: in this process without sockets, and by two uvicorn servers. What counts is the
-CPU that the work took, own threads and all: that is what a server at its limit has to share.
-Watching costs something without a storm too, so good requests alone are measured beside it.
+A thread of the application raises 10,000 errors of one bug a second, in one uvicorn server to drop
+them, in another one to capture them; both are asked for as many good requests as they can serve.
+What counts is the CPU that these took, own threads and all: that is what a server at its limit has
+to share.
+
+Besides, without a goal: every second request fails, in a server that is watched and in a bare one.
+There the requests that fail are served by the same core, and what watching costs without errors
+is in the figure too, so good requests alone are measured beside it.
 
 python bench/beside.py 5 1000                         five rounds of 1,000 of each, as JSON
 """
@@ -12,6 +16,8 @@ import asyncio
 import json
 import statistics
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +32,7 @@ import apps
 import databases  # knows where the tests' servers are
 import exchanges
 import goals
+import raising
 
 GOOD: Final = "/carts/7"
 BAD: Final = "/fail"
@@ -33,19 +40,37 @@ LEAST_KEPT: Final = 0.95
 CONNECTIONS: Final = 8
 START_S: Final = 15.0
 SETTLE_S: Final = 3.0
+STORMS: Final = ("raising", "capturing")
 KINDS: Final = ("bare", "watched")
+RATE: Final = 10_000  # errors of the storm, in a second
+TICK_S: Final = 0.01
+FRAMES: Final = 10
 
 Paths = tuple[str, ...]
 Work = Callable[[str, Paths], tuple[float, float]]
 
 
 def measure(rounds: int, pairs: int) -> dict[str, Any]:
-    """Do the work in both ways."""
+    """Do the work in all ways."""
     return {
         "rounds": rounds,
-        "good_and_bad_each": pairs,
-        "in_process": _in_process(rounds, pairs),
-        "uvicorn": _uvicorn(rounds, pairs),
+        "requests": pairs,
+        "storm": _beside_storm(rounds, pairs),
+        "every_second_fails": {
+            "in_process": _in_process(rounds, pairs),
+            "uvicorn": _uvicorn(rounds, pairs),
+        },
+    }
+
+
+def _beside_storm(rounds: int, pairs: int) -> dict[str, Any]:
+    with _server("raising") as raising, _server("capturing") as capturing:
+        work = _asking({"raising": raising, "capturing": capturing}, pairs)
+        found = _in_turn(work, STORMS, rounds, (GOOD,))
+    return {
+        "errors_per_s": RATE,
+        "kept": goals.at_least(LEAST_KEPT, _kept(found, 0), "of the throughput"),
+        "kept_by_the_clock": round(_kept(found, 1), 3),
     }
 
 
@@ -60,55 +85,56 @@ def _in_process(rounds: int, pairs: int) -> dict[str, Any]:
             loop.run_until_complete(exchanges.serve_asgi(served[kind], scopes))
             return time.process_time() - cpu, time.perf_counter() - begun
 
-        found = _figures(work, rounds, pairs)
+        found = _figures(work, rounds)
     loop.close()
     return found
 
 
 def _uvicorn(rounds: int, pairs: int) -> dict[str, Any]:
     with _server("bare") as bare, _server("watched") as watched:
-        served = {"bare": bare, "watched": watched}
-
-        def work(kind: str, paths: Paths) -> tuple[float, float]:
-            server = served[kind]
-            cpu, begun = server.cpu_s(), time.perf_counter()
-            asyncio.run(_ask_all(server.port, pairs, paths))
-            return server.cpu_s() - cpu, time.perf_counter() - begun
-
-        return _figures(work, rounds, pairs)
+        return _figures(_asking({"bare": bare, "watched": watched}, pairs), rounds)
 
 
-def _in_turn(work: Work, rounds: int, paths: Paths) -> dict[str, list[tuple[float, float]]]:
+def _asking(servers: dict[str, "Server"], pairs: int) -> Work:
+    """Return what asks a server, and says which CPU and wall seconds that took."""
+
+    def work(kind: str, paths: Paths) -> tuple[float, float]:
+        server = servers[kind]
+        cpu, begun = server.cpu_s(), time.perf_counter()
+        asyncio.run(_ask_all(server.port, pairs, paths))
+        return server.cpu_s() - cpu, time.perf_counter() - begun
+
+    return work
+
+
+def _in_turn(
+    work: Work, kinds: Paths, rounds: int, paths: Paths
+) -> dict[str, list[tuple[float, float]]]:
     """Work in turns after a warm-up; CPU and wall seconds of each round."""
-    for kind in KINDS:
+    for kind in kinds:
         work(kind, paths)
     time.sleep(SETTLE_S if rounds > 1 else 0)
-    found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
+    found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
     for number in range(rounds):
-        for kind in KINDS if number % 2 else reversed(KINDS):
+        for kind in kinds if number % 2 else reversed(kinds):
             found[kind].append(work(kind, paths))
     return found
 
 
-def _figures(work: Work, rounds: int, pairs: int) -> dict[str, Any]:
-    """Return good requests per second of CPU of both kinds, and the share that is kept."""
-    storm, calm = (_in_turn(work, rounds, paths) for paths in ((GOOD, BAD), (GOOD,)))
-    per_s = {
-        kind: round(statistics.median(pairs / cpu for cpu, _ in storm[kind])) for kind in KINDS
-    }
+def _figures(work: Work, rounds: int) -> dict[str, float]:
+    """Return the share of the throughput that is kept, with errors and without."""
+    storm, calm = (_in_turn(work, KINDS, rounds, paths) for paths in ((GOOD, BAD), (GOOD,)))
     return {
-        "bare_good_per_cpu_s": per_s["bare"],
-        "watched_good_per_cpu_s": per_s["watched"],
-        "kept": goals.at_least(LEAST_KEPT, _kept(storm, 0), "of the throughput"),
+        "kept": round(_kept(storm, 0), 3),
         "kept_by_the_clock": round(_kept(storm, 1), 3),
         "kept_without_errors": round(_kept(calm, 0), 3),
     }
 
 
 def _kept(found: dict[str, list[tuple[float, float]]], at: int) -> float:
-    """Return the median of the rounds' ratios: of CPU (0) or of the clock (1)."""
-    pairs = zip(found["bare"], found["watched"], strict=True)
-    return statistics.median(bare[at] / watched[at] for bare, watched in pairs)
+    """Return the median of the rounds' ratios, the first kind's to the second's: CPU or clock."""
+    pairs = zip(*found.values(), strict=True)
+    return statistics.median(less[at] / more[at] for less, more in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +203,31 @@ def serve(kind: str, port: int) -> None:
     if kind == "bare":
         run(apps.failing_shop())
         return
-    with apps.watching(apps.DEFAULT_SLOT):
+    with apps.watching(apps.DEFAULT_SLOT) as watchkeeper:
+        if kind in STORMS:
+            capture = watchkeeper.capture if kind == "capturing" else None
+            threading.Thread(target=_storm, args=(capture,), daemon=True).start()
         run(apps.watched(apps.failing_shop))
 
 
+def _storm(capture: Callable[[BaseException], object] | None) -> None:
+    """Raise errors of one bug at the rate, and capture or drop them, until the process ends."""
+    per_tick = int(RATE * TICK_S)
+    with tempfile.TemporaryDirectory(prefix="watchkeeper-raising-") as folder:
+        raises = raising.chain(Path(folder), FRAMES)
+        due = time.perf_counter()
+        while True:
+            for _ in range(per_tick):
+                if capture is None:
+                    raising.caught(raises)
+                else:
+                    raising.capturing(raises, capture)
+            due += TICK_S
+            time.sleep(max(0.0, due - time.perf_counter()))
+
+
 if __name__ == "__main__":
-    if sys.argv[1] in KINDS:
+    if sys.argv[1] in (*KINDS, *STORMS):
         serve(sys.argv[1], int(sys.argv[2]))
     else:
         print(json.dumps(measure(int(sys.argv[1]), int(sys.argv[2])), indent=1))

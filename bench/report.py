@@ -104,6 +104,7 @@ def errors_tables(found: dict[str, Any]) -> str:
     groups, rules = found["grouping"], found["grouping"]["rules"]
     ten, fifty = found["capture"]["frames_10"], found["capture"]["frames_50"]
     storm, many, beside = found["storm"], found["many"], found["beside"]
+    fails = beside["every_second_fails"]["uvicorn"]
     where = f"with Python {found['python']} on {found['machine']}"
     arrivals = found["arrivals"]
     return f"""
@@ -127,10 +128,11 @@ Measured on {found["date"]} {where}. Goals are in brackets; ✗ marks one that w
 |---|--:|
 | share of a core that {storm["errors_per_s"]:,} errors a second of one bug take | \
 {_shown(storm["share_of_a_core"])} |
-| throughput that good requests keep, one error for each, under uvicorn | \
-{_shown(beside["uvicorn"]["kept"])} |
-| the same without a server | {_shown(beside["in_process"]["kept"])} |
-| the same without errors, under uvicorn | {beside["uvicorn"]["kept_without_errors"]} |
+| throughput that good requests keep beside {beside["storm"]["errors_per_s"]:,} errors a second | \
+{_shown(beside["storm"]["kept"])} |
+| throughput that a watched server keeps where every second request fails | \
+{fails["kept"]} |
+| the same where none fails | {fails["kept_without_errors"]} |
 | counted of {many["bugs"]:,} different bugs | {_shown(many["counted"])} |
 | memory that they leave behind, in MB | {_shown(many["grown_mb"])} |
 | CPU of each of them, in µs | {many["us_each"]} |
