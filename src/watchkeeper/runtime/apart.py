@@ -43,7 +43,8 @@ class Part:
     def add(self, at: float, request: RequestContext | None, user: str, room: Room) -> None:
         """Count one occurrence."""
         self.count += 1
-        self.last_at = max(self.last_at, at)  # one that comes late is older
+        if at > self.last_at:  # one that comes late is older
+            self.last_at = at
         if request is not None and request.route:
             route = (request.method, request.route)
             known = self.routes.get(route)

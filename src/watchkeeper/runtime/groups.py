@@ -58,14 +58,15 @@ class Groups:
         """Tell whether a sample is due of the next error of a group; takes no lock."""
         group = self._groups.get(key)
         count = 1 if group is None else group.count + 1
-        return _is_due(count) and self._is_wanted(known) and self._budget(count).has_any(at)
+        if count & (count - 1):  # due are the 1st, 2nd, 4th, 8th …
+            return False
+        return self._is_wanted(known) and self._budget(count).has_any(at)
 
     def add(
         self,
         known: Known,
         key: str,
         at: float,
-        *,
         level: str,
         request: RequestContext | None,
         user: str,
@@ -87,7 +88,7 @@ class Groups:
             elif level != ERROR:
                 group.level = level
             group.parts.part(known, at, self._room).add(at, request, user, self._room)
-            if _is_due(count) and group.known is not BEYOND and self._is_wanted(known):
+            if not count & (count - 1) and group.known is not BEYOND and self._is_wanted(known):
                 self._keep(sample, group, at)
         return is_new
 
@@ -158,7 +159,3 @@ class Groups:
 
     def _budget(self, count: int) -> Budget:
         return self._first_budget if count == 1 else self._samples_budget
-
-
-def _is_due(count: int) -> bool:
-    return count & (count - 1) == 0  # a power of two

@@ -259,15 +259,8 @@ class Issues:
         sample = None
         if self.groups.wants_sample(known, key, at):
             sample = self._sample(known, at, error, request, inside, context)
-        is_new = self.groups.add(
-            known,
-            key,
-            at,
-            level=level,
-            request=request,
-            user=inside.user if inside is not None else "",
-            sample=sample,
-        )
+        user = inside.user if inside is not None else ""
+        is_new = self.groups.add(known, key, at, level, request, user, sample)
         if is_new and self._on_new is not None:
             with _ON_NEW:
                 self._on_new()
@@ -302,13 +295,7 @@ class Issues:
         while self._late:
             one = self._late.popleft()
             self.groups.add(
-                one.known,
-                one.known.key,
-                one.at,
-                level=ERROR,
-                request=one.request,
-                user=one.user,
-                sample=one.sample,
+                one.known, one.known.key, one.at, ERROR, one.request, one.user, one.sample
             )
 
 
@@ -326,8 +313,9 @@ def _apart(work: Callable[..., R], *given: object) -> R | None:
         return None
     _thread.inside = True
     try:
-        with _CAPTURE:
-            return work(*given)
+        return work(*given)
+    except Exception as error:  # noqa: BLE001  # a border: see `Guard.swallow`
+        _CAPTURE.swallow(error)
         return None
     finally:
         _thread.inside = False

@@ -165,11 +165,12 @@ class Traces:
         tb = traceback_of(exc)
         if tb is None:
             key.append(parametrize_message(text_of(exc)))
+        append = key.append
         for _ in repeat(None, MAX_KEY_ENTRIES):
             if tb is None:
                 break
             # an instruction lies within its code object, so no two have the same sum
-            key.append(id(tb.tb_frame.f_code) + tb.tb_lasti)
+            append(id(tb.tb_frame.f_code) + tb.tb_lasti)
             tb = tb.tb_next
         if kind.detailed or state_of(exc):
             key.append(detail_of(exc))
