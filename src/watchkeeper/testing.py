@@ -14,8 +14,9 @@ from watchkeeper.core.slot import Gauge, Value
 from watchkeeper.integrations.instruments import Instruments
 from watchkeeper.runtime import instruments
 from watchkeeper.runtime import observer as observers
+from watchkeeper.runtime.configured import make_issues, make_places
 from watchkeeper.runtime.details import is_expected
-from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.observer import Observer
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.settings import Settings
@@ -23,6 +24,7 @@ from watchkeeper.storage.memory import MemoryStore
 
 __all__ = ["ManualClock", "MemoryStore", "Recording", "fingerprint", "recording", "scrub"]
 
+_EXPECTED = guard("exception attributes", of_host=True)
 _SCOPE = Scope(service="test", environment="test")
 
 
@@ -116,13 +118,19 @@ def recording() -> Iterator[Recording]:
         instruments.unbind()
 
 
-def fingerprint(error: BaseException) -> str:
+def fingerprint(error: BaseException, settings: Settings | None = None) -> str:
     """Return the fingerprint that an exception would be grouped by, without counting it.
 
-    By the default settings, with its failing statement; an error that was raised in another place
-    has another one. Empty for one that is expected, such as an HTTP answer below 500.
+    With its failing statement; an error that was raised in another place has another one. With
+    settings, by their `fingerprint_…` and `in_app_…`. Empty for one that is expected, such as an
+    HTTP answer below 500.
     """
-    return "" if is_expected(error) else Issues(_SCOPE).known(error).fingerprint
+    with _EXPECTED:
+        if is_expected(error):
+            return ""
+    settings = settings or Settings()
+    issues = make_issues(settings, _SCOPE, make_places(settings))
+    return issues.known(error).fingerprint
 
 
 def scrub(value: object, settings: Settings | None = None) -> Any:

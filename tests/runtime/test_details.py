@@ -59,6 +59,7 @@ def test_what_frameworks_raise_on_purpose_is_expected(exc: BaseException):
         starlette.exceptions.HTTPException(503),
         werkzeug.exceptions.InternalServerError(),
         answered(404),
+        type("HTTPException", (Exception,), {"__module__": "discord.errors", "status": 403})(),
         SystemExit("no configuration"),
         ConnectionResetError(),
         ValueError(),

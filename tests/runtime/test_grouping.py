@@ -21,6 +21,7 @@ from watchkeeper.runtime.issues import Issues
 from watchkeeper.runtime.own_fingerprint import MAX_SLOW_CALLS, OwnFingerprint
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.source import MAX_PARSED_CHARS
+from watchkeeper.settings import Settings
 from watchkeeper.storage import open_store
 from watchkeeper.storage.store import Batch
 from watchkeeper.testing import ManualClock, fingerprint
@@ -211,6 +212,16 @@ def test_without_the_source_that_runs_there_is_no_statement(
 
     assert ["type", "frame"] == kinds(raised(module.f, {}))
     assert {} == take_errors()
+
+
+def test_what_was_typed_in_is_read_where_the_shell_left_it(monkeypatch):
+    """A notebook's cell is no file; its lines are with `linecache`."""
+    name, source = "<cell 3>", "def f(key):\n    {}['a']\ndef g(key):\n    {}['b']\n"
+    monkeypatch.setitem(linecache.cache, name, (len(source), None, source.splitlines(True), name))
+    cell: dict[str, Callable[[str], object]] = {}
+    exec(compile(source, name, "exec"), cell)  # noqa: S102  # as a shell does
+
+    assert ["type", "frame", "statement"] == kinds(raised(cell["f"], "x"))
 
 
 def test_a_file_that_warns_is_read_silently(deployed: Deployments, recwarn):
@@ -467,6 +478,15 @@ def test_the_fingerprint_for_tests_is_final_and_counts_nothing(deployed: Deploym
     assert asked == fingerprint(exc)
     assert asked == group_of(exc)
     assert "" == fingerprint(asyncio.CancelledError())
+    assert asked != fingerprint(exc, Settings(in_app_exclude=[deployed.load(CART).__name__]))
+
+
+def test_expectations_that_raise_expect_nothing():
+    """An exception whose attributes raise has a fingerprint like any other."""
+    kind = type("HTTPException", (Exception,), {"__module__": "werkzeug.exceptions"})
+    kind.status_code = property(lambda self: 1 / 0)
+
+    assert fingerprint(kind()).startswith("2:")
 
 
 # ── why ─────────────────────────────────────────────────────────────────────────────────────────

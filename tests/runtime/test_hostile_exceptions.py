@@ -9,8 +9,10 @@ import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from time import perf_counter
 from typing import Any
+from uuid import UUID
 
 import pytest
 from stored import batch, frame
@@ -305,6 +307,37 @@ def test_a_text_that_blocks_holds_up_one_capture_only(issues: Issues):
     assert "(its text took too long) (17, 'a')" == first.data["message"]
     assert 1 == len(asked)
     assert 50 == sum(count.count for count in issues.take()[0])
+
+
+def test_a_text_that_blocks_bars_no_other_arguments(issues: Issues):
+    """An argument that blocks says nothing of errors of the same type without it."""
+    released = threading.Event()
+    slow = type("Slow", (), {"__repr__": lambda self: released.wait() and "x"})
+    issues.capture(raised(ValueError([slow()])))
+    issues.take()
+    released.set()
+
+    _, event = captured(issues, raised(ValueError({"sku": Decimal("1.50")}, [object])))
+
+    assert "({'sku': Decimal('1.50')}, [<class 'object'>])" == event.data["message"]
+
+
+def test_values_of_the_standard_library_are_written_at_once(issues: Issues, monkeypatch):
+    """No thread is needed for them; a class that only has the name of one is another matter."""
+    monkeypatch.setattr(texts, "_asked", lambda exc, kinds: "asked")
+    number = UUID(int=7)
+    fake = type("UUID", (), {"__module__": "uuid"})
+
+    messages = [
+        texts.text_of(error)
+        for error in (
+            ValueError(number),
+            ValueError({"a": [number, (1, None)]}),
+            ValueError(fake()),
+        )
+    ]
+
+    assert [str(number), f"{{'a': [{number!r}, (1, None)]}}", "asked"] == messages
 
 
 def test_texts_that_wait_for_a_lock_of_this_thread_do_not_deadlock(issues: Issues):

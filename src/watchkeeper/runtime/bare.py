@@ -4,6 +4,7 @@ A class may replace `__dict__`, `__cause__` or `__class__` by a property that ra
 `__module__` or `__mro__`. What is read here runs no code of theirs.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final
@@ -39,3 +40,11 @@ names_of: Final[Callable[[type], Any]] = _TYPE["__dict__"].__get__
 def is_group(exc: BaseException) -> bool:
     """Tell whether an exception is a group; `isinstance` asks its `__class__`, which may raise."""
     return issubclass(type(exc), BaseExceptionGroup)
+
+
+def is_importable(kind: type) -> bool:
+    """Tell whether a class is where its name says, as one written in a module's source is."""
+    found: object = sys.modules.get(str(module_of(kind)))
+    for part in qualname_of(kind).split("."):
+        found = getattr(found, "__dict__", {}).get(part)
+    return found is kind

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from time import time
 from typing import TYPE_CHECKING
 
 from watchkeeper.core.budget import Storing
@@ -79,8 +80,8 @@ def make_issues(
     scope: Scope,
     places: Places,
     *,
-    on_new: Callable[[], None],
-    clock: Callable[[], float],
+    on_new: Callable[[], None] | None = None,
+    clock: Callable[[], float] = time,
 ) -> Issues:
     """Build what captures errors, with the rule that groups them."""
     return Issues(

@@ -47,6 +47,9 @@ _NEVER_ERRORS: Final = frozenset(
         "fastapi.exceptions.WebSocketRequestValidationError",
     }
 )
+_ANSWERING: Final = frozenset(  # packages whose HTTPException is an answer that is given
+    {"aiohttp", "bottle", "fastapi", "litestar", "pyramid", "quart", "starlette", "werkzeug"}
+)
 _HTTP_ANSWERS: Final = frozenset(
     {
         "falcon.http_error.HTTPError",
@@ -124,7 +127,9 @@ def _is_never_error(kind: type) -> bool:
 
 
 def _is_http_answer(kind: type) -> bool:
-    return qualname_of(kind).rpartition(".")[2] == "HTTPException" or _name(kind) in _HTTP_ANSWERS
+    if qualname_of(kind) == "HTTPException":
+        return str(module_of(kind)).partition(".")[0] in _ANSWERING
+    return _name(kind) in _HTTP_ANSWERS
 
 
 def _first_status(exc: BaseException) -> int | None:

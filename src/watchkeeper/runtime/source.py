@@ -72,8 +72,14 @@ class FailingStatements:
 
 
 def lines_of(filename: str) -> Sequence[str]:
-    """Return the lines of a source file; none where it cannot be one, or is very large."""
-    return linecache.getlines(filename) if _is_readable(filename) else ()
+    """Return the lines of a source file; none where it cannot be one, or is very large.
+
+    Of code that lies in an archive or was typed in, those that its importer, or the shell that ran
+    it, left with `linecache`.
+    """
+    if _is_readable(filename) or filename in linecache.cache:
+        return linecache.getlines(filename)
+    return ()
 
 
 def failing_statement(at: Instruction) -> Statement | None:

@@ -1,18 +1,27 @@
 """The text of an exception, which code of the application makes: it may raise, or never end.
 
 Most texts are made by the interpreter, of plain arguments. Any other is asked for in a thread of
-its own, which is waited for PATIENCE_S; a type that is late once is not asked again, and its
-arguments stand for the text. So a text that blocks holds up one request, once, for that long.
+its own, which is waited for PATIENCE_S; what is late once is not asked again, and the arguments
+stand for the text. So a text that blocks holds up one request, once, for that long.
 """
 
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
 from types import WrapperDescriptorType
-from typing import Final
+from typing import Any, Final
 
 from watchkeeper.core.scrub import MAX_SCRUBBED_CHARS
-from watchkeeper.runtime.bare import args_of, bases_of, is_group, names_of, qualname_of, state_of
+from watchkeeper.runtime.bare import (
+    args_of,
+    bases_of,
+    is_group,
+    is_importable,
+    module_of,
+    names_of,
+    qualname_of,
+    state_of,
+)
 from watchkeeper.runtime.guard import guard
 
 PATIENCE_S: Final = 0.05  # for a text that code of the application makes
@@ -20,12 +29,31 @@ MAX_WAITING: Final = 4  # threads that never came back; each holds its exception
 MAX_REMEMBERED: Final = 4_096  # types
 MAX_NOTES: Final = 10
 MAX_PLAIN_ARGS: Final = 16
+MAX_PLAIN_DEPTH: Final = 3  # of lists in lists
+MAX_PLAIN_PARTS: Final = 100  # of one list
 MAX_PLAIN_BITS: Final = 8_192  # of a number: longer ones take long to be written
 
 _TEXT = guard("exception text", of_host=True)
 _UNREADABLE: Final = "(its text could not be read)"
 _LATE: Final = "(its text took too long)"
-_PLAIN: Final = frozenset({str, bytes, int, float, bool, type(None)})
+_PLAIN: Final = frozenset({str, bytes, bytearray, int, float, complex, bool, type(None)})
+_PLAIN_ELSEWHERE: Final = frozenset(
+    {
+        "datetime.date",
+        "datetime.datetime",
+        "datetime.time",
+        "datetime.timedelta",
+        "decimal.Decimal",
+        "fractions.Fraction",
+        "pathlib.PosixPath",
+        "pathlib.PurePosixPath",
+        "pathlib.PureWindowsPath",
+        "pathlib.WindowsPath",
+        "uuid.UUID",
+    }
+)
+_TEXTS: Final = frozenset({str, bytes, bytearray})
+_CONTAINERS: Final = frozenset({tuple, list, set, frozenset, dict})
 _OF_ARGUMENTS: Final = frozenset({BaseException.__str__, KeyError.__str__})
 
 
@@ -37,7 +65,7 @@ class Thread(threading.local):
 
 thread: Final = Thread()
 _writers: dict[type, object] = {}
-_late: set[type] = set()
+_late: set[tuple[type, ...]] = set()  # what is not asked again
 _waiting: list[threading.Thread] = []
 
 
@@ -47,9 +75,9 @@ def text_of(exc: BaseException) -> str:
         kind = type(exc)
         writer, args = _writer(kind), args_of(exc)
         if type(writer) is not WrapperDescriptorType:
-            return _asked(exc)
-        if not _are_plain(args):
-            return _cut(writer(exc)) if is_group(exc) else _asked(exc)
+            return _asked(exc, (kind,))
+        if not _are_plain(args) and not is_group(exc):
+            return _asked(exc, (kind, *map(type, args[:MAX_PLAIN_ARGS])))
         if writer in _OF_ARGUMENTS and _is_long(args):
             return _of_long(args)
         return _cut(writer(exc))
@@ -83,11 +111,10 @@ def _writer(kind: type) -> Callable[[BaseException], str]:
     return found  # type: ignore[return-value]  # what a class defines may be anything
 
 
-def _asked(exc: BaseException) -> str:
-    """Ask code of the application for a text, for so long as it may take."""
-    kind = type(exc)
+def _asked(exc: BaseException, kinds: tuple[type, ...]) -> str:
+    """Ask code of the application, of these types, for a text, for so long as it may take."""
     _waiting[:] = [helper for helper in _waiting if helper.is_alive()]
-    if kind in _late or len(_waiting) >= MAX_WAITING:
+    if kinds in _late or len(_waiting) >= MAX_WAITING:
         return _instead(exc)
     answer: list[str] = []
     helper = threading.Thread(
@@ -105,7 +132,7 @@ def _asked(exc: BaseException) -> str:
     _waiting.append(helper)
     if len(_late) >= MAX_REMEMBERED:
         _late.clear()
-    _late.add(kind)
+    _late.add(kinds)
     return _instead(exc)
 
 
@@ -120,32 +147,39 @@ def _instead(exc: BaseException) -> str:
     return f"{_LATE} {_of_long(args)}" if args and _are_plain(args) else _LATE
 
 
-def _are_plain(args: tuple[object, ...], *, nested: bool = True) -> bool:
-    """Tell whether arguments are of built-in types that can be written without code of others."""
-    if len(args) > MAX_PLAIN_ARGS:
-        return False
-    for arg in args:
-        kind = type(arg)
-        if kind is tuple and nested:
-            if not _are_plain(arg, nested=False):  # type: ignore[arg-type]  # it is one
-                return False
-        elif kind not in _PLAIN or (kind is int and arg.bit_length() > MAX_PLAIN_BITS):  # type: ignore[attr-defined]
+def _are_plain(args: tuple[object, ...]) -> bool:
+    """Tell whether arguments can be written without running code of others."""
+    return len(args) <= MAX_PLAIN_ARGS and all(_is_plain(arg, MAX_PLAIN_DEPTH) for arg in args)
+
+
+def _is_plain(arg: Any, depth: int) -> bool:
+    kind = type(arg)
+    if kind is int:
+        return bool(arg.bit_length() <= MAX_PLAIN_BITS)
+    if kind in _PLAIN:
+        return depth == MAX_PLAIN_DEPTH or kind not in _TEXTS or len(arg) <= MAX_SCRUBBED_CHARS
+    if kind in _CONTAINERS:
+        if depth == 0 or len(arg) > MAX_PLAIN_PARTS:
             return False
-    return True
+        parts = (*arg, *arg.values()) if kind is dict else tuple(arg)
+        return all(_is_plain(part, depth - 1) for part in parts)
+    name = f"{module_of(kind)}.{qualname_of(kind)}"
+    return name in _PLAIN_ELSEWHERE and is_importable(kind)
 
 
 def _is_long(args: tuple[object, ...]) -> bool:
     return any(
         len(arg) > MAX_SCRUBBED_CHARS  # type: ignore[arg-type]  # as its type says
         for arg in args
-        if type(arg) in {str, bytes}
+        if type(arg) in _TEXTS
     )
 
 
 def _of_long(args: tuple[object, ...]) -> str:
     """Write plain arguments of which some are too long to be copied."""
     parts = tuple(
-        arg[:MAX_SCRUBBED_CHARS] if isinstance(arg, str | bytes) else arg for arg in args
+        arg[:MAX_SCRUBBED_CHARS] if isinstance(arg, str | bytes | bytearray) else arg
+        for arg in args
     )
     return _cut(str(parts[0] if len(parts) == 1 else parts))
 

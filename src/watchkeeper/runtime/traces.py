@@ -4,7 +4,6 @@ Nothing that these return holds an exception, a traceback or a frame: code objec
 and texts only. Whoever calls holds the exception for as long as the call takes.
 """
 
-import sys
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice, repeat
@@ -19,6 +18,7 @@ from watchkeeper.core.syntax import Statement, is_operator
 from watchkeeper.runtime.bare import (
     cause_of,
     context_of,
+    is_importable,
     module_of,
     qualname_of,
     state_of,
@@ -108,7 +108,7 @@ class Traces:
                 name=type_name(
                     str(module_of(type_)),
                     qualname_of(type_),
-                    made_at_run_time=not _is_importable(type_),
+                    made_at_run_time=not is_importable(type_),
                 ),
                 expectable=may_be_expected(type_),
                 detailed=may_have_detail(type_),
@@ -318,14 +318,6 @@ def _first_detail_of(exc: BaseException) -> str | None:
     with _ATTRIBUTES:
         return first_detail(exc)
     return ""
-
-
-def _is_importable(type_: type) -> bool:
-    """Tell whether a class is where its name says, as one written in a module's source is."""
-    found: object = sys.modules.get(str(module_of(type_)))
-    for part in qualname_of(type_).split("."):
-        found = getattr(found, "__dict__", {}).get(part)
-    return found is type_
 
 
 def _remember(memory: dict[Any, Any], key: object, value: object) -> None:
