@@ -72,6 +72,21 @@ def test_who_waits_for_the_upkeep_can_be_measured():
     assert {"roll_up", "seal", "prune"} <= set(found["transactions"])
 
 
+def test_every_hostile_text_is_scrubbed_and_timed():
+    """The script has a line for each, and says what is above the goal."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "bench" / "scrubbing.py", "--tiny"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+    assert 0 == done.returncode, done.stderr
+    assert "goal 5 ms" in done.stdout
+    assert len(done.stdout.splitlines()) > 45
+
+
 def test_every_figure_of_storing_has_its_goal_beside_it():
     """Whoever reads the JSON sees what was to be reached, and whether it was."""
     found = json.loads(bench("--tiny", "--database", "sqlite", program="storage.py"))

@@ -8,7 +8,6 @@ from typing import Final
 
 MAX_KEY_CHARS: Final = 200
 MAX_JUDGED: Final = 4_096  # keys whose verdict is remembered
-_STEM_CHARS: Final = 4
 
 _WORD_LIST: Final = """
     password passwd passphrase passcode pwd pswd pass pw secret token credential auth authorization
@@ -38,6 +37,11 @@ _LOOKALIKES: Final = str.maketrans(
 )
 
 
+def _holds(word: str, others: Iterable[str]) -> bool:
+    """Tell whether another word is a part of this one, so that finding that one is enough."""
+    return any(other in word and other != word for other in others)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Keys:
     """Which keys hide their values: by a word, by some words in a row; and which never do.
@@ -52,15 +56,17 @@ class Keys:
     )
     exempt: frozenset[str] = frozenset(_EXEMPT_LIST.split())
     _whole: frozenset[str] = field(init=False, repr=False)
-    _stems: tuple[str, ...] = field(init=False, repr=False)
+    _marks: tuple[str, ...] = field(init=False, repr=False)
     _judged: dict[str, bool] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Work out what every look needs."""
         whole = self.words | {"".join(pair) for pair in self.pairs}
-        stems = sorted({word[:_STEM_CHARS] for word in self.words | {p[0] for p in self.pairs}})
+        marks = {*self.words, *_ENDINGS, *(max(pair, key=len) for pair in self.pairs)}
         object.__setattr__(self, "_whole", whole | {word + "s" for word in whole})
-        object.__setattr__(self, "_stems", tuple(stems))
+        object.__setattr__(
+            self, "_marks", tuple(mark for mark in marks if not _holds(mark, marks))
+        )
         object.__setattr__(self, "_judged", {})
 
     def extended(self, *, added: Iterable[str] = (), exempt: Iterable[str] = ()) -> "Keys":
@@ -93,7 +99,7 @@ class Keys:
         if not text.isascii():
             return True
         lowered = text.lower()
-        return any(stem in lowered for stem in self._stems)
+        return any(mark in lowered for mark in self._marks)
 
     def _judge(self, words: list[str]) -> bool:
         if "_".join(words) in self.exempt:
