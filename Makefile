@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NEEDS_PYTHON := import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=" if sys.version_info < (3, 11) else 0)
 
-.PHONY: demo test test-fast lint types bench bench-storage screenshot format clean
+.PHONY: demo test test-fast lint types bench bench-storage bench-errors screenshot format clean
 
 demo: .venv/demo
 	@$(BIN)/watchkeeper demo $(ARGS)
@@ -28,6 +28,9 @@ bench: .venv/dev
 
 bench-storage: .venv/dev
 	@$(BIN)/python bench/storage.py $(ARGS)
+
+bench-errors: .venv/dev
+	@$(BIN)/python bench/errors.py $(ARGS)
 
 screenshot: .venv/dev
 	$(BIN)/python scripts/screenshot.py

@@ -22,6 +22,7 @@ import traffic
 from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.held import Held
 from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.writer import Writer
 from watchkeeper.storage import Store
@@ -58,7 +59,7 @@ class Worker:
             scope=traffic.SCOPE,
             slot_s=traffic.SLOT_S,
             recorder=self._recorder,
-            issues=Issues(traffic.SCOPE, project_root="/", clock=time.time),
+            issues=Issues(traffic.SCOPE, places=Places("/"), clock=time.time),
             health=Health((), clock=time.time),
             held=Held(max_slots=100, max_bytes=10**8),
             clock=time.time,

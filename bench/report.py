@@ -1,4 +1,4 @@
-"""The tables of figures in docs/what-it-costs.md and docs/what-storing-costs.md."""
+"""The tables of figures in the pages of docs/ about costs and errors."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -8,6 +8,8 @@ PAGE: Final = DOCS / "what-it-costs.md"
 BEGIN: Final = "<!-- figures: written by `make bench ARGS=--markdown` -->\n"
 STORAGE_PAGE: Final = DOCS / "what-storing-costs.md"
 STORAGE_BEGIN: Final = "<!-- figures: written by `make bench-storage ARGS=--markdown` -->\n"
+ERRORS_PAGE: Final = DOCS / "errors.md"
+ERRORS_BEGIN: Final = "<!-- figures: written by `make bench-errors ARGS=--markdown` -->\n"
 END: Final = "<!-- end of figures -->\n"
 
 
@@ -19,6 +21,11 @@ def write(found: dict[str, Any]) -> None:
 def write_storage(found: dict[str, Any]) -> None:
     """Put the figures of storing into their page."""
     _put(STORAGE_PAGE, STORAGE_BEGIN, storage_tables(found))
+
+
+def write_errors(found: dict[str, Any]) -> None:
+    """Put the figures of errors into their page."""
+    _put(ERRORS_PAGE, ERRORS_BEGIN, errors_tables(found))
 
 
 def _put(page: Path, begin: str, figures: str) -> None:
@@ -92,6 +99,58 @@ Ten times the traffic on the same routes takes \
 """
 
 
+def errors_tables(found: dict[str, Any]) -> str:
+    """Return the figures of errors as Markdown."""
+    groups, rules = found["grouping"], found["grouping"]["rules"]
+    ten, fifty = found["capture"]["frames_10"], found["capture"]["frames_50"]
+    storm, many, beside = found["storm"], found["many"], found["beside"]
+    fails = beside["every_second_fails"]["uvicorn"]
+    where = f"with Python {found['python']} on {found['machine']}"
+    arrivals = found["arrivals"]
+    return f"""
+Measured on {found["date"]} {where}. Goals are in brackets; ✗ marks one that was missed.
+
+| Grouping of {groups["occurrences"]:,} errors: {groups["bugs"]} bugs, each in \
+{groups["fewest_per_bug"]} to {groups["circumstances"]} circumstances \
+| precision | recall | F1 |
+|---|--:|--:|--:|
+| **Watchkeeper** | {_scores(rules["rule"])} |
+| by type and innermost frame of the application | {_scores(rules["frame"])} |
+| by type and message, without its values | {_scores(rules["message"])} |
+
+| CPU of one error, in µs | 10 frames | 50 frames |
+|---|--:|--:|
+| raising and catching it, without Watchkeeper | {_two("raise_and_catch_us", ten, fifty)} |
+| **added for one that is known** | {_two("next_occurrence_us", ten, fifty)} |
+| added the first time | {_two("first_occurrence_us", ten, fifty)} |
+
+| In a storm | |
+|---|--:|
+| share of a core that {storm["errors_per_s"]:,} errors a second of one bug take | \
+{_shown(storm["share_of_a_core"])} |
+| throughput that good requests keep beside {beside["storm"]["errors_per_s"]:,} errors a second | \
+{_shown(beside["storm"]["kept"])} |
+| throughput that a watched server keeps where every second request fails | \
+{fails["kept"]} |
+| the same where none fails | {fails["kept_without_errors"]} |
+| counted of {many["bugs"]:,} different bugs | {_shown(many["counted"])} |
+| memory that they leave behind, in MB | {_shown(many["grown_mb"])} |
+| CPU of each of them, in µs | {many["us_each"]} |
+
+{_by_database(arrivals, "From raised to seen in the database, in s", _ARRIVALS)}
+
+"""
+
+
+def _scores(scores: dict[str, Any]) -> str:
+    return " | ".join(_shown(scores[name]) for name in ("precision", "recall", "f1"))
+
+
+def _two(name: str, *several: dict[str, Any]) -> str:
+    return " | ".join(_shown(one[name]) for one in several)
+
+
+_ARRIVALS: Final = (("median_s", "median"), ("longest_s", "longest"))
 _FLUSH: Final = (
     ("alone.close_ms", "closing a slot of 200 series"),
     ("alone.write_ms", "packing and writing it"),
@@ -150,7 +209,8 @@ def _at(figures: dict[str, Any], path: str) -> Any:
 def _shown(figure: Any) -> str:
     if not isinstance(figure, dict):
         return f"{figure:,}"
-    goal = f"**{figure['value']:,}** (≤ {figure['goal']:g})"
+    sign = "≥" if figure.get("least") else "≤"
+    goal = f"**{figure['value']:,}** ({sign} {figure['goal']:g})"
     return goal if figure["reached"] else f"{goal} ✗"
 
 

@@ -108,7 +108,7 @@ def keep_request(
         batch(
             frame(slot_start(at, 10), worker.id, values={up(scope): Gauge(1, 1, 1)}),
             scope,
-            issues=[counted(name, at=at)],
+            issues=[counted(name, at=at, users=(user,) if user else ())],
             events=[replace(event(number, at=at, fingerprint=name), data=details)],
             samples=[sample(number, at=at, data=details)],
             statements=[statement(f"{number:016x}", at=at)],

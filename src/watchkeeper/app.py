@@ -19,12 +19,19 @@ from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.runtime import instruments, lifetime, marks, scrubbing
 from watchkeeper.runtime import observer as observers
 from watchkeeper.runtime.before_store import BeforeStore
-from watchkeeper.runtime.configured import compile_rules, make_upkeep, open_channels
+from watchkeeper.runtime.configured import (
+    compile_rules,
+    make_issues,
+    make_places,
+    make_upkeep,
+    open_channels,
+    start_line,
+)
+from watchkeeper.runtime.expected import expects_here
 from watchkeeper.runtime.flusher import STOP_WITHIN_S, Flusher, Parts
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.held import Held
-from watchkeeper.runtime.issues import Issues
 from watchkeeper.runtime.observer import Observer
 from watchkeeper.runtime.own_cost import OwnCost
 from watchkeeper.runtime.record import RequestContext
@@ -37,6 +44,7 @@ from watchkeeper.settings import Loaded, Settings, load
 
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
     from watchkeeper.runtime.alerts import AlertEngine
+    from watchkeeper.runtime.known import Known
     from watchkeeper.runtime.outbox import Outbox
     from watchkeeper.storage.store import Incident, Store
 
@@ -46,7 +54,7 @@ _current: Watchkeeper | None = None
 
 
 class Hooks(Protocol):
-    """Hooks into the libraries of the host; neither method raises."""
+    """Hooks into the host and its libraries; neither method raises."""
 
     def install(self) -> None:
         """Hook into what is imported by now; cheap to repeat."""
@@ -86,18 +94,14 @@ class Watchkeeper:
         self.recorder = Recorder(
             self.scope, max_series=settings.max_series, max_routes=settings.max_routes
         )
-        self.issues = Issues(
-            self.scope,
-            project_root=os.getcwd(),
-            max_issues=settings.max_issues,
-            on_new=self._hurry,
-            clock=clock,
-        )
+        places = make_places(settings)
+        self.issues = make_issues(settings, self.scope, places, on_new=self._hurry, clock=clock)
         self.badness = settings.badness()
-        self.observer = Observer(self.recorder, project_root=os.getcwd(), clock=clock)
+        self.observer = Observer(self.recorder, places=places, clock=clock)
         self.observer.start = self.start
         self.observer.capture = self.capture
-        self.instruments: Hooks | None = None  # set by the surface that watches
+        self.instruments: Hooks | None = None  # set by the surface that watches, as are these:
+        self.hooks: Hooks | None = None  # into what sees the exceptions that nobody catches
         self.sampler = Sampler(
             self.scope, look_from=self._look_from, enabled=settings.samples, clock=clock
         )
@@ -135,6 +139,8 @@ class Watchkeeper:
             self.started = True
             if self.instruments is not None:
                 self.instruments.install()  # libraries that were imported since `watch`
+            if self.hooks is not None:
+                self.hooks.install()
             self.health.started = True
             self.health.stopped = self.health.draining = False
             self._flusher.start(obstacle=lifetime.obstacle())
@@ -153,6 +159,8 @@ class Watchkeeper:
             self.own_cost.look_now()
         # Also when another thread is at it: the process may end as soon as this returns.
         self._flusher.stop(deadline_s=self.stop_within_s)
+        if self.hooks is not None:
+            self.hooks.uninstall()
         if was_started:
             self.health.stopped = True
 
@@ -178,14 +186,18 @@ class Watchkeeper:
         endpoint: CodeType | None = None,
         fingerprint: tuple[str, ...] | None = None,
         context: Mapping[str, object] | None = None,
-    ) -> str | None:
-        """Record an exception as an occurrence of its issue; returns the fingerprint."""
+        level: str = "error",
+    ) -> Known | None:
+        """Record an exception as an occurrence of its issue; see `Issues.capture`."""
+        if expects_here(self.badness, exc):
+            return None
         return self.issues.capture(
             exc,
             request=request,
             endpoint=endpoint,
             fingerprint=fingerprint,
             context=context or {},
+            level=level,
         )
 
     def link(self, incident: Incident) -> str:
@@ -256,6 +268,7 @@ class Watchkeeper:
                     database_url=settings.database_url,
                     setting=settings.spool,
                 ),
+                capture_crashes=settings.capture_crashes,
                 clock=self.clock,
             ),
             open_store=self._open_store,
@@ -317,19 +330,8 @@ class Watchkeeper:
             _log.warning("watchkeeper: %s", problem)
         if self.quiet:
             return
-        settings = self.settings
-        parts = [
-            "watchkeeper: on",
-            settings.database_place,
-            f'dashboard {settings.dashboard_prefix} (run "watchkeeper open")'
-            if settings.dashboard
-            else "no dashboard",
-            f"tells {', '.join(self.notifiers)}"
-            if self.notifiers
-            else "nobody is told: no channel set",
-        ]
         with guard("start line"):
-            sys.stderr.write(" · ".join(parts) + "\n")
+            sys.stderr.write(start_line(self.settings, self.notifiers) + "\n")
 
 
 def current() -> Watchkeeper | None:

@@ -27,3 +27,7 @@ class SchemaError(StorageError):
 
 class UpgradeNeededError(StorageUnavailableError):
     """The tables are older than this version, and bringing them up to date is a person's task."""
+
+
+class TriageError(WatchkeeperError):
+    """What was asked of an issue cannot be done; the message says why, and what can."""

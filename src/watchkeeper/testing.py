@@ -14,6 +14,7 @@ from watchkeeper.core.slot import Gauge, Value
 from watchkeeper.integrations.instruments import Instruments
 from watchkeeper.runtime import instruments
 from watchkeeper.runtime import observer as observers
+from watchkeeper.runtime.details import is_expected
 from watchkeeper.runtime.issues import Issues
 from watchkeeper.runtime.observer import Observer
 from watchkeeper.runtime.recorder import Recorder
@@ -116,8 +117,12 @@ def recording() -> Iterator[Recording]:
 
 
 def fingerprint(error: BaseException) -> str:
-    """Return the fingerprint that an exception would be grouped by; empty if it is expected."""
-    return Issues(_SCOPE).capture(error) or ""
+    """Return the fingerprint that an exception would be grouped by, without counting it.
+
+    By the default settings, with its failing statement; an error that was raised in another place
+    has another one. Empty for one that is expected, such as an HTTP answer below 500.
+    """
+    return "" if is_expected(error) else Issues(_SCOPE).known(error).fingerprint
 
 
 def scrub(value: object, settings: Settings | None = None) -> Any:

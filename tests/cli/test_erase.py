@@ -46,7 +46,7 @@ def left(store: Store, service: str = "shop") -> list[list[str]]:
 
 
 def test_what_is_kept_about_a_user_goes(store: Store, sql_url: str, tmp_path: Path):
-    """Samples and events of the user go, all others stay, and counts of issues too."""
+    """Samples, events and marks of the user go, all others stay, and counts of issues too."""
     done = object_of(
         run(
             "erase", "--user", "42", "--db", sql_url, *OURS, "--yes", "--json",
@@ -54,10 +54,12 @@ def test_what_is_kept_about_a_user_goes(store: Store, sql_url: str, tmp_path: Pa
         )
     )  # fmt: skip
 
-    assert (3, 3, 10) == (done["samples"], done["events"], done["looked_at"])
+    assert (3, 3, 3, 10) == tuple(
+        done[name] for name in ("samples", "events", "issues", "looked_at")
+    )
     assert [["1", "3"]] * 2 == left(store)
     assert [["9"]] * 2 == left(store, "other")
-    assert [("user.erase", {"samples": 3, "events": 3})] == audited(sql_url)
+    assert [("user.erase", {"samples": 3, "events": 3, "issues": 3})] == audited(sql_url)
     assert [1] * 5 == [
         one.count for one in store.next_issues(**SCOPE, seen_since=0, after=0, limit=99)
     ]
@@ -71,8 +73,8 @@ def test_a_dry_run_counts_and_changes_nothing(store: Store, sql_url: str, tmp_pa
     )  # fmt: skip
 
     assert (
-        "would erase 3 samples and 3 events of this user, of 10 rows of shop (production)\n"
-        == done.stdout
+        "would erase 3 samples and 3 events of this user, of 10 rows of shop (production), "
+        "and the mark on 3 issues\n" == done.stdout
     )
     assert [["0", "1", "2", "3", "4"]] * 2 == left(store)
 

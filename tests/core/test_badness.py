@@ -2,7 +2,7 @@
 
 import pytest
 
-from watchkeeper.core.badness import Badness, badness_rules
+from watchkeeper.core.badness import Badness, BadnessRules, badness_rules
 from watchkeeper.exceptions import ConfigurationError
 
 
@@ -89,3 +89,22 @@ def test_a_wrong_setting_is_named_with_its_cure(given, complaint):
         rules(**given)
 
     assert str(error.value).startswith(complaint)
+
+
+def test_a_function_may_judge_what_is_expected():
+    """It is given the exception; beside it names hold as before; a route may have its own."""
+    rules = badness_rules(
+        statuses=["5xx"],
+        expected=["KeyError", lambda exc: "sold out" in str(exc)],
+        above="",
+        routes={"/pay": {"expected_exceptions": []}},
+    )
+
+    here = rules.of("/orders")
+    assert [True, True, False] == [
+        here.expects(exc)
+        for exc in (KeyError("a"), ValueError("sold out"), ValueError("no paper"))
+    ]
+    assert not rules.of("/pay").expects(ValueError("sold out"))
+    assert rules.expect_any
+    assert not BadnessRules().expect_any

@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from watchkeeper.core.fingerprint import (
     MAX_CAUSES,
     MAX_CUSTOM_PARTS,
-    Raised,
-    TraceFrame,
+    Rule,
     below_endpoint,
     customize,
     fingerprint,
     fold,
-    mask_digits,
-    parametrize,
-    type_name,
+    value_of,
 )
+from watchkeeper.core.masking import mask_digits, parametrize, type_name
+from watchkeeper.core.raised import Raised, TraceFrame, complete, is_complete, logged
+from watchkeeper.core.syntax import Statement
 
 
 def frame(function: str, module: str = "shop.cart", *, application: bool = True) -> TraceFrame:
@@ -44,10 +44,10 @@ def test_a_fingerprint_is_versioned_and_stable():
     """A stored fingerprint means the same in every release of this algorithm."""
     computed = fingerprint(raised(frame("checkout"), frame("total")))
 
-    assert "1:2732abf5687858d4" == computed.value
-    assert ("type KeyError", "in shop.cart:checkout", "in shop.cart:total") == computed.parts
+    assert "2:2732abf5687858d4" == computed.value
+    assert ("type KeyError", "in shop.cart:checkout", "in shop.cart:total") == computed.counted
     assert "shop.cart:total" == computed.culprit
-    assert () == computed.aliases
+    assert ("1:2732abf5687858d4",) == computed.aliases
 
 
 def test_the_innermost_two_application_frames_are_the_place():
@@ -67,7 +67,10 @@ def test_the_number_of_frames_can_be_chosen():
     other = raised(frame("quantity"), frame("to_int"))
 
     assert fingerprint(one).value != fingerprint(other).value
-    assert fingerprint(one, frames=1).value == fingerprint(other, frames=1).value
+    assert (
+        fingerprint(one, rule=Rule(frames=1)).value
+        == fingerprint(other, rule=Rule(frames=1)).value
+    )
 
 
 def test_an_error_that_only_a_library_saw_is_placed_in_the_library():
@@ -80,7 +83,7 @@ def test_an_error_that_only_a_library_saw_is_placed_in_the_library():
         "type KeyError",
         "in framework.routing:dispatch",
         "in framework.routing:serialize",
-    ) == fingerprint(error).parts
+    ) == fingerprint(error).counted
     assert fingerprint(order).value != fingerprint(stock).value
 
 
@@ -90,7 +93,7 @@ def test_an_endpoint_outside_of_the_trace_drops_nothing():
 
     assert ("type KeyError", "in shop.tasks:member", "in shop.cart:total") == fingerprint(
         error
-    ).parts
+    ).counted
 
 
 def test_what_leads_to_the_endpoint_does_not_count():
@@ -102,14 +105,14 @@ def test_what_leads_to_the_endpoint_does_not_count():
         endpoint=frame("show", "shop.views"),
     )
 
-    assert ("type KeyError", "in shop.cart:total") == fingerprint(error).parts
+    assert ("type KeyError", "in shop.cart:total") == fingerprint(error).counted
 
 
 def test_a_detail_of_the_type_counts():
     """A status or an error code tells two errors of one type and place apart."""
     error = raised(frame("total"), detail="404")
 
-    assert ("type KeyError", "in shop.cart:total", "with 404") == fingerprint(error).parts
+    assert ("type KeyError", "in shop.cart:total", "with 404") == fingerprint(error).counted
 
 
 def test_a_group_is_told_by_its_distinct_leaves():
@@ -124,8 +127,8 @@ def test_a_group_is_told_by_its_distinct_leaves():
         "group of",
         "type KeyError, in shop.cart:a",
         "type ValueError, in shop.cart:b",
-    ) == both.parts
-    assert fingerprint(key).parts == same.parts
+    ) == both.counted
+    assert fingerprint(key).counted == same.counted
     assert "shop.cart:b" == both.culprit
 
 
@@ -133,7 +136,7 @@ def test_a_leaf_that_was_never_raised_stands_where_its_group_was_raised():
     """An error that was only made and put into a group has no place of its own."""
     group = raised(frame("outer"), type="ExceptionGroup", leaves=[raised(type="ValueError")])
 
-    assert ("type ValueError", "in shop.cart:outer") == fingerprint(group).parts
+    assert ("type ValueError", "in shop.cart:outer") == fingerprint(group).counted
 
 
 def test_a_cause_inside_of_a_library_does_not_count():
@@ -141,7 +144,7 @@ def test_a_cause_inside_of_a_library_does_not_count():
     plain = raised(frame("total"))
     caused = replace(plain, cause=raised(LIBRARY, type="OSError"))
 
-    assert fingerprint(plain).parts == fingerprint(caused).parts
+    assert fingerprint(plain).counted == fingerprint(caused).counted
 
 
 def test_an_empty_path_stays_empty():
@@ -155,7 +158,7 @@ def test_at_most_eight_causes_count():
     for _ in range(3 * MAX_CAUSES):
         chain = raised(frame("f"), cause=chain)
 
-    parts = fingerprint(chain).parts
+    parts = fingerprint(chain).counted
 
     assert MAX_CAUSES == sum(part.startswith("caused by") for part in parts)
 
@@ -250,7 +253,7 @@ def test_every_description_has_a_fingerprint(path: list[TraceFrame], message: st
     """Any trace and any text, lone surrogates too, give sixteen hexadecimal digits."""
     computed = fingerprint(raised(*path, message=message + "\ud800"))
 
-    assert "1:" == computed.value[:2]
+    assert "2:" == computed.value[:2]
     assert 18 == len(computed.value)
     assert set(computed.value[2:]) <= set("0123456789abcdef")
 
@@ -262,8 +265,164 @@ def test_the_users_parts_replace_or_extend_the_computed_fingerprint():
     assert customize(here, ["billing"]).value == customize(there, ["billing"]).value
     assert customize(here, ["{default}"]).value != customize(there, ["{default}"]).value
     assert customize(here, ["{default}", "a"]).value != customize(here, ["{default}", "b"]).value
-    assert ("own fingerprint", "billing") == customize(here, ["billing"]).parts
+    assert ("own fingerprint", "billing") == customize(here, ["billing"]).counted
     assert (
         customize(here, ["x"] * MAX_CUSTOM_PARTS).value
         == customize(here, ["x"] * (MAX_CUSTOM_PARTS + 1)).value
     )
+
+
+STATEMENT = Statement(digest="00aa", shown="return prices[sku]")
+
+
+def test_the_statement_counts_and_its_text_does_not():
+    """It is hashed by its syntax; where it is not known the place alone counts."""
+    plain = raised(frame("total"))
+    known = replace(plain, statement=STATEMENT)
+    shown = replace(plain, statement=replace(STATEMENT, shown="return p[s]"))
+
+    assert ("type KeyError", "in shop.cart:total", "at 00aa") == fingerprint(known).counted
+    assert fingerprint(known).value == fingerprint(shown).value
+    assert fingerprint(known).value != fingerprint(plain).value
+
+
+def test_the_value_alone_is_that_of_the_fingerprint():
+    """A request computes no more than it needs."""
+    known = raised(frame("total"), statement=STATEMENT)
+
+    assert fingerprint(known).value == value_of(known, Rule())
+
+
+def test_each_part_is_stored_as_data():
+    """With its kind and text; a statement with its hash, a cause and a member with their parts."""
+    cause = raised(frame("pick"), statement=STATEMENT)
+    parts = fingerprint(raised(frame("total"), detail="404", cause=cause)).parts
+
+    assert [
+        {"kind": "type", "text": "KeyError"},
+        {"kind": "frame", "text": "shop.cart:total"},
+        {"kind": "detail", "text": "404"},
+        {
+            "kind": "cause",
+            "text": "KeyError",
+            "parts": [
+                {"kind": "type", "text": "KeyError"},
+                {"kind": "frame", "text": "shop.cart:pick"},
+                {"kind": "statement", "text": "return prices[sku]", "hash": "00aa"},
+            ],
+        },
+    ] == [part.as_json() for part in parts]
+
+
+def test_transparent_frames_are_looked_through():
+    """The place is what called them; where there is nothing else they are the place."""
+    util = replace(frame("check", "shop.util"), transparent=True)
+    called = raised(frame("show", "shop.views"), frame("total"), util)
+    alone = raised(util)
+
+    assert ("type KeyError", "in shop.cart:total") == fingerprint(called).counted
+    assert ("type KeyError", "in shop.util:check") == fingerprint(alone).counted
+    assert fingerprint(raised(frame("total"), util)).counted == fingerprint(called).counted
+
+
+def test_an_endless_recursion_is_placed_where_it_comes_round():
+    """Wherever on the way round the limit was met, and in whatever was called there."""
+    turn = [frame("even"), frame("odd")]
+    begin = [frame("show", "shop.views"), *turn * 400]
+
+    def place(*more: TraceFrame) -> tuple[str, ...]:
+        error = raised(*begin, *more, type="RecursionError", statement=STATEMENT)
+        return fingerprint(error).counted
+
+    assert ("type RecursionError", "in shop.cart:even") == place()
+    assert place() == place(frame("even")) == place(frame("even"), frame("helper"))
+
+
+def test_a_recursion_of_a_library_is_placed_in_the_application():
+    """As every other error, with the statement that called the library."""
+    error = raised(frame("total"), *[LIBRARY] * 900, type="RecursionError", statement=STATEMENT)
+
+    assert ("type RecursionError", "in shop.cart:total", "at 00aa") == fingerprint(error).counted
+
+
+def test_what_does_not_count_is_said():
+    """The endpoint, the frames above the place, transparent, folded and a library's ones."""
+    util = replace(frame("check", "shop.util"), transparent=True)
+    error = raised(
+        LIBRARY,
+        frame("show", "shop.views"),
+        *[frame("down"), frame("down"), frame("down")],
+        util,
+        frame("total"),
+        endpoint=frame("show", "shop.views"),
+    )
+
+    assert {
+        "endpoint": "shop.views:show",
+        "above": 2,
+        "transparent": 1,
+        "folded": 2,
+        "library": 1,
+    } == fingerprint(error).left_out
+    assert {} == fingerprint(raised(frame("total"))).left_out
+
+
+def test_where_a_task_was_when_it_timed_out_does_not_count():
+    """The cancellation that a TimeoutError was made of is no cause; what that was made of is."""
+    late = raised(frame("report"), type="TimeoutError")
+    asleep = raised(frame("sleep"), type="asyncio.exceptions.CancelledError")
+
+    assert fingerprint(late).value == fingerprint(replace(late, cause=asleep)).value
+    assert (
+        fingerprint(late).value
+        != fingerprint(replace(late, cause=replace(asleep, cause=raised(frame("a"))))).value
+    )
+
+
+def test_a_log_record_is_told_by_logger_and_template():
+    """A template counts as it is, a message without its values; there was no first version."""
+    record = fingerprint(logged("shop.stock", template="stock of '%s' is 7"))
+
+    assert ("logger shop.stock", "message stock of '%s' is 7") == record.counted
+    assert ("shop.stock", ()) == (record.culprit, record.aliases)
+    assert ("logger shop.stock", "message stock of <text> is <number>") == fingerprint(
+        logged("shop.stock", message="stock of 'tea' is 7")
+    ).counted
+
+
+def test_the_first_version_took_other_details():
+    """Its fingerprint is made of what it saw, so that its issues are found."""
+    error = raised(frame("total"), detail="23505 users_email_key", first_detail="23505")
+    made = raised(message="a rule is wrong", first_message="a rule is wrong (line 3)")
+
+    assert (fingerprint(raised(frame("total"), detail="23505")).aliases) == fingerprint(
+        error
+    ).aliases
+    assert (
+        fingerprint(raised(message="a rule is wrong (line 3)")).aliases
+        == fingerprint(made).aliases
+    )
+
+
+def test_own_fingerprints_keep_their_issues():
+    """One of the first version is an alias, with and without the computed part."""
+    computed = fingerprint(raised(frame("total")))
+
+    assert ("1:a737bb21b22d691c",) == customize(computed, ["billing"]).aliases
+    assert ("1:2e7014262d0078cb",) == customize(computed, ["{default}", "acme"]).aliases
+
+
+def test_a_description_is_completed_where_statements_are_missing():
+    """Those of causes and of a group's members too; what was read already stays."""
+    spot = replace(raised(frame("total")), spot="there")
+    group = raised(frame("all"), leaves=[spot, raised(frame("a"), statement=STATEMENT)])
+    error = replace(spot, cause=group)
+
+    done = complete(error, {"there": STATEMENT}.get)
+
+    assert not is_complete(error)
+    assert is_complete(done)
+    assert [STATEMENT] * 3 == [
+        done.statement,
+        *[leaf.statement for leaf in (done.cause.leaves if done.cause else ())],
+    ]

@@ -51,6 +51,23 @@ def test_flushes_come_quickly_in_trouble_only(trouble, flushed_at, now, expected
     assert expected == next_flush(trouble, flushed_at=flushed_at, slot_end=SLOT_END, now=now)
 
 
+@pytest.mark.parametrize(
+    ("flushed_at", "now", "expected"),
+    [
+        pytest.param(1_000, 1_004, (1_004, Reason.NEWS), id="at once"),
+        pytest.param(1_003.75, 1_004, (1_004.25, Reason.NEWS), id="not twice in half a second"),
+        pytest.param(1_009.75, 1_009.8, (SLOT_END, Reason.SLOT_ENDS), id="slot end"),
+    ],
+)
+def test_news_does_not_wait_for_the_rhythm_of_trouble(flushed_at, now, expected):
+    """A new issue in long trouble is written as soon as one in a calm hour."""
+    long = Trouble(600, 1_003)
+
+    assert expected == next_flush(
+        long, flushed_at=flushed_at, slot_end=SLOT_END, now=now, has_news=True
+    )
+
+
 def test_trouble_goes_on_until_a_minute_of_calm():
     """Trouble seen again within a minute is the same trouble; later it is a new one."""
     first = noticed(None, now=100.0)

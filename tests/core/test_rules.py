@@ -311,5 +311,6 @@ def test_the_pack_says_in_plain_words_what_it_does() -> None:
         "Slow responses: p95 > 1s, over 5 min, if statistically sure, for 2 min, warning.",
         "Health check failing: check failing, critical.",
         "New issue: on issue.new, warning.",
+        "Issue came back: on issue.came_back, warning.",
         "Storage growth: last(watchkeeper_storage_used_ratio) > 80%, over 10 min, warning.",
     ] == [describe(rule) for rule in PACK]

@@ -11,6 +11,7 @@ from watchkeeper.core.metrics import Scope
 from watchkeeper.dashboard.charts import CHARTS
 from watchkeeper.exceptions import StorageUnavailableError
 from watchkeeper.runtime.guard import take_errors
+from watchkeeper.runtime.triage import Triage
 from watchkeeper.storage.memory import MemoryStore
 
 POLICY = (
@@ -210,7 +211,7 @@ def test_a_fault_of_ours_is_our_own_small_page():
     class Broken(MemoryStore):
         """A store with a bug."""
 
-        def issues(self, **_):
+        def find_issues(self, search):
             """Fail."""
             raise ZeroDivisionError
 
@@ -347,6 +348,21 @@ def test_an_issue_without_an_event_keeps_its_counts():
 
     assert "No event of this issue is stored any more" in page
     assert "168" in page
+
+
+def test_what_was_done_with_an_issue_is_shown():
+    """Its state in words; an ignored one is not among the newest errors."""
+    store = made_shop()
+    who = Triage(store, SCOPE, actor="cli alice", now=NOW)
+    for number in (1, 2, 3):
+        who.resolve(number) if number == 1 else who.ignore(number)
+
+    overview, page = (text(Browser(watched(store)).get(path)) for path in ("/", "/errors/1"))
+
+    assert '<span class="tag quiet">resolved</span>' in overview
+    assert "/errors/1" in overview
+    assert "/errors/2" not in overview
+    assert "<dt>State</dt><dd>resolved</dd>" in page
 
 
 def test_an_issue_of_another_service_is_not_shown():

@@ -716,6 +716,7 @@ class TestSamples:
             "omitted": 11,
             "user": "5f1d",
             "tags": {"plan": "pro"},
+            "events": [],
         } == content
 
     def test_a_sample_names_its_issue(self):

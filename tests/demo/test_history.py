@@ -92,6 +92,18 @@ def test_issues_of_the_past_have_real_stack_traces(store: Store):
     assert event.data["frames"][-1]["source"]
 
 
+def test_issues_of_the_past_were_dealt_with(store: Store):
+    """One is resolved in the next release, one muted, one commented on: pages have states."""
+    found = store.issues(service=SERVICE, environment=ENVIRONMENT, seen_since=BEGIN, limit=10)
+
+    assert {
+        "shop:voucher_percent": ("muted", "cli mira"),
+        "shop:invoice_total": ("open", ""),
+        "shop:thumbnail": ("resolved", "cli mira"),
+    } == {one.culprit: (one.state, one.state_by) for one in found}
+    assert [1, 1, 1] == [len(store.issue_entries(one.id, limit=9)) for one in found]
+
+
 def test_latency_has_two_modes():
     """Cached and uncached answers differ, so that percentiles have something to say."""
     merged = Histogram()

@@ -114,3 +114,39 @@ def test_every_figure_of_storing_has_its_goal_beside_it():
         one["requests_per_slot"] for one in found["curves"]["sqlite"]["over_requests"]
     ]
     assert room["row_per_request_bytes"] > room["row_per_series_and_slot_bytes"] > 0
+
+
+def test_every_figure_of_errors_has_its_goal_beside_it():
+    """Grouping, cost, storms and arrival: what was to be reached, and whether it was."""
+    found = json.loads(bench("--tiny", "--database", "sqlite", program="errors.py"))
+
+    rules = found["grouping"]["rules"]
+    at_least = [
+        rules["rule"]["precision"],
+        rules["rule"]["f1"],
+        found["beside"]["storm"]["kept"],
+        found["many"]["counted"],
+    ]
+    at_most = [
+        found["capture"]["frames_10"]["next_occurrence_us"],
+        found["storm"]["share_of_a_core"],
+        found["many"]["grown_mb"],
+        found["arrivals"]["sqlite"]["longest_s"],
+    ]
+    for figure in at_least:
+        assert figure["reached"] is (figure["value"] >= figure["goal"])
+    for figure in at_most:
+        assert figure["reached"] is (figure["value"] <= figure["goal"])
+    assert {"of": 8, "reached": sum(one["reached"] for one in at_least + at_most)} == found[
+        "goals"
+    ]
+    assert 1_000 == found["many"]["counted"]["value"]
+    assert ["rule", "frame", "message"] == list(rules)
+
+
+def test_the_corpus_of_errors_is_large_enough():
+    """At least 40 bugs, each of them in at least 15 circumstances."""
+    found = json.loads(bench("--quick", "--only", "grouping", program="errors.py"))["grouping"]
+
+    assert found["bugs"] >= 40
+    assert found["fewest_per_bug"] >= 15

@@ -1,19 +1,14 @@
 """Scripts and workers: watched without an application, everything written at their end."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+from run_scripts import HERE, opened, run
 from watchkeeper.core.slot import Gauge
 from watchkeeper.integrations import watch
 from watchkeeper.settings import Settings
-from watchkeeper.storage import Store, open_store
 
-HERE = {"service": "nightly", "environment": "production"}
 SCRIPT = """
 import watchkeeper
 
@@ -39,28 +34,6 @@ try:
 except ValueError:
     print("goes on")
 """
-
-
-def run(folder: Path, script: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a script as a user would."""
-    (folder / "nightly.py").write_text(script, "utf-8")
-    kept = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-    return subprocess.run(
-        [sys.executable, "nightly.py"],
-        cwd=folder,
-        env=kept | environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def opened(folder: Path) -> Store:
-    """Open the database that a script left."""
-    store = open_store(f"sqlite:///{folder / 'watchkeeper.db'}")
-    store.migrate()
-    return store
 
 
 def test_a_short_script_loses_nothing(tmp_path):

@@ -6,8 +6,10 @@ import socket
 import sqlite3
 import urllib.error
 
+import django.db
 import httpx
 import psycopg
+import pymysql
 import pytest
 import sqlalchemy.exc
 import starlette.exceptions
@@ -16,7 +18,13 @@ import starlette.websockets
 import werkzeug.exceptions
 from fastapi.exceptions import RequestValidationError
 
-from watchkeeper.runtime.details import detail, is_expected, may_be_expected, may_have_detail
+from watchkeeper.runtime.details import (
+    detail,
+    first_detail,
+    is_expected,
+    may_be_expected,
+    may_have_detail,
+)
 
 
 def answered(status: int) -> httpx.HTTPStatusError:
@@ -91,7 +99,7 @@ class StatusTextError(Exception):
         ("23505", sqlalchemy.exc.IntegrityError("", {}, psycopg.errors.UniqueViolation("x"))),
         ("users.email", sqlite3.IntegrityError("UNIQUE constraint failed: users.email")),
         ("users", sqlite3.OperationalError("no such table: users")),
-        ('"FORM"', sqlite3.OperationalError('near "FORM": syntax error')),
+        ("near FORM", sqlite3.OperationalError('near "FORM": syntax error')),
         ("", sqlite3.OperationalError("unrecognized token: 'hunter2'")),
         ("", sqlalchemy.exc.InvalidRequestError("closed")),
     ],
@@ -107,3 +115,108 @@ def test_types_tell_whether_they_have_details():
     assert may_have_detail(ConnectionRefusedError)
     assert may_have_detail(sqlite3.IntegrityError)
     assert not may_have_detail(KeyError)
+
+
+def wrapped(outer: type[Exception], inner: Exception) -> Exception:
+    """Return what an ORM raises from a driver's exception."""
+    exc = outer(*inner.args)
+    exc.__cause__ = inner
+    return exc
+
+
+class PostgresError(Exception):
+    """An error with the fields of asyncpg's."""
+
+    __module__ = "asyncpg.exceptions"
+    sqlstate = "23502"
+    table_name = "users"
+    column_name = "name"
+
+
+@pytest.mark.parametrize(
+    ("expected", "exc"),
+    [
+        (
+            "1062 users.email",
+            pymysql.IntegrityError(1062, "Duplicate entry 'a' for key 'users.email'"),
+        ),
+        (
+            "1062 email",
+            pymysql.IntegrityError(1062, "Duplicate entry 'for key 'x'' for key 'email'"),
+        ),
+        ("1048 name", pymysql.IntegrityError(1048, "Column 'name' cannot be null")),
+        ("1054 nmae", pymysql.OperationalError(1054, "Unknown column 'nmae' in 'field list'")),
+        ("1146 shop.user", pymysql.ProgrammingError(1146, "Table 'shop.user' doesn't exist")),
+        ("1364 name", pymysql.OperationalError(1364, "Field 'name' doesn't have a default value")),
+        ("1406 name", pymysql.DataError(1406, "Data too long for column 'name' at row 17")),
+        (
+            "1452 fk_user",
+            pymysql.IntegrityError(
+                1452,
+                "Cannot add or update a child row: a foreign key constraint fails "
+                "(`shop`.`orders`, CONSTRAINT `fk_user` FOREIGN KEY (`user`) REFERENCES `users`)",
+            ),
+        ),
+        ("1213", pymysql.OperationalError(1213, "Deadlock found when trying to get lock")),
+        (
+            "1064 near FORM",
+            pymysql.ProgrammingError(
+                1064, "… for the right syntax to use near 'FORM users' at line 1"
+            ),
+        ),
+        (
+            "1062 email",
+            wrapped(django.db.IntegrityError, pymysql.IntegrityError(1062, "for key 'email'")),
+        ),
+        (
+            "users.email",
+            wrapped(
+                django.db.IntegrityError,
+                sqlite3.IntegrityError("UNIQUE constraint failed: users.email"),
+            ),
+        ),
+        ("23502 users.name", PostgresError("null value")),
+        ("23502 users.name", wrapped(django.db.DataError, PostgresError("x"))),
+        (
+            "42P01 users",
+            psycopg.errors.UndefinedTable('relation "users" does not exist\nLINE 1: …'),
+        ),
+        ("42703 u.nmae", psycopg.errors.UndefinedColumn("column u.nmae does not exist")),
+        ("42883 totl", psycopg.errors.UndefinedFunction("function totl(integer) does not exist")),
+        ("42601 near FORM", psycopg.errors.SyntaxError('syntax error at or near "FORM"')),
+        ("42601 near )", psycopg.errors.SyntaxError('syntax error at or near ")"')),
+        ("42601 near a value", psycopg.errors.SyntaxError('syntax error at or near "17"')),
+        ("42601 near a value", psycopg.errors.SyntaxError("syntax error at or near \"'Ann'\"")),
+        ("nmae", sqlite3.OperationalError("table users has no column named nmae")),
+        ("", wrapped(django.db.Error, ValueError("not a database's"))),
+    ],
+    ids=repr,
+)
+def test_what_a_database_error_speaks_of_counts(expected: str, exc: BaseException):
+    """Its code, and the constraint, the column, the missing name or the word near the mistake."""
+    assert expected == detail(exc)
+
+
+@pytest.mark.parametrize(
+    ("expected", "exc"),
+    [
+        ("1062", pymysql.IntegrityError(1062, "Duplicate entry 'a' for key 'users.email'")),
+        ("users.email", sqlite3.IntegrityError("UNIQUE constraint failed: users.email")),
+        ('"FORM"', sqlite3.OperationalError('near "FORM": syntax error')),
+        ("42P01", psycopg.errors.UndefinedTable('relation "users" does not exist')),
+        ("23505", sqlalchemy.exc.IntegrityError("", {}, psycopg.errors.UniqueViolation("x"))),
+        (
+            "",
+            wrapped(
+                django.db.IntegrityError, sqlite3.IntegrityError("UNIQUE constraint failed: a")
+            ),
+        ),
+        (None, OSError(errno.ENOSPC, "full")),
+        (None, answered(404)),
+        (None, KeyError("a")),
+    ],
+    ids=repr,
+)
+def test_the_details_of_the_first_version_are_frozen(expected: str | None, exc: BaseException):
+    """What it took is computed still, so that its issues are found; None: the same as today."""
+    assert expected == first_detail(exc)

@@ -115,6 +115,35 @@ def test_different_errors_are_bounded_when_slots_are_merged():
     assert 12 * 600 * 2 == sum(issue.count for waiting in held for issue in waiting.issues)
 
 
+def test_errors_are_merged_by_call_path():
+    """Routes add up and users are named once, each path for itself."""
+    held = Held(max_slots=2, max_bytes=10**9)
+    paths = (("p1", "GET /a", "u1"), ("p2", "GET /a", "u1"), ("p1", "GET /a", "u2"))
+    for number, (path, route, user) in enumerate(paths):
+        one = batch(number)
+        told = replace(one.issues[0], path=path, routes={route: 2}, users=("u0", user))
+        held.add(replace(one, issues=[told]))
+
+    counts = [one for waiting in held for one in waiting.issues]
+
+    first = {one.path: one for one in held.oldest().issues}
+    assert 6 == sum(one.count for one in counts)
+    assert {"p1", "p2"} == set(first)
+    held.max_slots = 1
+    held.add(replace(batch(3), issues=[]))
+    first = {one.path: one for one in held.oldest().issues}
+    assert (4, {"GET /a": 4}, ("u0", "u1", "u2")) == (
+        first["p1"].count,
+        first["p1"].routes,
+        first["p1"].users,
+    )
+    assert (2, {"GET /a": 2}, ("u0", "u1")) == (
+        first["p2"].count,
+        first["p2"].routes,
+        first["p2"].users,
+    )
+
+
 def test_errors_count_as_bytes():
     """A thousand different errors in each slot are what fills the room, and it is seen."""
     held = Held(max_slots=1_000, max_bytes=2_000_000)

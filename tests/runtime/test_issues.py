@@ -7,23 +7,23 @@ import pickle
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
 
+from watchkeeper.core.fingerprint import Raised
 from watchkeeper.core.metrics import Scope
-from watchkeeper.runtime.issues import (
-    FIRST_SAMPLES_PER_S,
-    MAX_MEMO,
-    SAMPLES_PER_S,
-    Issues,
-    RequestContext,
-)
+from watchkeeper.runtime.groups import FIRST_SAMPLES_PER_S, SAMPLES_PER_S
+from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.memo import MAX_MEMO
+from watchkeeper.runtime.places import Places
+from watchkeeper.runtime.record import RequestContext
+from watchkeeper.runtime.traces import Snapshot
 
 SCOPE = Scope(service="shop", environment="test", release="r7")
 
@@ -47,7 +47,7 @@ def clock() -> Clock:
 @pytest.fixture
 def issues(clock: Clock, tmp_path: Path) -> Issues:
     """An empty capture for a project in `tmp_path`."""
-    return Issues(SCOPE, project_root=str(tmp_path), clock=clock)
+    return Issues(SCOPE, places=Places(str(tmp_path)), clock=clock)
 
 
 def build(tmp_path: Path, source: str, name: str = "shop_cart") -> SimpleNamespace:
@@ -86,13 +86,14 @@ def kind(number: int) -> BaseException:
 def test_every_occurrence_is_counted(issues: Issues, clock: Clock):
     """The count of a slot is exact and has its first and last moment."""
     for _ in range(1000):
-        fingerprint = issues.capture(raised(missing, "SKU-1"))
+        known = issues.capture(raised(missing, "SKU-1"))
         clock.now += 1
 
     counts, _ = issues.take()
 
     assert [1000] == [count.count for count in counts]
-    assert fingerprint == counts[0].fingerprint
+    assert known is not None
+    assert known.fingerprint == counts[0].fingerprint
     assert (1_000_000.0, 1_000_999.0) == (counts[0].first_at, counts[0].last_at)
     assert ("KeyError", "KeyError: 'SKU-1'", "error") == (
         counts[0].type,
@@ -200,7 +201,7 @@ def test_beyond_the_cap_errors_are_counted_as_other():
     assert 4 == len(counts)
     assert 2 == next(iter(counts.values()))
     assert 7 == counts["(other)"]
-    assert 7 == issues.dropped
+    assert 7 == issues.groups.dropped
 
 
 def test_memory_stays_flat_with_many_different_errors(issues: Issues):
@@ -208,7 +209,7 @@ def test_memory_stays_flat_with_many_different_errors(issues: Issues):
     for number in range(10_000):
         issues.capture(kind(number))
 
-    assert 10_000 == issues.dropped + 1000
+    assert 10_000 == issues.groups.dropped + 1000
     assert len(issues._memo._young) + len(issues._memo._old) <= MAX_MEMO
     assert 10_000 == sum(count.count for count in issues.take()[0])
 
@@ -216,7 +217,7 @@ def test_memory_stays_flat_with_many_different_errors(issues: Issues):
 def test_the_child_of_a_fork_starts_empty(issues: Issues):
     """`reset` forgets counts, samples and a lock that another thread held."""
     issues.capture(raised(missing, "a"))
-    issues._lock.acquire()
+    issues.groups._lock.acquire()
 
     issues.reset()
 
@@ -245,7 +246,7 @@ def test_samples_have_a_budget(issues: Issues, clock: Clock):
     _, events = issues.take()
 
     assert FIRST_SAMPLES_PER_S + SAMPLES_PER_S == len(events)
-    assert 600 - len(events) == issues.dropped_samples
+    assert 600 - len(events) == issues.groups.dropped_samples
 
     clock.now += 1
     issues.capture(kind(1))
@@ -256,7 +257,7 @@ def test_samples_have_a_budget(issues: Issues, clock: Clock):
 def test_a_sample_tells_the_request(issues: Issues):
     """The event carries method, route, status, request id, release, and its call path."""
     request = RequestContext(method="GET", route="/cart/{id}", status=500, request_id="abc")
-    fingerprint = issues.capture(raised(missing, "a"), request=request, context={"order": 7})
+    known = issues.capture(raised(missing, "a"), request=request, context={"order": 7})
 
     (event,) = issues.take()[1]
 
@@ -267,7 +268,8 @@ def test_a_sample_tells_the_request(issues: Issues):
         event.request_id,
         event.release,
     )
-    assert (fingerprint, 1_000_000.0, 16) == (event.fingerprint, event.at, len(event.path))
+    assert known is not None
+    assert (known.fingerprint, 1_000_000.0, 16) == (event.fingerprint, event.at, len(event.path))
     assert {
         "method": "GET",
         "route": "/cart/{id}",
@@ -329,8 +331,10 @@ def test_a_sample_shows_causes_and_why_it_is_grouped(issues: Issues, tmp_path: P
 
     assert ("KeyError", "'a'", "cause") == (cause["type"], cause["message"], cause["relation"])
     assert "checkout" == cause["frames"][0]["function"]
-    assert "type RuntimeError" == event.data["why"][0]
-    assert any("caused by type KeyError" in part for part in event.data["why"])
+    why = event.data["why"]["parts"]
+    assert {"kind": "type", "text": "RuntimeError"} == why[0]
+    assert ("cause", "KeyError") == (why[-1]["kind"], why[-1]["text"])
+    assert ["type", "frame", "frame", "statement"] == [one["kind"] for one in why[-1]["parts"]]
     assert "no checkout, password=[masked]" == event.data["message"]
 
 
@@ -538,14 +542,14 @@ def test_enormous_names_leave_the_trace_out(issues: Issues, tmp_path: Path):
 
 
 def test_the_flusher_may_pause_between_events(issues: Issues):
-    """`take` gives way after each event that it shaped."""
+    """`take` gives way after each new group and each event that it shaped."""
     pauses: list[int] = []
     issues.capture(raised(missing, "a"))
     issues.capture(raised(build_error, "a"))
 
     issues.take(pause=lambda: pauses.append(1))
 
-    assert [1, 1] == pauses
+    assert [1, 1, 1, 1] == pauses
 
 
 def test_nothing_of_the_host_is_kept_alive(issues: Issues):
@@ -640,3 +644,67 @@ def test_subclasses_of_expected_exceptions_are_expected(issues: Issues):
     not_found = type("NotFound", (base,), {"code": 404})
 
     assert issues.capture(not_found()) is None
+
+
+class Line:
+    """An error that is told: a line of a log."""
+
+    key = ("log", "shop.orders", "no paper")
+    level = "critical"
+    culprit = "shop/orders.py:print_one"
+    context: Mapping[str, object] = MappingProxyType({"logger": "shop.orders"})
+
+    def describe(self) -> Raised:
+        return Raised(type="shop.orders", message="no paper")
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(type="shop.orders", message="no paper", spots=())
+
+
+def test_an_error_that_is_told_is_counted_like_one_that_is_raised(issues: Issues, clock: Clock):
+    """It has a fingerprint, a level, a place and samples, and may have happened earlier."""
+    told = [issues.report(Line()), issues.report(Line(), at=clock.now - 60)]
+
+    (count,), events = issues.take()
+    assert [count.fingerprint] * 2 == [known.fingerprint for known in told if known is not None]
+    assert ("critical", "shop/orders.py:print_one", 2) == (count.level, count.culprit, count.count)
+    assert "orders: no paper" == count.title
+    assert [clock.now, clock.now - 60] == [event.at for event in events]
+    assert {"logger": "shop.orders"} == events[0].data["context"]
+
+
+def test_a_held_error_counts_when_it_is_said_to(issues: Issues):
+    """Described at once, counted by the flusher; an error that is handled meanwhile is not."""
+    lost, handled = (issues.hold(error) for error in (KeyError("a"), ValueError("b")))
+    assert lost is not None
+    assert handled is not None
+
+    issues.later(lost)
+
+    assert issues.is_pressing
+    counts, events = issues.take()
+    assert [("KeyError", 1)] == [(count.type, count.count) for count in counts]
+    assert ["'a'"] == [event.data["message"] for event in events]
+    assert not issues.is_pressing
+
+
+def test_a_held_error_may_still_be_captured(issues: Issues):
+    """Holding one does not hide it from those who see it next; a captured one is not held."""
+    error = KeyError("a")
+    issues.hold(error)
+
+    assert issues.capture(error) is not None
+    assert issues.hold(error) is None
+
+
+def test_errors_that_come_late_are_bounded(issues: Issues, monkeypatch: pytest.MonkeyPatch):
+    """Beyond a number of them between two flushes they are dropped, and counted as dropped."""
+    monkeypatch.setattr("watchkeeper.runtime.issues.MAX_LATE", 2)
+    held = issues.hold(KeyError("a"))
+    assert held is not None
+
+    for _ in range(3):
+        issues.later(held)
+
+    (count,), _ = issues.take()
+    assert (2, 1) == (count.count, issues.groups.dropped)

@@ -113,3 +113,30 @@ def test_the_working_directory_is_the_project_by_default(
     gone.rmdir()
 
     assert "cart.py" == Places().shown("/srv/cart.py")
+
+
+@pytest.mark.parametrize(
+    ("expected", "owner"),
+    [
+        (True, "shop"),
+        (True, "shop.cart"),
+        (False, "shopping.cart"),
+        (False, "shop.vendored.http"),
+        (True, "shop.vendored.ours.http"),
+        (False, "other"),
+    ],
+)
+def test_modules_can_be_the_application_though_they_are_installed(expected: bool, owner: str):
+    """The longer name wins, and both over where the file is."""
+    places = Places(include=["shop", "shop.vendored.ours"], exclude=["shop.vendored"])
+    installed = "/srv/venv/lib/python3.12/site-packages/x.py"
+
+    assert expected == places.is_application(installed, owner)
+
+
+def test_modules_of_the_project_can_be_none_of_the_application():
+    """Code that was copied into the project, with all below it, but not its namesakes."""
+    places = Places(exclude=["shop.vendored"])
+
+    assert not places.is_application("/srv/shop/vendored/http.py", "shop.vendored.http")
+    assert places.is_application("/srv/shop/vendored_by_us.py", "shop.vendored_by_us")

@@ -6,6 +6,8 @@ import pytest
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.sampling import WINDOW_S, Level, Reason
+from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.known import Known
 from watchkeeper.runtime.operations import Operation, OperationKind
 from watchkeeper.runtime.record import MAX_SPANS, Inside, Record
 from watchkeeper.runtime.samples import MAX_CHOICES, MAX_HELD, Sampler, Taken
@@ -41,6 +43,13 @@ def taken(inside: Inside | None = None, **given) -> Taken:
         "choice": None,
     }
     return Taken(inside, **{**fields, **given})
+
+
+def known(text: str) -> Known:
+    """Return what an error of an own fingerprint is known as."""
+    error = KeyError("a")
+    error.__watchkeeper_fingerprint__ = [text]
+    return Issues(SCOPE).known(error)
 
 
 def inside(*spans) -> Inside:
@@ -168,11 +177,13 @@ def test_a_clock_set_back_does_not_stop_sampling(sampler, clock):
 
 def test_failed_requests_are_limited_per_issue_and_minute(sampler):
     """Five of each; one without an issue counts by its route and status."""
-    for issue in ("1:aa", "1:bb", ""):
+    for issue in (known("aa"), known("bb"), None):
         for _ in range(9):
             sampler.keep_failed(taken(reason=Reason.FAILED), issue)
 
-    assert {"1:aa": 5, "1:bb": 5, "": 5} == Counter(s.fingerprint for s in sampler.take())
+    assert {known("aa").fingerprint: 5, known("bb").fingerprint: 5, "": 5} == Counter(
+        s.fingerprint for s in sampler.take()
+    )
 
 
 def test_what_has_no_room_is_dropped_and_counted(sampler):
@@ -200,7 +211,7 @@ def test_the_level_lowers_what_is_stored(sampler, level, stored):
     choice = sampler.choice("/")
     sampler.set_level(Level(level))
 
-    sampler.keep_failed(taken(reason=Reason.FAILED), "1:aa")
+    sampler.keep_failed(taken(reason=Reason.FAILED), known("aa"))
     for seconds in (0.1, 0.9):
         reason = choice.choose(seconds) if seconds > choice.above else None
         if reason is not None:

@@ -351,7 +351,7 @@ def test_a_spool_of_a_newer_version_is_told_once_and_left(kept, folder, clock, c
     """After a roll-back the file waits for the version that can read it."""
     spilled(made(folder, clock), slots(2))
     (path,) = folder.rglob("*.spool")
-    path.write_bytes(b"wkspool\x02" + path.read_bytes()[8:])
+    path.write_bytes(b"wkspool\x03" + path.read_bytes()[8:])
     spool = made(folder, clock)
     caplog.clear()
 
@@ -361,7 +361,7 @@ def test_a_spool_of_a_newer_version_is_told_once_and_left(kept, folder, clock, c
 
     assert [path.name] == files(folder)
     assert 1 == len(caplog.records)
-    assert "is left as it is: its format is 2" in caplog.text
+    assert "is left as it is: its format is 3" in caplog.text
 
 
 def shop(url: str, folder: Path) -> Watchkeeper:

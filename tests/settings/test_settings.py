@@ -15,6 +15,11 @@ from watchkeeper.settings import Settings
         ({"slot": 10}, "slot: 10 is not a text; write it with a unit: '10s'"),
         ({"hold": "1 hour"}, "hold: '1 hour' is not a duration"),
         ({"hold_bytes": "much"}, "hold_bytes: 'much'"),
+        ({"fingerprint_frames": 3}, 'fingerprint_frames: 3 is not 1, 2 or "all"'),
+        ({"fingerprint_frames": "both"}, "fingerprint_frames: 'both' is not 1, 2 or"),
+        ({"fingerprint_transparent": "shop.*"}, "fingerprint_transparent: 'shop.*' is no list"),
+        ({"in_app_include": [7]}, "in_app_include: [7] is no list; write"),
+        ({"fingerprint": "shop.group"}, "fingerprint: 'shop.group' is not a function"),
         ({"spool": False}, 'spool: False is no folder; write a path, or "off"'),
         ({"storage_budget": "2 GB"}, "storage_budget: '2 GB' is not a size; write '2GB'"),
         (

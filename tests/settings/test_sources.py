@@ -96,6 +96,11 @@ def test_pyproject_is_read_where_there_is_no_own_file(tmp_path):
             'watchkeeper.toml:4: alert.when: "error_rate > 5" — a rate is a share: write 5%',
         ),
         ("service = ", "watchkeeper.toml: cannot be read"),
+        (
+            "[capture]\nlog = false\n",
+            'watchkeeper.toml:2: in [capture], unknown setting "log"; did you mean "logs"?',
+        ),
+        ("capture = false\n", "watchkeeper.toml:1: write a table: [capture]"),
     ],
 )
 def test_a_mistake_in_the_file_is_one_line_with_its_place(tmp_path, text, problem):
@@ -107,6 +112,21 @@ def test_a_mistake_in_the_file_is_one_line_with_its_place(tmp_path, text, proble
     assert any(problem in line for line in result.problems), result.problems
     assert "1h" == result.settings.hold
     assert () == tuple(result.settings.alerts)
+
+
+def test_what_is_captured_has_a_table_of_its_own(folder):
+    """`[capture]` holds the settings that begin with that word."""
+    (folder / "watchkeeper.toml").write_text("[capture]\nlogs = false\ncrashes = false\n")
+
+    result = loaded(folder)
+
+    assert (False, True, True, False) == (
+        result.settings.capture_logs,
+        result.settings.capture_uncaught,
+        result.settings.capture_futures,
+        result.settings.capture_crashes,
+    )
+    assert Origin.FILE == result.origins["capture_logs"]
 
 
 def test_a_mistake_in_the_environment_is_one_line_with_its_name(folder):
@@ -202,3 +222,41 @@ def test_what_code_says_wrongly_raises(tmp_path):
 def test_release_is_found_in_the_usual_variables(tmp_path):
     """Without a setting the release is what the platform says."""
     assert "abc123" == loaded(tmp_path, GIT_SHA="abc123").settings.release
+
+
+def test_the_table_capture_holds_the_settings_of_errors(tmp_path):
+    """`[capture]` is a place for them; others, and mistakes, are told with their line."""
+    (tmp_path / "watchkeeper.toml").write_text(
+        '[capture]\nfingerprint_frames = 1\nin_app_include = ["shop"]\nfingerprint_frame = 1\n'
+        'fingerprint_transparent = "shop.util.*"\nslot = "5s"\n'
+    )
+
+    found = loaded(tmp_path)
+
+    assert (1, ["shop"], "10s") == (
+        found.settings.place_frames,
+        found.settings.in_app_include,
+        found.settings.slot,
+    )
+    assert [
+        'watchkeeper.toml:4: in [capture], unknown setting "fingerprint_frame"; did you mean '
+        '"fingerprint_frames"?',
+        "watchkeeper.toml:5: fingerprint_transparent: 'shop.util.*' is no list; "
+        'write ["shop.util"]; the default is in force',
+        "watchkeeper.toml:6: slot does not belong in [capture]",
+    ] == list(found.problems)
+
+
+@pytest.mark.parametrize(("text", "frames"), [("1", 1), ("2", 2), ("all", 0)])
+def test_the_frames_of_a_place_can_be_set_by_a_variable(tmp_path, text, frames):
+    """A number or a word, as in a file."""
+    found = loaded(tmp_path, WATCHKEEPER_FINGERPRINT_FRAMES=text)
+
+    assert (frames, ()) == (found.settings.place_frames, found.problems)
+
+
+def test_a_capture_that_is_no_table_is_a_problem(tmp_path):
+    """The line says what to write."""
+    (tmp_path / "watchkeeper.toml").write_text("capture = 1\n")
+
+    assert ("watchkeeper.toml:1: write a table: [capture]",) == loaded(tmp_path).problems

@@ -501,6 +501,49 @@ class TestIssues:
 
         assert 2 == only_issue(store).count
 
+    def test_errors_that_a_newer_algorithm_tells_apart_are_two(self, store: Store, worker: Worker):
+        """The first of them keeps the old issue, the other one is new, and so it stays."""
+        one = counted("2:one", aliases=("1:old",))
+        other = counted("2:other", aliases=("1:old",))
+        store.write(batch(frame(0, worker.id), issues=[counted("1:old", count=100)]))
+        store.write(batch(frame(10, worker.id), issues=[one]))
+        for start in (20, 30):
+            store.write(batch(frame(start, worker.id), issues=[other, one]))
+
+        found = store.issues(**HERE, seen_since=0, limit=10)
+
+        assert {"1:old": 103, "2:other": 2} == {issue.fingerprint: issue.count for issue in found}
+
+    def test_of_two_new_errors_in_one_flush_one_keeps_the_old_issue(
+        self, store: Store, worker: Worker
+    ):
+        """Also where both are met at once, and where there was no old issue at all."""
+        for old in ("1:old", "1:never"):
+            split = [counted(f"2:{name}-{old}", aliases=(old,)) for name in "ab"]
+            if old == "1:old":
+                store.write(batch(frame(0, worker.id), issues=[counted(old)]))
+            store.write(batch(frame(len(old), worker.id), issues=split))
+
+        found = store.issues(**HERE, seen_since=0, limit=10)
+
+        assert {"1:old": 2, "2:b-1:old": 1, "2:a-1:never": 1, "2:b-1:never": 1} == {
+            issue.fingerprint: issue.count for issue in found
+        }
+
+    def test_workers_agree_on_who_keeps_the_old_issue(self, store: Store):
+        """Of eight workers that meet two errors of one old issue at once, none mixes them."""
+        workers = [store.register(SHOP, host="web-1", pid=pid, at=0.0) for pid in range(8)]
+        store.write(batch(frame(0, workers[0].id), issues=[counted("1:old")]))
+        flushes = [
+            batch(frame(10, one.id), issues=[counted(f"2:{'ab'[number % 2]}", aliases=("1:old",))])
+            for number, one in enumerate(workers)
+        ]
+
+        together([lambda flush=flush: store.write(flush) for flush in flushes])
+
+        found = store.issues(**HERE, seen_since=0, limit=10)
+        assert [4, 5] == sorted(issue.count for issue in found)
+
     def test_services_have_issues_of_their_own(self, store: Store, worker: Worker):
         """The same fingerprint in another service is another issue."""
         store.write(batch(frame(10, worker.id), issues=[counted()]))

@@ -15,8 +15,9 @@ from watchkeeper.runtime.hours import seal
 from watchkeeper.storage import open_store
 from watchkeeper.storage.sql import SqlStore
 from watchkeeper.storage.sql.database import Database
-from watchkeeper.storage.sql.migrations import STEPS, Step, migrate
+from watchkeeper.storage.sql.migrations import migrate
 from watchkeeper.storage.sql.schema import metadata
+from watchkeeper.storage.sql.steps import STEPS, Step
 from watchkeeper.storage.store import Audit
 
 CHILD = """
@@ -157,7 +158,10 @@ def structure(url: str) -> dict[str, object]:
     found = inspect(engine)
     described = {
         table: (
-            [(one["name"], str(one["type"]), one["nullable"]) for one in found.get_columns(table)],
+            [
+                (one["name"], str(one["type"]), one["nullable"], one["default"])
+                for one in found.get_columns(table)
+            ],
             found.get_pk_constraint(table)["constrained_columns"],
             sorted((one["name"], one["column_names"]) for one in found.get_indexes(table)),
         )
@@ -184,8 +188,8 @@ def old_version(request: pytest.FixtureRequest) -> int:
 with_old_tables = pytest.mark.parametrize(
     ("sql_url", "old_version"),
     [
-        *((kind, version) for version in (1, 2, 3) for kind in ("sqlite", "postgresql")),
-        ("mariadb", 3),
+        *((kind, version) for version in (1, 2, 3, 4) for kind in ("sqlite", "postgresql")),
+        *(("mariadb", version) for version in (3, 4)),
     ],
     indirect=True,
 )
@@ -196,14 +200,22 @@ def test_tables_of_an_earlier_schema_are_brought_up_to_date(old_url: str):
     """An upgrade keeps what is stored, and what has tables since then can be written."""
     store = opened(old_url)
 
-    assert 4 == store.migrate()
+    assert 5 == store.migrate()
 
-    assert ("4", "1700000000.5") == (store.meta("schema"), store.meta("installed_at"))
+    assert ("5", "1700000000.5") == (store.meta("schema"), store.meta("installed_at"))
     assert 1 == seal(store, now=20_000.0, pause=lambda: None)
     orders = store.hours(since=7_200, until=7_201, **HERE, metrics=["orders_total"])
     assert [3.0] == [row.hour.sum for row in orders]
     (issue,) = store.issues(**HERE, seen_since=0, limit=9)
     assert (7, 3, "KeyError: sku") == (issue.id, issue.count, issue.title)
+    assert ("open", 0.0, "", {}, 0, 0) == (
+        issue.state,
+        issue.state_at,
+        issue.state_by,
+        issue.state_data,
+        issue.version,
+        issue.users,
+    )
     store.prepare(at=100.0)
     worker = store.register(SHOP, host="web", pid=1, at=100.0)
     store.write(batch(frame(100, worker.id), samples=[sample(1, at=105.0)]))
@@ -241,7 +253,7 @@ def test_a_step_that_broke_in_its_midst_is_finished(old_url: str):
         "UPDATE wk_meta SET value = '3' WHERE name = 'schema';\n",
     )
 
-    assert 4 == store.migrate()
+    assert 5 == store.migrate()
 
     assert ["", "me"] == [one.by for one in store.releases(**HERE, since=0, until=1e12, limit=9)]
     assert [] == store.audits(**HERE, since=0, until=1e12, limit=9)
@@ -273,5 +285,5 @@ def test_all_tables_have_our_prefix(url: str):
     store.migrate()
 
     assert all(name.startswith("wk_") for name in metadata.tables)
-    assert 21 == len(metadata.tables)
+    assert 23 == len(metadata.tables)
     store.close()

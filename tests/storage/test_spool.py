@@ -40,7 +40,7 @@ def full(number: int) -> Batch:
     """Make a batch that holds a little of everything."""
     return batch(
         frame(10 * number, 0, sequence=number),
-        issues=[counted(aliases=("0:aa",))],
+        issues=[counted(aliases=("0:aa",), path="p1", routes={"GET /": 1}, users=("u1", "u2"))],
         events=[event(number)],
         checks=[result()],
         check_changes=[CHANGE],
@@ -152,12 +152,21 @@ def test_a_batch_that_cannot_be_unpacked_is_damaged(data: bytes):
         Unpacker().unpack(data)
 
 
+def test_an_older_format_is_read(folder: Path):
+    """What an earlier process left is written by an upgraded one."""
+    path = spill(folder)
+    whole = read(folder)
+    path.write_bytes(b"wkspool\x01" + path.read_bytes()[8:])
+
+    assert whole == read(folder)
+
+
 def test_a_newer_format_waits_for_a_newer_process(folder: Path):
     """A spool that an upgraded process left is not called damaged by an older one."""
     path = spill(folder)
-    path.write_bytes(b"wkspool\x02" + path.read_bytes()[8:])
+    path.write_bytes(b"wkspool\x03" + path.read_bytes()[8:])
 
-    with pytest.raises(NewerSpoolError, match="its format is 2, this version knows 1"):
+    with pytest.raises(NewerSpoolError, match="its format is 3, this version knows 2"):
         read(folder)
 
 

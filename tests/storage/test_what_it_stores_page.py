@@ -18,8 +18,8 @@ from watchkeeper.runtime import retention
 from watchkeeper.settings import Settings
 from watchkeeper.storage import Store, open_store
 from watchkeeper.storage.records import MAX_PAST_WORKERS
-from watchkeeper.storage.sql.migrations import STEPS
 from watchkeeper.storage.sql.schema import metadata
+from watchkeeper.storage.sql.steps import STEPS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "what-it-stores.md").read_text("utf-8")
 

@@ -66,7 +66,11 @@ def command(
                 Action.USER_ERASE,
                 actor=actor(),
                 at=time.time(),
-                data={"samples": erased.samples, "events": erased.events},
+                data={
+                    "samples": erased.samples,
+                    "events": erased.events,
+                    "issues": erased.issues,
+                },
             )
     finally:
         store.close()
@@ -87,9 +91,10 @@ def command(
     echo(
         f"{'would erase' if dry_run else 'erased'} {erased.samples:,} samples and "
         f"{erased.events:,} events of this user, of {erased.looked_at:,} rows of "
-        f"{plain(settings.service)} ({plain(settings.environment)})"
+        f"{plain(settings.service)} ({plain(settings.environment)}), "
+        f"and the mark on {erased.issues:,} issues"
     )
-    if not erased.samples and not erased.events:
+    if not erased.samples and not erased.events and not erased.issues:
         key = "with the secret_key" if settings.secret_key else "without a secret_key"
         echo(f"the id was hashed {key} that is set here; is it the application's?", err=True)
 

@@ -33,6 +33,8 @@ HOLDS: Final = {
     "wk_statement": "statements",
     "wk_event": "events of errors",
     "wk_issue": "issues",
+    "wk_issue_facet": "facets of issues",
+    "wk_issue_entry": "history of issues",
     "wk_issue_count": "counts of issues",
     "wk_incident": "incidents",
     "wk_outbox": "notifications",

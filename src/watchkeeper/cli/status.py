@@ -215,7 +215,7 @@ def _sparklines(view: Overview) -> str:
 
 
 def _issue(issue: IssueRow, *, now: float) -> str:
-    word = "new  " if issue.is_new else "again"
+    word = "new  " if issue.is_new else "back " if issue.state == "came_back" else "again"
     return (
         f"  {word} {plain(issue.type, width=60)} ×{issue.count}   {plain(issue.culprit, width=60)}"
         f"   first {texts.clock(issue.first_at, now)} UTC"

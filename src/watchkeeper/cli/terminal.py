@@ -1,6 +1,8 @@
 """What is written to a terminal: colour where it is wanted, and no text that acts by itself."""
 
 import os
+import shutil
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
@@ -14,6 +16,11 @@ GAP: Final = " "
 def echo(text: str, *, err: bool = False) -> None:
     """Write a line; colour goes to terminals only, and nowhere if NO_COLOR is set."""
     click.echo(text, err=err, color=False if os.environ.get("NO_COLOR") else None)
+
+
+def columns() -> int | None:
+    """Return how wide the terminal is; None where lines go elsewhere and are not to be cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def plain(text: str, *, width: int = 200) -> str:

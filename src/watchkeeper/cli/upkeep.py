@@ -32,7 +32,7 @@ def progress(label: str, length: int) -> Iterator[Callable[[int], None]]:
         yield bar.update
 
 
-def consent(question: str, *, given: bool) -> None:
+def consent(question: str, *, given: bool, or_look: str = "--dry-run to look") -> None:
     """Go on if `--yes` was given or a person at a terminal says so.
 
     Raises ConfigurationError where nobody can be asked, Abort for a "no".
@@ -40,7 +40,7 @@ def consent(question: str, *, given: bool) -> None:
     if given:
         return
     if not sys.stdin.isatty():
-        raise ConfigurationError("nobody can be asked here: add --yes to go on, --dry-run to look")
+        raise ConfigurationError(f"nobody can be asked here: add --yes to go on, {or_look}")
     click.confirm(question, abort=True, err=True)
 
 

@@ -1,6 +1,6 @@
 """What counts as a bad request: by status, exception or duration; everywhere or on one route."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Final
@@ -12,6 +12,8 @@ SERVER_ERRORS: Final = frozenset(range(500, 600))
 ROUTE_KEYS: Final = ("bad_statuses", "expected_exceptions", "bad_above")
 MAX_EXPECTED: Final = 100
 
+Judge = Callable[[BaseException], bool]
+
 _STATUSES: Final = range(100, 600)
 
 
@@ -20,11 +22,12 @@ class Badness:
     """When a request is bad: one of `statuses`, or longer than `above_s`, unless expected.
 
     `expected` holds the full names of exceptions ("shop.errors.SoldOut"); their subclasses are
-    expected as well.
+    expected as well, and so is what one of the `judges`, the user's functions, says yes to.
     """
 
     statuses: frozenset[int] = SERVER_ERRORS
     expected: frozenset[str] = frozenset()
+    judges: tuple[Judge, ...] = ()
     above_s: float = inf
 
     def is_bad(self, status: int, seconds: float) -> bool:
@@ -32,10 +35,15 @@ class Badness:
         return status in self.statuses or seconds > self.above_s
 
     def expects(self, exc: BaseException) -> bool:
-        """Tell whether an exception is an expected one: neither an issue nor a bad request."""
-        return bool(self.expected) and not self.expected.isdisjoint(
+        """Tell whether an exception is an expected one: neither an issue nor a bad request.
+
+        Raises what a judge raises.
+        """
+        if self.expected and not self.expected.isdisjoint(
             f"{kind.__module__}.{kind.__qualname__}" for kind in type(exc).__mro__
-        )
+        ):
+            return True
+        return any(judge(exc) for judge in self.judges)
 
 
 NORMAL: Final = Badness()
@@ -47,6 +55,11 @@ class BadnessRules:
 
     everywhere: Badness = NORMAL
     routes: Mapping[str, Badness] = field(default_factory=dict)
+
+    @property
+    def expect_any(self) -> bool:
+        """Whether any exception is expected anywhere."""
+        return any(one.expected or one.judges for one in (self.everywhere, *self.routes.values()))
 
     def of(self, route: str) -> Badness:
         """Return what is bad on a route, by its template."""
@@ -67,6 +80,7 @@ def badness_rules(
     everywhere = Badness(
         statuses=_statuses(statuses, where="bad_statuses"),
         expected=_names(expected, where="expected_exceptions"),
+        judges=_judges(expected),
         above_s=_seconds(above, where="bad_above"),
     )
     return BadnessRules(
@@ -89,6 +103,9 @@ def _of_route(route: str, own: Any, everywhere: Badness) -> Badness:
         expected=_names(own["expected_exceptions"], where=f"{where}.expected_exceptions")
         if "expected_exceptions" in own
         else everywhere.expected,
+        judges=_judges(own["expected_exceptions"])
+        if "expected_exceptions" in own
+        else everywhere.judges,
         above_s=_seconds(own["bad_above"], where=f"{where}.bad_above")
         if "bad_above" in own
         else everywhere.above_s,
@@ -118,14 +135,19 @@ def _names(given: object, *, where: str) -> frozenset[str]:
             names.add(f"{one.__module__}.{one.__qualname__}")
         elif isinstance(one, str) and all(part.isidentifier() for part in one.split(".")):
             names.add(one if "." in one else f"builtins.{one}")
-        else:
+        elif isinstance(one, type) or not callable(one):
             raise ConfigurationError(
                 f"{where}: {one!r:.80} is no exception; write the class, or its full name as "
-                "shop.errors.SoldOut"
+                "shop.errors.SoldOut, or a function that is given the exception"
             )
     if len(names) > MAX_EXPECTED:
         raise ConfigurationError(f"{where}: at most {MAX_EXPECTED}, not {len(names)}")
     return frozenset(names)
+
+
+def _judges(given: Sequence[object]) -> tuple[Judge, ...]:
+    """Pick the functions among what was given, which is checked by now."""
+    return tuple(one for one in given if callable(one) and not isinstance(one, type))
 
 
 def _seconds(given: object, *, where: str) -> float:

@@ -6,123 +6,117 @@ fingerprints carry the old ones as aliases, and no issue that is known opens aga
 """
 
 import json
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Final
+from itertools import takewhile
+from typing import Any, Final
 
-VERSION: Final = 1
+from watchkeeper.core.masking import MAX_FIRST_LINE_CHARS, parametrize
+from watchkeeper.core.raised import Raised, TraceFrame
+
+VERSION: Final = 2
+FIRST_VERSION: Final = 1  # without statements; its values are the aliases of new fingerprints
 PLACE_FRAMES: Final = 2  # innermost frames that make the place; one merges the users of a helper
+ALL_FRAMES: Final = 0
 MAX_CAUSES: Final = 8
 MAX_CUSTOM_PARTS: Final = 10
 MAX_PART_CHARS: Final = 200
 DEFAULT_PART: Final = "{default}"  # stands for the computed fingerprint in one of the user's own
 
 COMPREHENSIONS: Final = frozenset({"<listcomp>", "<dictcomp>", "<setcomp>"})  # inlined since 3.12
-
-TYPE_ALIASES: Final = {
-    "EnvironmentError": "OSError",
-    "IOError": "OSError",
-    "asyncio.TimeoutError": "TimeoutError",
-    "asyncio.exceptions.TimeoutError": "TimeoutError",
-    "concurrent.futures.TimeoutError": "TimeoutError",
-    "concurrent.futures._base.TimeoutError": "TimeoutError",
-    "re.PatternError": "re.error",
-    "select.error": "OSError",
-    "socket.error": "OSError",
-    "socket.timeout": "TimeoutError",
-    "sre_constants.error": "re.error",
-}
-"""Names that one exception had in other versions of Python → the name it is grouped under."""
-
-# One pass, each alternative begins with another character or is bounded: linear time.
-_VARIABLE: Final = re.compile(
-    r"(?P<email>[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,8})"
-    r"|(?P<url>\b[a-z][a-z0-9+.-]{1,20}://[^\s'\"<>]{1,2000})"
-    r"|(?P<uuid>\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b)"
-    r"|(?P<jwt>\beyJ[\w-]{1,4000}\.[\w.-]{1,4000})"
-    r"|(?P<address>\b0x[0-9a-fA-F]{1,32}\b)"
-    r"|(?P<date>\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?)"
-    r"|(?P<ip>\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?::\d{1,5})?\b)"
-    r"|(?P<path>(?<![\w/])(?:/[\w.@%+-]{1,255}){2,32}/?)"
-    r"|(?P<text>'[^'\n]{0,500}'|\"[^\"\n]{0,500}\")"
-    r"|(?P<hex>\b(?=[a-fA-F]{0,64}\d)[0-9a-fA-F]{7,64}\b)"
-    r"|(?P<number>\d+(?:\.\d+)?)"
+MIN_TURNS: Final = 10  # from which on the application itself recurses, not a library below it
+_ENDLESS: Final = "RecursionError"
+_CANCELLED: Final = frozenset(
+    {"asyncio.exceptions.CancelledError", "concurrent.futures._base.CancelledError"}
 )
-_DIGITS: Final = re.compile(r"[0-9a-fA-F]{7,}|\d+")
-_FIRST_LINE_CHARS: Final = 2_000
+_OWN: Final = "own fingerprint"
+_LEADS: Final = {
+    "type": "type ",
+    "logger": "logger ",
+    "frame": "in ",
+    "statement": "at ",
+    "detail": "with ",
+    "message": "message ",
+    "cause": "caused by ",
+}
+"""Kind of part → what stands before its text where it is hashed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TraceFrame:
-    """One function on the way to an error, without its line: where code lives, not what it did.
+class Rule:
+    """How errors are grouped; `frames` of the innermost make the place, ALL_FRAMES all of them."""
 
-    `module` is empty for code that has no real module (a template, `exec`); then `file` names it,
-    relative to the project. `qualname` is for people and never counts.
-    """
+    frames: int = PLACE_FRAMES
+    version: int = VERSION
 
-    module: str
-    function: str
-    qualname: str = ""
-    file: str = ""
-    application: bool = True
 
-    @property
-    def key(self) -> str:
-        """What identifies the frame in a fingerprint: no line, no absolute path, no address."""
-        if self.module:
-            return f"{self.module}:{self.function}"
-        return f"{mask_digits(self.file)}:{mask_digits(self.function)}"
-
-    @property
-    def label(self) -> str:
-        """The frame as people read it: "module:Class.function"."""
-        return f"{self.module or self.file}:{self.qualname or self.function}"
+_FIRST_RULE: Final = Rule(version=FIRST_VERSION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Raised:
-    """A description of one exception: all that may count for its group.
+class Part:
+    """One reason of a grouping: `counted` is hashed, `text` is shown.
 
-    `frames` come outermost first; `endpoint` is the frame of the view, task or command if it is
-    known, whether it is among the frames or not. `detail` is the part of the message
-    that counts (an errno, a status, a constraint); `message` counts only where there are no
-    frames. `cause` is the exception that this one was made of, `leaves` those of a group.
+    `kind` is type, logger, frame, statement, detail, message, cause, group or custom. A cause and
+    a member of a group have `parts` of their own.
     """
 
-    type: str
-    frames: Sequence[TraceFrame] = ()
-    endpoint: TraceFrame | None = None
-    detail: str = ""
-    message: str = ""
-    cause: "Raised | None" = None
-    leaves: Sequence["Raised"] = ()
+    kind: str
+    text: str
+    counted: str
+    parts: tuple["Part", ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the part as it is stored."""
+        stored: dict[str, Any] = {"kind": self.kind, "text": self.text}
+        if self.kind == "statement":
+            stored["hash"] = self.counted.removeprefix(_LEADS["statement"])
+        if self.parts:
+            stored["parts"] = [part.as_json() for part in self.parts]
+        return stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """The key that groups, and why: `parts` are the texts that were hashed, made to be read.
+    """The key that groups, and why: `parts` count, `left_out` says what did not.
 
     `path` is the hash of the complete call path, which a group may later be split by.
     """
 
     value: str
-    parts: tuple[str, ...]
+    parts: tuple[Part, ...]
     path: str
     culprit: str
     aliases: tuple[str, ...] = ()
+    left_out: Mapping[str, int | str] = field(default_factory=dict)
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The texts that were hashed."""
+        return tuple(part.counted for part in self.parts)
 
 
-def fingerprint(raised: Raised, *, frames: int = PLACE_FRAMES) -> Fingerprint:
-    """Compute the fingerprint of an error; `frames` innermost ones make its place."""
-    parts = tuple(_describe(raised, frames=frames))
+def fingerprint(raised: Raised, rule: Rule | None = None) -> Fingerprint:
+    """Compute the fingerprint of an error."""
+    rule = rule or Rule()
+    parts = tuple(_describe(raised, rule))
+    # A record of a log has no first version: such were not captured.
+    first = () if raised.logger else (_value(_describe(raised, _FIRST_RULE), FIRST_VERSION),)
     return Fingerprint(
-        value=_versioned(parts),
+        value=_value(parts, rule.version),
         parts=parts,
         path=_digest([frame.key for frame in _whole_path(raised)]),
         culprit=_culprit(raised),
+        aliases=first,
+        left_out=_left_out(raised, rule),
     )
+
+
+def value_of(raised: Raised, rule: Rule) -> str:
+    """Compute the value of an error's fingerprint alone."""
+    return _value(_describe(raised, rule), rule.version)
 
 
 def customize(computed: Fingerprint, custom: Sequence[str]) -> Fingerprint:
@@ -130,43 +124,30 @@ def customize(computed: Fingerprint, custom: Sequence[str]) -> Fingerprint:
 
     A part "{default}" stands for the computed one. Parts beyond MAX_CUSTOM_PARTS do not count.
     """
-    parts = tuple(
-        computed.value if part == DEFAULT_PART else part[:MAX_PART_CHARS]
-        for part in custom[:MAX_CUSTOM_PARTS]
-    )
+    chosen = [part[:MAX_PART_CHARS] for part in custom[:MAX_CUSTOM_PARTS]]
+    before = computed.aliases if DEFAULT_PART in chosen else ("",)
+    parts: list[Part] = [Part(kind="custom", text=_OWN, counted=_OWN)]
+    for part in chosen:
+        inner = computed if part == DEFAULT_PART else None
+        parts.append(
+            Part(
+                kind="custom",
+                text=part,
+                counted=part if inner is None else inner.value,
+                parts=() if inner is None else inner.parts,
+            )
+        )
     return Fingerprint(
-        value=_versioned(("own fingerprint", *parts)),
-        parts=("own fingerprint", *parts),
+        value=_value(parts, VERSION),
+        parts=tuple(parts),
         path=computed.path,
         culprit=computed.culprit,
-        aliases=computed.aliases if DEFAULT_PART in custom else (),
+        aliases=tuple(
+            _versioned([_OWN, *(old if part == DEFAULT_PART else part for part in chosen)], 1)
+            for old in before
+        ),
+        left_out=computed.left_out if DEFAULT_PART in chosen else {},
     )
-
-
-def type_name(module: str, qualname: str, *, made_at_run_time: bool = False) -> str:
-    """Return the name that an exception's type is grouped under.
-
-    Built-in types go without a module, old names go to the present one, and digits in the names
-    of classes made at run time do not count.
-    """
-    name = qualname if module == "builtins" else f"{module}.{qualname}"
-    name = TYPE_ALIASES.get(name, name)
-    return mask_digits(name) if made_at_run_time else name
-
-
-def mask_digits(name: str) -> str:
-    """Replace every number, and every hexadecimal run of seven or more, by "#"."""
-    return _DIGITS.sub(_masked_run, name)
-
-
-def parametrize(message: str) -> str:
-    """Return a message's first line with its values replaced by their kinds.
-
-    E-mail, URL, UUID, JWT, 0x address, date and time, IP address, path, quoted text, long hex and
-    number.
-    """
-    first_line = message.strip().partition("\n")[0][:_FIRST_LINE_CHARS]
-    return _VARIABLE.sub(lambda match: f"<{match.lastgroup}>", first_line).strip()
 
 
 def fold(frames: Iterable[TraceFrame]) -> list[TraceFrame]:
@@ -188,10 +169,13 @@ def fold(frames: Iterable[TraceFrame]) -> list[TraceFrame]:
     return list(path.values())
 
 
-def below_endpoint(path: Sequence[TraceFrame], raised: Raised) -> Sequence[TraceFrame]:
+def below_endpoint(
+    path: Sequence[TraceFrame], raised: Raised, *, version: int = VERSION
+) -> Sequence[TraceFrame]:
     """Drop the part of a path that only says how the code was reached, if anything remains.
 
-    That is everything up to the endpoint. A path without its known endpoint began further in
+    That is everything up to the endpoint; what fails in the endpoint itself is placed there (by
+    the first version with what is around it). A path without its known endpoint began further in
     (a task, a dependency, an exception caught early): nothing is dropped. Where no endpoint is
     known the leading frames of the outermost frame's module go.
     """
@@ -200,6 +184,8 @@ def below_endpoint(path: Sequence[TraceFrame], raised: Raised) -> Sequence[Trace
         keys = [frame.key for frame in path]
         if raised.endpoint.key in keys:
             start = keys.index(raised.endpoint.key) + 1
+            if start == len(path) and version > FIRST_VERSION:
+                start -= 1
     elif path:
         unit = _unit(path[0])
         while start < len(path) and _unit(path[start]) == unit:
@@ -207,76 +193,150 @@ def below_endpoint(path: Sequence[TraceFrame], raised: Raised) -> Sequence[Trace
     return path[start:] or path
 
 
-def _describe(raised: Raised, *, frames: int) -> list[str]:
+def _describe(raised: Raised, rule: Rule) -> list[Part]:
     if raised.leaves:
-        return _describe_group(raised, frames=frames)
-    return [*_describe_one(raised, frames=frames), *_describe_causes(raised, frames=frames)]
+        return _describe_group(raised, rule)
+    return [*_describe_one(raised, rule), *_describe_causes(raised, rule)]
 
 
-def _describe_one(raised: Raised, *, frames: int) -> list[str]:
-    parts = [f"type {raised.type}"]
-    place = _place(raised, frames=frames)
-    parts += [f"in {frame.key}" for frame in place]
-    if raised.detail:
-        parts.append(f"with {raised.detail}")
+def _describe_one(raised: Raised, rule: Rule) -> list[Part]:
+    parts = [_part("logger" if raised.logger else "type", raised.type)]
+    place = _placed(raised, rule)
+    parts += place
+    detail = raised.detail
+    if rule.version == FIRST_VERSION and raised.first_detail is not None:
+        detail = raised.first_detail
+    if detail:
+        parts.append(_part("detail", detail))
     if not place:
-        parts.append(f"message {parametrize(raised.message)}")
+        parts.append(_part("message", _message(raised, rule)))
     return parts
 
 
-def _describe_group(raised: Raised, *, frames: int) -> list[str]:
+def _describe_group(raised: Raised, rule: Rule) -> list[Part]:
     """Describe a group by its distinct leaves; a group of equal leaves is that leaf.
 
     A leaf that was never raised has no place of its own, so that of the group stands for it.
     """
-    distinct: dict[tuple[str, ...], None] = {}
+    distinct: dict[str, list[Part]] = {}
     for leaf in raised.leaves:
         if leaf.frames or leaf.leaves:
-            described = _describe(leaf, frames=frames)
+            described = _describe(leaf, rule)
         else:
-            place = [f"in {frame.key}" for frame in _place(raised, frames=frames)]
-            described = [f"type {leaf.type}", *place]
-        distinct[tuple(described)] = None
+            described = [_part("type", leaf.type), *_placed(raised, rule)]
+        distinct[_joined(described)] = described
     if len(distinct) == 1:
-        return list(next(iter(distinct)))
-    return ["group of", *sorted(", ".join(parts) for parts in distinct)]
+        return next(iter(distinct.values()))
+    members = [
+        Part(kind="group", text=described[0].text, counted=joined, parts=tuple(described))
+        for joined, described in sorted(distinct.items())
+    ]
+    return [Part(kind="group", text="a group of", counted="group of"), *members]
 
 
-def _describe_causes(raised: Raised, *, frames: int) -> list[str]:
-    """Describe the causes that happened in the application, nearest first."""
-    parts: list[str] = []
+def _describe_causes(raised: Raised, rule: Rule) -> list[Part]:
+    """Describe the causes that happened in the application, nearest first.
+
+    Of a time-out the cancellation is none: it tells where the task happened to be.
+    """
+    parts: list[Part] = []
     cause = raised.cause
     for _ in range(MAX_CAUSES):
         if cause is None:
             break
-        if _application(cause) or cause.leaves:
+        is_chance = rule.version > FIRST_VERSION and cause.type in _CANCELLED
+        if (_application(cause) or cause.leaves) and not is_chance:
             described = (
-                _describe_group(cause, frames=frames)
-                if cause.leaves
-                else _describe_one(cause, frames=frames)
+                _describe_group(cause, rule) if cause.leaves else _describe_one(cause, rule)
             )
-            parts.append("caused by " + ", ".join(described))
+            parts.append(
+                Part(
+                    kind="cause",
+                    text=described[0].text,
+                    counted=_LEADS["cause"] + _joined(described),
+                    parts=tuple(described),
+                )
+            )
         cause = cause.cause
     return parts
+
+
+def _placed(raised: Raised, rule: Rule) -> list[Part]:
+    """Describe where an error happened: the frames, and what failed in the innermost.
+
+    In an endless recursion the limit may be met anywhere on the way round.
+    """
+    parts = [_part("frame", frame.key) for frame in _place(raised, rule)]
+    statement = raised.statement
+    counts = rule.version > FIRST_VERSION and not _turns(raised)
+    if parts and statement is not None and counts:
+        parts.append(
+            Part(
+                kind="statement",
+                text=statement.shown,
+                counted=_LEADS["statement"] + statement.digest,
+            )
+        )
+    return parts
+
+
+def _part(kind: str, text: str) -> Part:
+    return Part(kind=kind, text=text, counted=_LEADS[kind] + text)
+
+
+def _joined(parts: Iterable[Part]) -> str:
+    return ", ".join(part.counted for part in parts)
+
+
+def _message(raised: Raised, rule: Rule) -> str:
+    if rule.version == FIRST_VERSION and raised.first_message is not None:
+        return parametrize(raised.first_message)
+    return raised.template[:MAX_FIRST_LINE_CHARS] or parametrize(raised.message)
 
 
 def _application(raised: Raised) -> list[TraceFrame]:
     return fold(frame for frame in raised.frames if frame.application)
 
 
-def _place(raised: Raised, *, frames: int) -> Sequence[TraceFrame]:
+def _path(raised: Raised, rule: Rule) -> list[TraceFrame]:
+    """Return the application's frames, folded; an endless recursion ends where it comes round."""
+    turns = _turns(raised) if rule.version > FIRST_VERSION else {}
+    if not turns:
+        return _application(raised)
+    frames = [one for one in raised.frames if one.application]
+    most = max(turns.values())
+    before = list(takewhile(lambda one: turns[one.key] <= most // 2, frames))
+    return fold(frames[: len(before) + 1])
+
+
+def _turns(raised: Raised) -> Mapping[str, int]:
+    """Count how often an endless recursion of the application came by; empty for other errors."""
+    if raised.type != _ENDLESS:
+        return {}
+    turns = Counter(one.key for one in raised.frames if one.application)
+    return turns if max(turns.values(), default=0) >= MIN_TURNS else {}
+
+
+def _place(raised: Raised, rule: Rule) -> Sequence[TraceFrame]:
     """Return the innermost frames that count.
 
     An error that no application frame has seen is placed where the library raised it, below the
     endpoint if one is known: a library's own check of an answer fails per endpoint.
     """
-    path = _application(raised)
+    path = _path(raised, rule)
     if path:
-        return below_endpoint(path, raised)[-frames:]
-    library = fold(raised.frames)[-frames:]
+        below = below_endpoint(path, raised, version=rule.version)
+        if rule.version > FIRST_VERSION:
+            below = _seen(below) or _seen(path) or below
+        return below[-rule.frames :]
+    library = fold(raised.frames)[-rule.frames :]
     if library and raised.endpoint is not None:
         return [raised.endpoint, *library]
     return library
+
+
+def _seen(path: Iterable[TraceFrame]) -> list[TraceFrame]:
+    return [frame for frame in path if not frame.transparent]
 
 
 def _whole_path(raised: Raised) -> list[TraceFrame]:
@@ -286,25 +346,41 @@ def _whole_path(raised: Raised) -> list[TraceFrame]:
     return path
 
 
+def _left_out(raised: Raised, rule: Rule) -> dict[str, int | str]:
+    """Say what of an error's frames does not count: of a group, those of its first member."""
+    one = next((leaf for leaf in raised.leaves if leaf.frames), raised)
+    ours = [frame for frame in one.frames if frame.application]
+    path = _path(one, rule)
+    below = below_endpoint(path, one)
+    dropped = path[: len(path) - len(below)]
+    found: dict[str, int | str] = {
+        "endpoint": dropped[-1].label if dropped else "",
+        "above": len(path) - len(_place(one, rule)) if path else 0,
+        "transparent": sum(frame.transparent for frame in below),
+        "folded": len(ours) - len(path),
+        "library": len(one.frames) - len(ours) if ours else 0,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
 def _culprit(raised: Raised) -> str:
     for one in (*raised.leaves[:1], raised):
         path = _application(one) or fold(one.frames)
         if path:
             return path[-1].label
-    return ""
+    return raised.logger
 
 
 def _unit(frame: TraceFrame) -> str:
     return frame.module or frame.file
 
 
-def _masked_run(match: re.Match[str]) -> str:
-    run = match.group()
-    return "#" if any(character.isdigit() for character in run) else run
+def _value(parts: Iterable[Part], version: int) -> str:
+    return _versioned([part.counted for part in parts], version)
 
 
-def _versioned(parts: Sequence[str]) -> str:
-    return f"{VERSION}:{_digest(parts)}"
+def _versioned(counted: Sequence[str], version: int) -> str:
+    return f"{version}:{_digest(counted)}"
 
 
 def _digest(parts: Sequence[str]) -> str:

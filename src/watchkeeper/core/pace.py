@@ -7,6 +7,7 @@ from typing import Final
 MIN_BAD: Final = 3  # fewer bad events are no trouble, whatever their share
 QUICK_S: Final = 1.0  # between flushes in the first minute of trouble
 EASED_S: Final = 2.0  # between flushes in the four minutes after it
+NEWS_S: Final = 0.5  # between flushes while there is something new to be told each time
 QUICK_FOR_S: Final = 60.0
 EASED_FOR_S: Final = 240.0
 WORK_S: Final = 0.001  # that a thread of ours works at a time before it gives way to requests
@@ -20,6 +21,7 @@ class Reason(StrEnum):
     SLOT_ENDS = "slot_ends"
     TROUBLE_BEGAN = "trouble_began"
     TROUBLE = "trouble"
+    NEWS = "news"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,23 @@ def noticed(before: Trouble | None, *, now: float) -> Trouble:
 
 
 def next_flush(
-    trouble: Trouble | None, *, flushed_at: float, slot_end: float, now: float
+    trouble: Trouble | None,
+    *,
+    flushed_at: float,
+    slot_end: float,
+    now: float,
+    has_news: bool = False,
 ) -> tuple[float, Reason]:
     """Say when to flush next, and why.
 
     In trouble: at once, then each second for a minute, each two seconds for four more, then in
-    the normal rhythm until it has been calm for a minute. Never later than the slot's end.
+    the normal rhythm until it has been calm for a minute. With news, such as a new issue, at once
+    or half a second after the last flush, however long the trouble. Never later than the slot's
+    end.
     """
+    if has_news:
+        soon = max(now, flushed_at + NEWS_S)
+        return (soon, Reason.NEWS) if soon < slot_end else (slot_end, Reason.SLOT_ENDS)
     if trouble is None or now - trouble.seen_at > CALM_AFTER_S:
         return slot_end, Reason.SLOT_ENDS
     lasted = now - trouble.since

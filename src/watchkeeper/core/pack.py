@@ -40,6 +40,13 @@ ALERTS: Final = (
         severity="warning",
     ),
     Alert(
+        "Issue came back",  # it was marked resolved: somebody cares
+        on="issue.came_back",
+        level="error",
+        digest="5m",
+        severity="warning",
+    ),
+    Alert(
         "Storage growth",
         when="last(watchkeeper_storage_used_ratio) > 80%",
         clear="last(watchkeeper_storage_used_ratio) < 75%",

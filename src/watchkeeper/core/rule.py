@@ -19,7 +19,9 @@ from watchkeeper.core.conditions import (
 from watchkeeper.exceptions import ConfigurationError
 
 FORMAT: Final = 1  # version of the canonical JSON
-EVENTS: Final = ("issue.new", "issue.returned")
+ISSUE_NEW: Final = "issue.new"
+ISSUE_CAME_BACK: Final = "issue.came_back"
+EVENTS: Final = (ISSUE_NEW, ISSUE_CAME_BACK)
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 SEVERITIES: Final = ("info", "warning", "critical")
 

@@ -112,14 +112,20 @@ class FailedLimit:
 
     def admits(self, issue: str, *, at: float) -> bool:
         """Tell whether one more of this issue may be stored, and count it."""
+        if not self.has_room(issue, at=at):
+            return False
         minute = int(at // 60)
         if minute != self._minute:
             self._minute, self._counts = minute, {}
-        count = self._counts.get(issue, 0)
-        if count >= FAILED_PER_MINUTE or (not count and len(self._counts) >= MAX_LIMITED):
-            return False
-        self._counts[issue] = count + 1
+        self._counts[issue] = self._counts.get(issue, 0) + 1
         return True
+
+    def has_room(self, issue: str, *, at: float) -> bool:
+        """Tell whether one more of this issue may be stored, without counting it."""
+        if int(at // 60) != self._minute:
+            return True
+        count = self._counts.get(issue, 0)
+        return count < FAILED_PER_MINUTE and (count > 0 or len(self._counts) < MAX_LIMITED)
 
 
 def own_seconds(total: float, kinds: Mapping[str, tuple[int, float]]) -> float:

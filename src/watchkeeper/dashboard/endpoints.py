@@ -1,4 +1,4 @@
-"""The addresses of the JSON API that tell of the inside of requests."""
+"""The addresses of the JSON API that tell of the inside of requests, and of issues."""
 
 import re
 from collections.abc import Callable
@@ -6,16 +6,28 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, Final
 
+from watchkeeper.core.kept_events import MAX_EVENTS
 from watchkeeper.dashboard.api import plain
 from watchkeeper.dashboard.audits import audits
+from watchkeeper.dashboard.incident import incident_view
 from watchkeeper.dashboard.inside import routes
+from watchkeeper.dashboard.issue import events_view, issue_view
+from watchkeeper.dashboard.issues import issues
 from watchkeeper.dashboard.jobs import jobs
 from watchkeeper.dashboard.outgoing import outgoing
 from watchkeeper.dashboard.own_figures import own_figures
-from watchkeeper.dashboard.parameters import parse_apdex, parse_choice, parse_id, parse_page
+from watchkeeper.dashboard.parameters import (
+    MAX_ID_DIGITS,
+    parse_apdex,
+    parse_choice,
+    parse_id,
+    parse_number,
+    parse_page,
+)
 from watchkeeper.dashboard.pools import pools
 from watchkeeper.dashboard.releases import releases
 from watchkeeper.dashboard.samples import sample, samples
+from watchkeeper.dashboard.searching import parse_search
 from watchkeeper.dashboard.statements import statements
 from watchkeeper.dashboard.sums import Query
 from watchkeeper.dashboard.visit import Visit, Watched
@@ -100,10 +112,30 @@ def _audit(wk: Watched, visit: Visit) -> Any:
     return audits(_query(wk, visit), page=parse_page(visit.query))
 
 
+def _issues(wk: Watched, visit: Visit) -> Any:
+    asked = parse_search(visit.query, now=visit.now)
+    page = parse_page(visit.query)
+    return issues(_query(wk, visit), asked.search, page=page, rising=asked.rising)
+
+
+def _issue(wk: Watched, visit: Visit, issue_id: str) -> Any:
+    number = parse_number(visit.query, "event", 1, low=1, high=MAX_EVENTS)
+    return issue_view(_query(wk, visit), int(issue_id), number=number)
+
+
+def _events(wk: Watched, visit: Visit, issue_id: str) -> Any:
+    return events_view(_query(wk, visit), int(issue_id), page=parse_page(visit.query))
+
+
+def _incident(wk: Watched, visit: Visit, incident_id: str) -> Any:
+    return incident_view(_query(wk, visit), int(incident_id))
+
+
 def _self(wk: Watched, visit: Visit) -> Any:
     return own_figures(_query(wk, visit), folded=wk.recorder.folded())
 
 
+_ID: Final = rf"[0-9]{{1,{MAX_ID_DIGITS}}}"
 _TABLE: Final[tuple[tuple[re.Pattern[str], Answer], ...]] = (
     (re.compile(r"/api/v1/routes\.json"), _routes),
     (re.compile(r"/api/v1/statements\.json"), _statements),
@@ -112,6 +144,10 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], Answer], ...]] = (
     (re.compile(r"/api/v1/jobs\.json"), _jobs),
     (re.compile(r"/api/v1/samples\.json"), _samples),
     (re.compile(r"/api/v1/samples/([0-9a-f]{32})\.json"), _sample),
+    (re.compile(r"/api/v1/errors\.json"), _issues),
+    (re.compile(rf"/api/v1/errors/({_ID})\.json"), _issue),
+    (re.compile(rf"/api/v1/errors/({_ID})/events\.json"), _events),
+    (re.compile(rf"/api/v1/incidents/({_ID})\.json"), _incident),
     (re.compile(r"/api/v1/releases\.json"), _releases),
     (re.compile(r"/api/v1/audit\.json"), _audit),
     (re.compile(r"/api/v1/self\.json"), _self),

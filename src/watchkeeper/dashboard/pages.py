@@ -161,6 +161,7 @@ def _environment() -> "Environment":
         auto_reload=False,
     )
     environment.filters.update(
+        words=lambda state: texts.STATES.get(state, state),
         number=texts.number,
         share=texts.share,
         seconds=texts.seconds,

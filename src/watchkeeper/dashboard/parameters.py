@@ -38,8 +38,8 @@ class Page:
 def parse_page(query: Mapping[str, str]) -> Page:
     """Read `limit` (1 to 500, else 100) and `offset` (0 to 1,000); raises ParameterError."""
     return Page(
-        limit=_number(query, "limit", LIMIT, low=1, high=MAX_LIMIT),
-        offset=_number(query, "offset", 0, low=0, high=MAX_OFFSET),
+        limit=parse_number(query, "limit", LIMIT, low=1, high=MAX_LIMIT),
+        offset=parse_number(query, "offset", 0, low=0, high=MAX_OFFSET),
     )
 
 
@@ -72,7 +72,8 @@ def parse_id(query: Mapping[str, str], name: str) -> int | None:
     return int(text)
 
 
-def _number(query: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:
+def parse_number(query: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:
+    """Read a whole number between two bounds; raises ParameterError."""
     text = query.get(name)
     if text is None:
         return default

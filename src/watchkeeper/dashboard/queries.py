@@ -7,6 +7,7 @@ from typing import Any, Final
 from watchkeeper.core.catalogue import HTTP_DURATION
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.hours import HOUR_S
+from watchkeeper.core.issues import State
 from watchkeeper.core.metrics import Series
 from watchkeeper.core.slot import Frame, slot_start
 from watchkeeper.dashboard.figures import part, quantile
@@ -32,11 +33,13 @@ from watchkeeper.dashboard.views import (
     RouteRow,
 )
 from watchkeeper.dashboard.windows import MINUTE_S, align_up, is_fine, step_s
+from watchkeeper.storage.issues import Search
 from watchkeeper.storage.store import HourTotal, Incident, Store, Worker
 
 MAX_ROUTES: Final = 8
 MAX_ISSUES: Final = 8
 MAX_INCIDENTS: Final = 20
+_LISTED: Final = [one for one in State if one is not State.IGNORED]
 SPARK_BARS: Final = 24
 TREND_S: Final = 86_400
 TREND_BAR_S: Final = 1_800
@@ -331,8 +334,14 @@ def _worst(
 def _issues(
     store: Store, service: str, environment: str, *, begin: int, end: float
 ) -> tuple[IssueRow, ...]:
-    found = store.issues(
-        service=service, environment=environment, seen_since=begin, limit=MAX_ISSUES
+    found = store.find_issues(
+        Search(
+            service=service,
+            environment=environment,
+            states=_LISTED,
+            seen_since=begin,
+            limit=MAX_ISSUES,
+        )
     )
     issues = [one for one in found if one.first_at < end]
     bar_s = max(align_up((end - begin) / SPARK_BARS, 1), 1)

@@ -1,12 +1,14 @@
 """Stored requests, as a list and one by one with what happened inside."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from watchkeeper.dashboard.issues import of_scope
 from watchkeeper.dashboard.parameters import Page
 from watchkeeper.dashboard.sums import Query
 from watchkeeper.dashboard.views_inside import (
     Calls,
+    SampleEvent,
     SampleRow,
     SamplesView,
     SampleView,
@@ -15,6 +17,7 @@ from watchkeeper.dashboard.views_inside import (
 )
 from watchkeeper.storage.store import Sample
 
+MAX_EVENTS: Final = 20  # of one request
 COMPLETE: Final = "complete"
 TRUNCATED: Final = "truncated"
 DAMAGED: Final = "damaged"
@@ -32,13 +35,10 @@ def samples(
     """List the samples of a window, newest first; None if there is no such issue."""
     fingerprints = None
     if issue is not None:
-        found = query.store.issue(issue)
-        if found is None or (found.scope.service, found.scope.environment) != (
-            query.service,
-            query.environment,
-        ):
+        found = of_scope(query, issue)
+        if found is None:
             return None
-        fingerprints = query.store.issue_fingerprints(issue)
+        fingerprints = query.store.issue_fingerprints(found.id)
     rows = query.store.samples(
         service=query.service,
         environment=query.environment,
@@ -50,8 +50,6 @@ def samples(
         fingerprints=fingerprints,
         request_id=request_id,
     )
-    shown = page.of(rows)
-    issues = _issues(query, shown)
     return SamplesView(
         service=query.service,
         environment=query.environment,
@@ -59,8 +57,14 @@ def samples(
         start=query.begin,
         end=query.end,
         more=len(rows) > page.offset + page.limit,
-        samples=tuple(_row(one, issues) for one in shown),
+        samples=sample_rows(query, page.of(rows)),
     )
+
+
+def sample_rows(query: Query, found: Sequence[Sample]) -> tuple[SampleRow, ...]:
+    """Describe samples, each with the issue that its request failed with."""
+    issues = _issues(query, found)
+    return tuple(_row(one, issues) for one in found)
 
 
 def sample(query: Query, sample_id: str) -> SampleView | None:
@@ -85,6 +89,7 @@ def sample(query: Query, sample_id: str) -> SampleView | None:
         tags={str(name): str(value) for name, value in tags.items()}
         if isinstance(tags, Mapping)
         else {},
+        events=_events(query, found),
     )
 
 
@@ -105,12 +110,24 @@ def _row(one: Sample, issues: Mapping[str, int]) -> SampleRow:
     )
 
 
-def _issues(query: Query, found: tuple[Sample, ...]) -> Mapping[str, int]:
+def _issues(query: Query, found: Sequence[Sample]) -> Mapping[str, int]:
     fingerprints = {one.fingerprint for one in found if one.fingerprint}
     if not fingerprints:
         return {}
     return query.store.issue_ids(
         fingerprints, service=query.service, environment=query.environment
+    )
+
+
+def _events(query: Query, found: Sample) -> tuple[SampleEvent, ...]:
+    """Find the errors of a sample's request: by its id, which others may have sent as well."""
+    if not found.request_id:
+        return ()
+    scope = {"service": query.service, "environment": query.environment}
+    events = query.store.events_of_request(found.request_id, **scope, limit=MAX_EVENTS)
+    issues = query.store.issue_ids({one.fingerprint for one in events}, **scope) if events else {}
+    return tuple(
+        SampleEvent(id=one.id, issue=issues.get(one.fingerprint), at=one.at) for one in events
     )
 
 

@@ -75,8 +75,16 @@ def read_stack(data: Mapping[str, Any]) -> Stack:
         ),
         request=(*_pairs(data.get("request")), *_pairs({"user": data.get("user")})),
         context=(*_pairs(data.get("tags")), *_pairs(data.get("context"))),
-        why=tuple(_text(part) for part in _list(data.get("why"))[:MAX_WHY]),
+        why=tuple(_reasons(data.get("why"))[:MAX_WHY]),
     )
+
+
+def _reasons(why: object) -> list[str]:
+    """Return what counted for the group, a line each; events of the first version have texts."""
+    if not isinstance(why, Mapping):
+        return [_text(part) for part in _list(why)]
+    parts = [one for one in _list(why.get("parts")) if isinstance(one, Mapping)]
+    return [f"{_text(one.get('kind'))} {_text(one.get('text'))}" for one in parts]
 
 
 def _trace(data: Mapping[str, Any], *, is_raised: bool) -> Trace:

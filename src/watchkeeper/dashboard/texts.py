@@ -14,6 +14,7 @@ TIMES: Final = 2.0  # from twice on a change reads better as a factor
 BAR_WIDTH: Final = 4
 BAR_HEIGHT: Final = 20
 
+STATES: Final = {"came_back": "came back"}  # of issues, where they read otherwise
 SYMBOLS: Final = {
     Level.CRITICAL: "▲",
     Level.WARNING: "▲",

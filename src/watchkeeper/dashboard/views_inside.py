@@ -259,10 +259,20 @@ class SampleWorker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SampleEvent:
+    """An occurrence of an error in the request of a sample."""
+
+    id: str
+    issue: int | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SampleView:
     """One stored request with its waterfall: the slowest spans in order of their start.
 
-    `details` is complete, or truncated or damaged: then nothing of the inside is known.
+    `details` is complete, or truncated or damaged: then nothing of the inside is known. `events`
+    are those of the same request id, newest first.
     """
 
     sample: SampleRow
@@ -275,6 +285,7 @@ class SampleView:
     omitted: int | None
     user: str | None
     tags: Mapping[str, str]
+    events: tuple[SampleEvent, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,10 @@ from watchkeeper.core.slot import Frame, FrameKey, Gauge, Value
 from watchkeeper.demo.pages import PAGES
 from watchkeeper.demo.profiles import ENVIRONMENT, SERVICE
 from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.record import RequestContext
+from watchkeeper.runtime.triage import Triage
+from watchkeeper.storage.issues import Search
 from watchkeeper.storage.store import ALL_WORKERS, Batch, Store
 
 MINUTE_S: Final = 60
@@ -36,6 +39,7 @@ HOST: Final = "tea-1"
 PID: Final = 4_242
 RELEASE: Final = "2.3.7"  # the one before what runs now
 BAD_MINUTES: Final = range(22, 27)  # something that went by: slower answers, and errors with it
+DEALT_MINUTE: Final = 59  # when somebody had looked at all of it
 BAD_FACTOR: Final = 3.0
 REFUSED: Final[Mapping[str, tuple[int, float]]] = {
     "product": (404, 0.012),
@@ -47,11 +51,16 @@ LOST_PER_MINUTE: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """An error of the past: on which page, how often in a given minute, and what raises it."""
+    """An error of the past: on which page, how often in a given minute, and what raises it.
+
+    `deal` is what somebody did with its issue.
+    """
 
     page: str
     count: Callable[[int], int]
     fail: Callable[[ModuleType], object]
+    culprit: str
+    deal: Callable[[Triage, int], object]
 
 
 PAST: Final = (
@@ -59,16 +68,26 @@ PAST: Final = (
         page="voucher",
         count=lambda minute: 1 if minute % 13 == 5 else 0,
         fail=lambda shop: shop.voucher_percent("TEAPOT"),
+        culprit="voucher_percent",
+        deal=lambda who, issue: who.mute(
+            issue, events=100, comment="Customers mistype vouchers: tell me if many do."
+        ),
     ),
     Past(
         page="invoice",
         count=lambda minute: 2 if 40 <= minute < 46 else 0,
         fail=lambda shop: shop.invoice_total([1_990, None]),
+        culprit="invoice_total",
+        deal=lambda who, issue: who.comment(issue, "Lines without a price: asked accounting."),
     ),
     Past(
         page="catalogue",
         count=lambda minute: 9 if minute in BAD_MINUTES else 0,
         fail=lambda shop: shop.thumbnail({}, "kettle-small.webp"),
+        culprit="thumbnail",
+        deal=lambda who, issue: who.resolve(
+            issue, next_release=True, comment="Pictures are made before they are listed."
+        ),
     ),
 )
 
@@ -163,7 +182,7 @@ def _resources(
 def _write_issues(store: Store, scope: Scope, *, shop: ModuleType, root: Path, begin: int) -> None:
     """Raise the errors of the past for real, each at its time, and store them as issues."""
     at = float(begin)
-    issues = Issues(scope, project_root=str(root), clock=lambda: at)
+    issues = Issues(scope, places=Places(str(root)), clock=lambda: at)
     worker = store.register(scope, host=HOST, pid=PID, at=at)
     for minute in range(MINUTES):
         start = begin + minute * MINUTE_S
@@ -184,6 +203,16 @@ def _write_issues(store: Store, scope: Scope, *, shop: ModuleType, root: Path, b
                 )
             )
     store.stop_worker(worker.id, at=float(begin + MINUTES * MINUTE_S))
+    _deal(store, scope, at=float(begin + DEALT_MINUTE * MINUTE_S))
+
+
+def _deal(store: Store, scope: Scope, *, at: float) -> None:
+    """Let somebody have looked at the issues, so that they are in different states."""
+    who = Triage(store, scope, actor="cli mira", now=at)
+    for past in PAST:
+        here = Search(service=scope.service, environment=scope.environment, text=past.culprit)
+        for issue in store.find_issues(here):
+            past.deal(who, issue.id)
 
 
 def _capture(issues: Issues, past: Past, shop: ModuleType) -> None:

@@ -97,10 +97,12 @@ def _watch_script(settings: Settings | None) -> Watchkeeper:
 
 
 def _instrument(watchkeeper: Watchkeeper) -> None:
-    """Switch on the instruments of the libraries in use."""
+    """Switch on the instruments of the libraries in use, and prepare the hooks of the process."""
+    from watchkeeper.integrations.hooks import hook
     from watchkeeper.integrations.instruments import instrument
 
     instrument(watchkeeper)
+    hook(watchkeeper)
 
 
 def _installer(app: object) -> Callable[[Any, Watchkeeper], None]:

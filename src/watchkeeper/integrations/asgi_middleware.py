@@ -1,15 +1,28 @@
 """The ASGI wrapper: sees each request of an application begin and end, and changes nothing."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from time import perf_counter
+from types import CodeType
 from typing import Any, Final
 
 from watchkeeper.app import Watchkeeper
 from watchkeeper.integrations.lifespan import Lifespan
 from watchkeeper.integrations.naming import Naming
-from watchkeeper.integrations.outcomes import FAILED, METHODS, Answer, Exchange, Outcomes, Route
+from watchkeeper.integrations.outcomes import (
+    FAILED,
+    METHODS,
+    REQUEST_ID,
+    Answer,
+    Exchange,
+    Outcomes,
+    Route,
+    code_of,
+)
 from watchkeeper.integrations.own import PROBES, OwnPages
 from watchkeeper.integrations.own_asgi import find_page, serve_page
+from watchkeeper.integrations.request_ids import AsgiAnswering
+from watchkeeper.integrations.seeing import Seeing
 from watchkeeper.integrations.templates import Templates
 from watchkeeper.integrations.websockets import Connection
 from watchkeeper.runtime.guard import guard
@@ -46,21 +59,29 @@ class AsgiMiddleware:
         `find_route` tells from scope and status, when the response ends, which route it was (None:
         none); without it, the router is Starlette's.
         """
-        self.app = app
+        settings = watchkeeper.settings
+        self.id_header = (settings.request_id_header or REQUEST_ID).lower().encode()
+        self._answers_with = settings.request_id_header
+        self.app: Application = app
+        self.wrap(app)
         self.outcomes = Outcomes(watchkeeper)
         self.templates = Templates(self.outcomes.unmatched)
         # The answer that an endpoint, by its id, gave last: mostly it gives the same one again.
         self.answers: dict[int, Answer] = self.templates.answers
         self.queue_header = b""  # the one that the proxy sends, once it was seen
         self._find_route = find_route
-        naming = watchkeeper.settings.route_name
+        naming = settings.route_name
         self._naming = Naming(naming) if naming is not None else None
         self._watchkeeper = watchkeeper
         self.own_cost = watchkeeper.own_cost
         self._active = watchkeeper.recorder.active
-        self._prefix = watchkeeper.settings.dashboard_prefix
+        self._prefix = settings.dashboard_prefix
         self._own = OwnPages(watchkeeper)
-        self._at_root = tuple(PROBES) if watchkeeper.settings.health_at_root else ()
+        self._at_root = tuple(PROBES) if settings.health_at_root else ()
+
+    def wrap(self, app: Application) -> None:
+        """Serve with another application than the one given, made later."""
+        self.app = AsgiAnswering(app, self._answers_with) if self._answers_with else app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; exceptions of the application go on as they came."""
@@ -139,6 +160,16 @@ class AsgiMiddleware:
             self.answers[id(scope.get("endpoint"))] = answer
         return answer
 
+    def _capture_connection(self, scope: Scope, exc: BaseException) -> None:
+        """Record an exception as an issue of a websocket's route."""
+        route = self.route({"method": "GET", **scope}, 101)
+        if route.is_recorded and not self.outcomes.is_expected(exc, route):
+            self._watchkeeper.issues.capture(
+                exc,
+                request=RequestContext(route=route.template),
+                endpoint=code_of(route.endpoint),
+            )
+
     def begin(self) -> None:
         """Start watching, in the process that serves."""
         with _GUARD:
@@ -157,7 +188,8 @@ class AsgiMiddleware:
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             lifespan = Lifespan(self._watchkeeper, receive, send)
-            await self.app(scope, lifespan.receive, lifespan.send)
+            with Seeing(self._watchkeeper.capture):
+                await self.app(scope, lifespan.receive, lifespan.send)
             return
         counted = isinstance(getattr(receive, "__self__", None), Connection)  # further out
         if scope["type"] != "websocket" or counted:
@@ -166,7 +198,8 @@ class AsgiMiddleware:
         self.begin()
         connection = Connection(self._watchkeeper.recorder, receive, send)
         try:
-            await self.app(scope, connection.receive, connection.send)
+            with Seeing(partial(self._capture_connection, scope)):
+                await self.app(scope, connection.receive, connection.send)
         finally:
             with _GUARD:
                 connection.ended(self.route({"method": "GET", **scope}, 101).template)
@@ -258,6 +291,10 @@ class _Exchange(Exchange):
                 middleware.outcomes.broken(self, route, method, perf_counter() - self.start)
         middleware.outcomes.ended(self, route)
 
+    def endpoint(self) -> CodeType | None:
+        """Return the code of the view, if the router has found it by now."""
+        return code_of(self.middleware.route(self.scope, self.status).endpoint)
+
     def describe(self) -> RequestContext:
         """Tell which request this is, as far as is known at this moment."""
         middleware, scope = self.middleware, self.scope
@@ -269,9 +306,9 @@ class _Exchange(Exchange):
         mine = self.scope
         return request is mine or request.get("headers") is mine.get("headers", _NOTHING)
 
-    def request_id(self) -> str:
+    def sent_id(self) -> str:
         """Return the request's id as the client sent it."""
-        return _header(self.scope, b"x-request-id")
+        return _header(self.scope, self.middleware.id_header)
 
     def _streams(self, message: Message) -> None:
         """Note when the first part of a body goes out, if something follows it.

@@ -10,7 +10,7 @@ from watchkeeper.runtime.guard import guard
 Message = MutableMapping[str, Any]
 
 _GUARD: Final = guard("lifespan")
-_ENDS: Final = frozenset({"lifespan.shutdown.complete", "lifespan.shutdown.failed"})
+_END: Final = "lifespan.shutdown.complete"
 
 
 class Lifespan:
@@ -38,8 +38,11 @@ class Lifespan:
         return message
 
     async def send(self, message: Message) -> None:
-        """Stop when the application has shut down, so that its last deeds are written too."""
-        if message["type"] in _ENDS:
+        """Stop when the application has shut down, so that its last deeds are written too.
+
+        Where that fails the exception is still to come: the end of the process writes it.
+        """
+        if message["type"] == _END:
             with _GUARD:
                 await _in_thread(self._watchkeeper.stop)
         await self._send(message)

@@ -70,7 +70,10 @@ class _Outcomes(Outcomes):
         self, exc: BaseException, exchange: Exchange, route: Route, *, method: str, status: int
     ) -> None:
         """Record the exception behind this one as an issue."""
-        super().capture(_cause(exc), exchange, route, method=method, status=status)
+        cause = _cause(exc)
+        super().capture(cause, exchange, route, method=method, status=status)
+        if cause is not exc:
+            self._watchkeeper.issues.pass_over(exc)  # the server will log it
 
 
 def _cause(exc: BaseException) -> BaseException:

@@ -7,7 +7,6 @@ from math import inf
 from time import time
 from types import CodeType
 from typing import Final
-from uuid import uuid4
 
 from watchkeeper.app import Watchkeeper
 from watchkeeper.core.badness import SERVER_ERRORS
@@ -24,6 +23,8 @@ from watchkeeper.core.catalogue import (
 from watchkeeper.core.metrics import QUIET, UNMATCHED, Metric
 from watchkeeper.core.queue_time import queue_seconds
 from watchkeeper.core.sampling import Reason, RouteChoice
+from watchkeeper.runtime.expected import expects
+from watchkeeper.runtime.ids import new_id
 from watchkeeper.runtime.live import NOWHERE, LiveSeries
 from watchkeeper.runtime.record import Inside, Record, RequestContext, Taken
 
@@ -32,6 +33,7 @@ METHODS: Final = frozenset(
 )
 OTHER_METHOD: Final = "_OTHER"  # OpenTelemetry's word for a method outside the standard set
 FAILED: Final = 500  # statuses from here on are failures
+REQUEST_ID: Final = "X-Request-ID"  # the header that ids come with, unless another is set
 MAX_REQUEST_ID_CHARS: Final = 64
 MAX_UNWRAPPED: Final = 10  # decorators around an endpoint that are looked through
 
@@ -117,9 +119,16 @@ class Exchange(Record):
 
     status: int
 
-    def request_id(self) -> str:
+    def sent_id(self) -> str:
         """Return the request's id as the client sent it."""
         raise NotImplementedError
+
+    def request_id(self) -> str:
+        """Return the request's id: all that is told of it has the same one."""
+        inside = self.opened()
+        if not inside.request_id:
+            inside.request_id = safe_id(self.sent_id()) or new_id()
+        return inside.request_id
 
     def note_queue(self, header: str, seconds: float) -> None:
         """Note how long it waited before it began, so many seconds ago, by a proxy's header."""
@@ -162,9 +171,11 @@ class Outcomes:
             return
         inside = exchange.inside
         if inside is not None:
-            inside = inside.cut()  # what a background task does is not part of the answer
-            self._observer.finish(inside, route, seconds)
-            self._note_times(inside, route)
+            if inside.spans or inside.folded:
+                inside = inside.cut()  # what a background task does is not part of the answer
+                self._observer.finish(inside, route, seconds)
+            if inside.first_byte_s or inside.queue_s:
+                self._note_times(inside, route)
         badness = self._badness.of(route)
         bad = badness.is_bad(answer.status, seconds)
         if bad != (answer.status in SERVER_ERRORS):
@@ -203,7 +214,8 @@ class Outcomes:
 
     def is_expected(self, exc: BaseException, route: Route) -> bool:
         """Tell whether the settings expect an exception on this route."""
-        return self._badness.of(route.template).expects(exc)
+        rules = self._badness
+        return rules.expect_any and expects(rules.of(route.template), exc)
 
     def excuse(self, exchange: Exchange, route: Route, method: str) -> None:
         """Take a failure back that was counted: its exception is an expected one."""
@@ -236,7 +248,7 @@ class Outcomes:
             method=standard(method),
             route=route.template,
             status=status,
-            request_id=_id_of(exchange),
+            request_id=exchange.request_id(),
         )
 
     def _made(self, route: Route, method: str, status: int) -> Answer:
@@ -290,20 +302,25 @@ class Outcomes:
     ) -> None:
         choice = answer.choice if isinstance(answer.choice, RouteChoice) else None
         reason: Reason | None = Reason.FAILED
+        at = self._sampler.now()
         if not bad:
             reason = choice.choose(seconds) if choice and seconds > choice.above else None
+        elif inside is not None and not self._sampler.may_keep(exchange.opened().issue, at=at):
+            return  # one of many: nothing is made of it
         if reason is None:
             return
+        if inside is not None and inside is exchange.inside:
+            inside = inside.cut()
         taken = Taken(
             inside,
             start=exchange.start,
-            at=self._sampler.now(),
+            at=at,
             reason=reason,
             method=answer.method,
             route=answer.route.template,
             status=answer.status,
             seconds=seconds,
-            request_id=_id_of(exchange),
+            request_id=exchange.request_id(),
             choice=choice,
         )
         if bad:
@@ -324,14 +341,6 @@ class Outcomes:
 def standard(method: str) -> str:
     """Return the method if it is one of the standard set, else "_OTHER"."""
     return method if method in METHODS else OTHER_METHOD
-
-
-def _id_of(exchange: Exchange) -> str:
-    """Return the id of a request: its sample and its error have the same one."""
-    inside = exchange.opened()
-    if not inside.request_id:
-        inside.request_id = safe_id(exchange.request_id()) or uuid4().hex
-    return inside.request_id
 
 
 def safe_id(text: str) -> str:

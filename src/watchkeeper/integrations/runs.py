@@ -23,20 +23,22 @@ LEAVE_WITHIN_S: Final = 15.0  # a job's own process may have to load the databas
 _GUARD: Final = guard("job")
 
 
-def begin(observer: Observer, name: str) -> JobRecord:
-    """Begin a run: what happens in this context from now on is part of it."""
+def begin(observer: Observer, name: str, endpoint: CodeType | None = None) -> JobRecord:
+    """Begin a run: what happens in this context from now on is part of it.
+
+    `endpoint` is the code of its function.
+    """
     observer.start()
-    record = JobRecord(Job(name), current.get())
+    record = JobRecord(Job(name, endpoint), current.get())
     current.set(record)
     return record
 
 
-def fail(
-    observer: Observer, record: JobRecord, error: BaseException, *, endpoint: CodeType | None
-) -> None:
+def fail(observer: Observer, record: JobRecord, error: BaseException) -> None:
     """Record the error that a run failed with, as an occurrence of its issue."""
-    issue = observer.capture(error, endpoint=endpoint, context={"job": record.job.name})
-    record.opened().issue = issue or ""
+    issue = observer.capture(error, endpoint=record.endpoint(), context={"job": record.job.name})
+    if issue is not None:  # else somebody saw it before, who said so
+        record.opened().issue = issue
 
 
 def end(

@@ -28,7 +28,7 @@ def install(app: Any, watchkeeper: Watchkeeper) -> None:
 
     def build_watched() -> AsgiMiddleware:
         middleware = AsgiMiddleware(_unwatched, watchkeeper)
-        middleware.app = _with_seen_handlers(app, build, middleware)
+        middleware.wrap(_with_seen_handlers(app, build, middleware))
         with _GUARD:
             _see_handlers_below(app, middleware)
         return middleware

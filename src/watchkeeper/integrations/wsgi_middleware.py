@@ -2,15 +2,24 @@
 
 from collections.abc import Callable, Iterable, MutableMapping
 from time import perf_counter
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any, Final
 
 from watchkeeper.app import Watchkeeper
 from watchkeeper.integrations import outcomes
 from watchkeeper.integrations.naming import Naming
-from watchkeeper.integrations.outcomes import FAILED, METHODS, Answer, Outcomes, Route
+from watchkeeper.integrations.outcomes import (
+    FAILED,
+    METHODS,
+    REQUEST_ID,
+    Answer,
+    Outcomes,
+    Route,
+    code_of,
+)
 from watchkeeper.integrations.own import PROBES, OwnPages
 from watchkeeper.integrations.own_wsgi import serve_page
+from watchkeeper.integrations.request_ids import WsgiAnswering
 from watchkeeper.integrations.wsgi_body import UNSIZED, Body, passing, watched
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.live import FOLD_AT
@@ -49,7 +58,12 @@ class WsgiMiddleware:
         `hint` names a key of `environ` and the attribute of what is there.
         """
         self.hint = hint
-        self.app = app
+        settings = watchkeeper.settings
+        self.app: Application = app
+        if settings.request_id_header:
+            self.app = WsgiAnswering(app, settings.request_id_header)
+        name = settings.request_id_header or REQUEST_ID
+        self.id_key = f"HTTP_{name.upper().replace('-', '_')}"
         self.outcomes = Outcomes(watchkeeper)
         self.find_route = find_route or _no_route
         self.active = watchkeeper.recorder.active
@@ -57,12 +71,12 @@ class WsgiMiddleware:
         self._hints: dict[int, object] = {}  # kept, so that no id comes to mean another one
         self.own_cost = watchkeeper.own_cost
         self.queue_header = ""  # the one that the proxy sends, once it was seen
-        naming = watchkeeper.settings.route_name
+        naming = settings.route_name
         self.naming = Naming(naming) if naming is not None else None
         self._watchkeeper = watchkeeper
-        self._prefix = watchkeeper.settings.dashboard_prefix
+        self._prefix = settings.dashboard_prefix
         self._own = OwnPages(watchkeeper)
-        self._at_root = tuple(PROBES) if watchkeeper.settings.health_at_root else ()
+        self._at_root = tuple(PROBES) if settings.health_at_root else ()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request; exceptions of the application go on as they came."""
@@ -255,6 +269,10 @@ class Exchange(outcomes.Exchange):
             status=self._settled_status(),
         )
 
+    def endpoint(self) -> CodeType | None:
+        """Return the code of the view, if the router has found it by now."""
+        return code_of(self._settled_route().endpoint)
+
     def describe(self) -> RequestContext:
         """Tell which request this is, as far as is known at this moment."""
         self._settled_status()
@@ -262,9 +280,9 @@ class Exchange(outcomes.Exchange):
             self, self._settled_route(), method=self._method(), status=self.status
         )
 
-    def request_id(self) -> str:
+    def sent_id(self) -> str:
         """Return the request's id as the client sent it."""
-        return str(self.environ.get("HTTP_X_REQUEST_ID", ""))
+        return str(self.environ.get(self.middleware.id_key, ""))
 
     def _end(self) -> None:
         self.complete = True

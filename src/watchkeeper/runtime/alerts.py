@@ -23,6 +23,7 @@ from watchkeeper.core.verdicts import CheckState
 from watchkeeper.runtime.event_alerts import EventAlerts
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.incidents import Incidents, Subject
+from watchkeeper.runtime.issue_states import IssueStates
 from watchkeeper.runtime.windows import Windows
 from watchkeeper.storage.store import AlertRow, CheckResult, Incident, Store
 from watchkeeper.storage.turns import give_way
@@ -32,6 +33,7 @@ REMOVED_AFTER_S: Final = 60.0  # an instance nobody has evaluated for so long ha
 MAX_ATTEMPTS: Final = 2  # another worker was faster: read its state and decide once more
 
 _GUARD: Final = guard("alert rule")
+_STATES: Final = guard("states of issues")
 
 Evidence = Window | CheckState | None
 Rows = dict[tuple[str, str], AlertRow]
@@ -74,6 +76,7 @@ class AlertEngine:
         self._rules = tuple(rule for rule in rules if rule.enabled)
         self._slot_s = slot_s
         self._pause = pause
+        self._states = IssueStates(store, scope=scope)
         self._windows = Windows(self._rules, scope=scope, slot_s=slot_s)
         self._incidents = Incidents(store, scope=scope, channels_for=channels_for, link=link)
         self._events = EventAlerts(
@@ -110,6 +113,8 @@ class AlertEngine:
         evaluation goes on. A rule that fails keeps its state and does not stop the others.
         """
         self._windows.read(self._store, now=now, fresh=fresh, pause=self._pause)
+        with _STATES:
+            self._states.move(now=now)
         rows = self._rows()
         settled = self._settled_until(now)
         stored: list[Transition] = []

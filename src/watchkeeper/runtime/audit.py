@@ -29,6 +29,14 @@ class Action(StrEnum):
     SCHEMA_MIGRATE = "schema.migrate"
     PAST_PRUNE = "past.prune"
     USER_ERASE = "user.erase"
+    ISSUE_RESOLVE = "issue.resolve"
+    ISSUE_MUTE = "issue.mute"
+    ISSUE_IGNORE = "issue.ignore"
+    ISSUE_REOPEN = "issue.reopen"
+    ISSUE_COMMENT = "issue.comment"
+    ISSUE_MERGE = "issue.merge"
+    ISSUE_SPLIT = "issue.split"
+    ISSUE_DELETE = "issue.delete"
 
 
 def write_down(

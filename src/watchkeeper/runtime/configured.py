@@ -6,15 +6,20 @@ sentence in `problems` says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from watchkeeper.core.budget import Storing
+from watchkeeper.core.fingerprint import Rule as GroupingRule
+from watchkeeper.core.metrics import Scope
 from watchkeeper.core.pack import default_pack
 from watchkeeper.core.rules import Origin as RuleOrigin
 from watchkeeper.core.rules import Rule, compile_alert, merge_rules
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify import Notifier, open_notifier
+from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.settings import Loaded, Origin, Settings
 
@@ -59,6 +64,36 @@ def compile_rules(loaded: Loaded, problems: list[str]) -> tuple[Rule, ...]:
     return merge_rules(pack, own)
 
 
+def make_places(settings: Settings) -> Places:
+    """Build what tells the application's code from that of libraries."""
+    return Places(
+        os.getcwd(),
+        include=settings.in_app_include,
+        exclude=settings.in_app_exclude,
+        transparent=settings.fingerprint_transparent,
+    )
+
+
+def make_issues(
+    settings: Settings,
+    scope: Scope,
+    places: Places,
+    *,
+    on_new: Callable[[], None],
+    clock: Callable[[], float],
+) -> Issues:
+    """Build what captures errors, with the rule that groups them."""
+    return Issues(
+        scope,
+        places=places,
+        rule=GroupingRule(frames=settings.place_frames),
+        own=settings.fingerprint,
+        max_issues=settings.max_issues,
+        on_new=on_new,
+        clock=clock,
+    )
+
+
 def make_upkeep(
     settings: Settings,
     recorder: Recorder,
@@ -80,3 +115,16 @@ def make_upkeep(
         pause=pause,
         now=clock(),
     )
+
+
+def start_line(settings: Settings, notifiers: Mapping[str, object]) -> str:
+    """Return the one line that is printed at start."""
+    parts = [
+        "watchkeeper: on",
+        settings.database_place,
+        f'dashboard {settings.dashboard_prefix} (run "watchkeeper open")'
+        if settings.dashboard
+        else "no dashboard",
+        f"tells {', '.join(notifiers)}" if notifiers else "nobody is told: no channel set",
+    ]
+    return " · ".join(parts)

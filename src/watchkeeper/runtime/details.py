@@ -4,10 +4,22 @@ Reads attributes of the host's exceptions; callers hold a guard, since a propert
 """
 
 import errno
-import re
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Final
+from typing import Final, cast
+
+from watchkeeper.runtime.bare import (
+    bases_of,
+    is_group,
+    members_of,
+    module_of,
+    qualname_of,
+    state_of,
+)
+from watchkeeper.runtime.database_details import (
+    database_detail,
+    first_database_detail,
+    is_database,
+)
 
 MAX_DETAIL_CHARS: Final = 200
 
@@ -44,21 +56,13 @@ _HTTP_ANSWERS: Final = frozenset(
 )
 _STATUS_ATTRIBUTES: Final = ("status_code", "code", "status")
 _FIRST_SERVER_ERROR: Final = 500
-_DATABASES: Final = frozenset(
-    {"MySQLdb", "asyncpg", "django", "mysql", "psycopg", "psycopg2", "pymysql", "sqlalchemy"}
-    | {"sqlite3"}
-)
 _HTTP_STATE: Final = frozenset({"status_code", "status", "response"})
-_SQLITE_NAMES: Final = re.compile(
-    r"(?:constraint failed|no such table|no such column): ([\w., ]{1,200})|near (\"\w{1,50}\"):"
-)
-_NO_STATE: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 def may_be_expected(kind: type[BaseException]) -> bool:
     """Tell whether exceptions of this type can be expected ones at all (to be remembered)."""
     return issubclass(kind, (SystemExit, BaseExceptionGroup)) or any(
-        _is_never_error(base) or _is_http_answer(base) for base in kind.__mro__
+        _is_never_error(base) or _is_http_answer(base) for base in bases_of(kind)
     )
 
 
@@ -69,13 +73,13 @@ def is_expected(exc: BaseException) -> bool:
     expected if everything in it is.
     """
     kind = type(exc)
-    if isinstance(exc, BaseExceptionGroup):
-        return all(is_expected(inner) for inner in exc.exceptions)
-    if isinstance(exc, SystemExit):
-        return exc.code in (None, 0)
-    if any(_is_never_error(base) for base in kind.__mro__):
+    if is_group(exc):
+        return all(is_expected(inner) for inner in members_of(exc))
+    if issubclass(kind, SystemExit):
+        return getattr(exc, "code", None) in (None, 0)
+    if any(_is_never_error(base) for base in bases_of(kind)):
         return True
-    if any(_is_http_answer(base) for base in kind.__mro__):
+    if any(_is_http_answer(base) for base in bases_of(kind)):
         status = _first_status(exc)
         return status is not None and status < _FIRST_SERVER_ERROR
     return False
@@ -83,7 +87,7 @@ def is_expected(exc: BaseException) -> bool:
 
 def may_have_detail(kind: type[BaseException]) -> bool:
     """Tell whether exceptions of this type may have a detail without attributes of their own."""
-    return issubclass(kind, OSError) or _is_database(kind)
+    return issubclass(kind, OSError) or is_database(kind)
 
 
 def detail(exc: BaseException) -> str:
@@ -91,24 +95,28 @@ def detail(exc: BaseException) -> str:
 
     The HTTP status, the name of the errno, the database's code with its constraint.
     """
-    state = getattr(exc, "__dict__", _NO_STATE)
+    state = state_of(exc)
     if not _HTTP_STATE.isdisjoint(state):
         status = _received_status(state)
         if status is not None:
             return f"status {status}"
-    if isinstance(exc, OSError):
-        return _os_detail(exc)
-    if _is_database(type(exc)):
-        return _database_detail(exc)[:MAX_DETAIL_CHARS]
+    if issubclass(type(exc), OSError):
+        return _os_detail(cast("OSError", exc))
+    if is_database(type(exc)):
+        return database_detail(exc)[:MAX_DETAIL_CHARS]
     return ""
 
 
-def _is_database(kind: type) -> bool:
-    return str(kind.__module__).partition(".")[0] in _DATABASES
+def first_detail(exc: BaseException) -> str | None:
+    """Return what the first version of the grouping took for the detail; None: the same."""
+    is_told_otherwise = issubclass(type(exc), OSError) or not _HTTP_STATE.isdisjoint(state_of(exc))
+    if is_told_otherwise or not is_database(type(exc)):
+        return None
+    return first_database_detail(exc)[:MAX_DETAIL_CHARS]
 
 
 def _name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
+    return f"{module_of(kind)}.{qualname_of(kind)}"
 
 
 def _is_never_error(kind: type) -> bool:
@@ -116,7 +124,7 @@ def _is_never_error(kind: type) -> bool:
 
 
 def _is_http_answer(kind: type) -> bool:
-    return kind.__name__ == "HTTPException" or _name(kind) in _HTTP_ANSWERS
+    return qualname_of(kind).rpartition(".")[2] == "HTTPException" or _name(kind) in _HTTP_ANSWERS
 
 
 def _first_status(exc: BaseException) -> int | None:
@@ -151,22 +159,3 @@ def _os_detail(exc: OSError) -> str:
     if not isinstance(exc.errno, int):
         return ""
     return errno.errorcode.get(exc.errno, str(exc.errno))
-
-
-def _database_detail(exc: BaseException) -> str:
-    """Describe a driver's error by its code and the constraint, never by values."""
-    original = getattr(exc, "orig", None) or exc  # SQLAlchemy wraps the driver's
-    if not isinstance(original, BaseException):
-        return ""
-    diagnostics = getattr(original, "diag", None)
-    code = (
-        getattr(original, "sqlstate", None)
-        or getattr(original, "pgcode", None)
-        or getattr(original, "sqlite_errorname", None)
-        or next((arg for arg in original.args[:1] if isinstance(arg, int)), None)
-    )
-    constraint = getattr(diagnostics, "constraint_name", None)
-    if constraint is None and type(original).__module__ == "sqlite3":
-        names = _SQLITE_NAMES.search(str(original))
-        constraint = names and (names[1] or names[2])
-    return " ".join(str(part) for part in (code, constraint) if part)

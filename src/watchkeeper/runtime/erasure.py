@@ -1,4 +1,4 @@
-"""What is kept about one user, deleted: stored requests and errors that bear the user's mark."""
+"""What is kept about one user, deleted: requests, errors and issues that bear the user's mark."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +13,11 @@ START: Final[Position] = (float("-1e18"), "")  # before every key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erased:
-    """How many rows of a user there were, and among how many."""
+    """How many rows of a user there were, and among how many; `issues` happened to the user."""
 
     samples: int
     events: int
+    issues: int
     looked_at: int
 
 
@@ -30,7 +31,7 @@ def erase_user(
     pause: Callable[[], object],
     on_looked: Callable[[int], object],
 ) -> Erased:
-    """Delete the samples and events of a user (by the hash) in one scope, or count them only.
+    """Delete what is kept of a user (by the hash) in one scope, or count it only.
 
     Each batch is a transaction of its own, `pause` is called between them; `on_looked` is told how
     many rows a batch took. Raises StorageError; what is gone by then stays gone.
@@ -48,4 +49,10 @@ def erase_user(
             on_looked(looked.rows)
             pause()
             after = looked.last
-    return Erased(samples=gone[Marked.SAMPLES], events=gone[Marked.EVENTS], looked_at=looked_at)
+    issues = store.forget_user(user, service=service, environment=environment, dry_run=dry_run)
+    return Erased(
+        samples=gone[Marked.SAMPLES],
+        events=gone[Marked.EVENTS],
+        issues=issues,
+        looked_at=looked_at,
+    )

@@ -1,4 +1,4 @@
-"""Event rules: each new issue becomes an incident, and people are told in digests."""
+"""Event rules: each issue that is new or came back is an incident; people are told in digests."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -7,9 +7,10 @@ from typing import Final
 from watchkeeper.core.conditions import write_labels
 from watchkeeper.core.grouping import EventLog, Sighting, due
 from watchkeeper.core.instance import Notice, State
+from watchkeeper.core.issues import State as IssueState
 from watchkeeper.core.messages import digest_summary
 from watchkeeper.core.metrics import Scope
-from watchkeeper.core.rule import LEVELS, Rule
+from watchkeeper.core.rule import ISSUE_CAME_BACK, ISSUE_NEW, LEVELS, Rule
 from watchkeeper.runtime.incidents import Incidents, Subject, notices
 from watchkeeper.storage.store import AlertChange, AlertRow, Incident, Issue, Store
 
@@ -19,7 +20,7 @@ LOOK_BACK_S: Final = 60.0  # how far a rule that has never been evaluated looks 
 
 
 class EventAlerts:
-    """Finds new issues in the store, so that it does not matter which worker evaluates."""
+    """Finds what happened in the store, so that it does not matter which worker evaluates."""
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class EventAlerts:
         if row is None:
             row = self._begin(rule, now=now)
         added = 0
-        if row is None or "issue.new" not in rule.on:
+        if row is None:
             return added
         log = EventLog.from_data(row.data)
         for sighting in log.unseen(self._sightings(rule, log))[:MAX_NEW]:
@@ -75,6 +76,27 @@ class EventAlerts:
         return self._store.save_alert(AlertChange(row=row), at=now)
 
     def _sightings(self, rule: Rule, log: EventLog) -> list[Sighting]:
+        """Return what happened since, of the kinds that a rule is about."""
+        new = self._new(rule, log) if ISSUE_NEW in rule.on else []
+        return new + (self._returns(rule, log) if ISSUE_CAME_BACK in rule.on else [])
+
+    def _returns(self, rule: Rule, log: EventLog) -> list[Sighting]:
+        """Return each time that an issue came back, unless somebody has muted it since."""
+        seen = {number for number, _ in log.recent}
+        entries = self._store.issue_returns(
+            service=self._scope.service,
+            environment=self._scope.environment,
+            since=log.since,
+            limit=MAX_READ,
+        )
+        found = []
+        for entry in entries:
+            issue = None if -entry.id in seen else self._store.issue(entry.issue)
+            if issue is not None and _is_told(issue, rule):
+                found.append(replace(_sighting(issue), id=-entry.id, at=entry.at))
+        return found
+
+    def _new(self, rule: Rule, log: EventLog) -> list[Sighting]:
         issues = self._store.issues(
             service=self._scope.service,
             environment=self._scope.environment,
@@ -82,7 +104,9 @@ class EventAlerts:
             first_seen_since=log.since,
             limit=MAX_READ,
         )
-        return [_sighting(issue) for issue in issues if _reaches(issue.level, rule.level)]
+        # Whoever has muted, merged or split it knows of it.
+        untouched = (issue for issue in issues if issue.version == 0)
+        return [_sighting(issue) for issue in untouched if _is_told(issue, rule)]
 
     def _record(
         self, rule: Rule, row: AlertRow, log: EventLog, sighting: Sighting, *, now: float
@@ -92,20 +116,23 @@ class EventAlerts:
         return self._store.save_alert(AlertChange(row=changed, incident=incident), at=now)
 
     def _incident(self, rule: Rule, sighting: Sighting, *, now: float) -> Incident:
+        labels = [("issue", sighting.labels["issue"])]
+        if sighting.id < 0:
+            labels.append(("return", str(-sighting.id)))
         return Incident(
             service=self._scope.service,
             environment=self._scope.environment,
             rule=rule.name,
-            group=write_labels((("issue", str(sighting.id)),)),
+            group=write_labels(tuple(labels)),
             severity=rule.severity,
             state="event",
             started_at=sighting.at,
             fired_at=now,
-            reason="new issue",
+            reason="new issue" if sighting.id > 0 else "issue came back",
             data={
                 "labels": dict(sighting.labels),
                 "summary": sighting.summary,
-                "issue": sighting.id,
+                "issue": int(sighting.labels["issue"]),
             },
         )
 
@@ -141,12 +168,18 @@ class EventAlerts:
 
 
 def _sighting(issue: Issue) -> Sighting:
+    """Make the sighting of a new issue; those of returns have negative ids, of their entries."""
     return Sighting(
         id=issue.id,
         at=issue.first_at,
         labels={"issue": str(issue.id), "type": issue.type, "culprit": issue.culprit},
         summary=issue.title or issue.type,
     )
+
+
+def _is_told(issue: Issue, rule: Rule) -> bool:
+    quiet = issue.state in (IssueState.MUTED, IssueState.IGNORED)
+    return not quiet and _reaches(issue.level, rule.level)
 
 
 def _reaches(level: str, least: str) -> bool:

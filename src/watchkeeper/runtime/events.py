@@ -5,36 +5,47 @@
     {"type": "shop.errors.OutOfStock", "message": "…",
      "frames": [{"module": "shop.cart", "function": "Cart.total", "file": "shop/cart.py",
                  "line": 27, "app": true, "source": [[22, "…"], …, [32, "…"]]}, …],
-     "omitted": 0,
-     "causes": [{"type", "message", "relation": "cause" | "context", "frames", "omitted"}, …],
+     "omitted": 0, "notes": ["…", …],
+     "causes": [{"type", "message", "relation": "cause" | "context", "frames", "omitted",
+                 "notes"}, …],
      "context": {…},
      "request": {"method", "route", "status", "request_id"},
      "user": "…", "tags": {"plan": "pro", …},
-     "why": ["type shop.errors.OutOfStock", "in shop.cart:total", …],
-     "group": [{"type", "message", "frames", "omitted"}, …]}
+     "why": {"version": 2,
+             "parts": [{"kind": "type", "text": "shop.errors.OutOfStock"},
+                       {"kind": "frame", "text": "shop.cart:total"},
+                       {"kind": "statement", "text": "return stock[sku]", "hash": "…"},
+                       {"kind": "cause", "text": "KeyError", "parts": […]}, …],
+             "left_out": {"endpoint": "shop.views:show", "above": 2, "library": 14}},
+     "group": [{"type", "message", "frames", "omitted", "notes"}, …]}
 
 Frames come outermost first, at most the outermost 30 and the innermost 70 with "omitted" ones
-between them; "source" holds up to five lines before and after. "context", "request", "tags" and
+between them; "source" holds up to five lines before and after. "notes" are those
+that were added to the exception, at most ten. "context", "request", "tags" and
 "user" (a hash) may be empty; a job's error has its name as route, "job:import", and no method.
 "group" is there for exception groups only: up to eight of what they hold.
+
+"why" explains the grouping, by the rule of a version. What counted, `kind`: type, logger, frame,
+statement, detail, message, cause and group (with parts of their own), custom (what the user gave;
+"{default}" has the computed parts). What did not: the endpoint and the number of frames "above"
+the place, "transparent" ones, those of a "library", and those of a recursion that was "folded".
 """
 
 from __future__ import annotations
 
 import json
-import linecache
-import os
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from watchkeeper.core.fingerprint import Fingerprint
+from watchkeeper.core.fingerprint import VERSION, Fingerprint, Part
 from watchkeeper.core.scrub import cut
 from watchkeeper.runtime import scrubbing
+from watchkeeper.runtime.known import Known
 from watchkeeper.runtime.record import RequestContext
+from watchkeeper.runtime.source import lines_of
 from watchkeeper.runtime.traces import Snapshot, Spot
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
@@ -43,8 +54,8 @@ if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wa
 SOURCE_LINES: Final = 5  # before and after the line
 MAX_REMEMBERED_SOURCES: Final = 512
 MAX_SOURCE_CHARS: Final = 200  # of one line
-MAX_SOURCE_BYTES: Final = 2_000_000  # of a file that is worth reading for eleven lines
 MAX_MESSAGE_CHARS: Final = 2_000
+MAX_NOTE_CHARS: Final = 1_000
 MAX_TITLE_CHARS: Final = 300
 MAX_TAG_CHARS: Final = 200
 MAX_EVENT_BYTES: Final = 256_000
@@ -55,13 +66,18 @@ NO_REQUEST: Final = RequestContext()
 class Sample:
     """One occurrence as taken in the request: plain values, raw, nothing of the host alive."""
 
-    fingerprint: Fingerprint
+    known: Known
     at: float
     snapshot: Snapshot
     request: RequestContext = NO_REQUEST
     context: Mapping[str, Any] = field(default_factory=dict)
     user: str = ""  # a hash
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What groups it; may read source files."""
+        return self.known.settle()
 
 
 def event_of(sample: Sample, *, release: str) -> Event:
@@ -98,10 +114,35 @@ def _data(sample: Sample) -> dict[str, Any]:
     data["user"] = sample.user
     data["tags"] = scrubbing.mapping(sample.tags, limit=MAX_TAG_CHARS)
     data["request"] = {} if sample.request is NO_REQUEST else _request(sample.request)
-    data["why"] = [_message(part) for part in sample.fingerprint.parts]
+    data["why"] = _why(sample.fingerprint)
     if snapshot.leaves:
         data["group"] = [_shape(leaf) for leaf in snapshot.leaves]
     return data
+
+
+def _why(fingerprint: Fingerprint) -> dict[str, Any]:
+    """Explain a grouping: what counted, and what did not."""
+    return {
+        "version": VERSION,
+        "parts": [_part(part) for part in fingerprint.parts],
+        "left_out": {
+            name: scrubbing.name(value) if isinstance(value, str) else value
+            for name, value in fingerprint.left_out.items()
+        },
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    text = _statement(part.text) if part.kind == "statement" else _message(part.text)
+    shaped = part.as_json() | {"text": text}
+    if part.parts:
+        shaped["parts"] = [_part(inner) for inner in part.parts]
+    return shaped
+
+
+def _statement(text: str) -> str:
+    scrubbed = scrubbing.source(text)
+    return "" if scrubbed is None else cut(scrubbed, MAX_SOURCE_CHARS)
 
 
 def _shape(snapshot: Snapshot) -> dict[str, Any]:
@@ -110,6 +151,7 @@ def _shape(snapshot: Snapshot) -> dict[str, Any]:
         "message": _message(snapshot.message),
         "frames": [_frame(spot) for spot in snapshot.spots],
         "omitted": snapshot.omitted,
+        "notes": [_message(note, limit=MAX_NOTE_CHARS) for note in snapshot.notes],
     }
 
 
@@ -128,9 +170,7 @@ def _frame(spot: Spot) -> dict[str, Any]:
 @lru_cache(maxsize=MAX_REMEMBERED_SOURCES)
 def _source(filename: str, line: int) -> tuple[tuple[int, str], ...]:
     """Return the lines around one, scrubbed; remembered, since a bug's samples share them."""
-    if not _is_readable(filename):
-        return ()
-    lines = linecache.getlines(filename)
+    lines = lines_of(filename)
     start = max(line - SOURCE_LINES, 1)
     around = [text.rstrip("\r\n") for text in lines[start - 1 : line + SOURCE_LINES]]
     if line < 1 or line > len(lines):
@@ -143,17 +183,8 @@ def _source(filename: str, line: int) -> tuple[tuple[int, str], ...]:
     return tuple(enumerate(shown, start))
 
 
-def _is_readable(filename: str) -> bool:
-    """Tell whether source can be there: a code object may name anything, a device too."""
-    try:
-        found = os.stat(filename)
-    except (OSError, ValueError):
-        return False
-    return stat.S_ISREG(found.st_mode) and found.st_size <= MAX_SOURCE_BYTES
-
-
-def _message(text: str) -> str:
-    return scrubbing.text(text, limit=MAX_MESSAGE_CHARS)
+def _message(text: str, *, limit: int = MAX_MESSAGE_CHARS) -> str:
+    return scrubbing.text(text, limit=limit)
 
 
 def _request(request: RequestContext) -> dict[str, Any]:

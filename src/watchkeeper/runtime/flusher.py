@@ -174,7 +174,7 @@ class Flusher:
         """Sleep until something is due, then do it."""
         parts = self._parts
         at, reason = self._next_flush(parts.clock())
-        if self._wake.wait(self._sleep_s(at)):
+        if self._wake.wait(self._sleep_s(at)) or parts.writer.is_pressed:
             self._wake.clear()
             self._notice(parts.clock())
             at, reason = self._next_flush(parts.clock())
@@ -201,20 +201,29 @@ class Flusher:
         if slot_end - now > 2 * self._parts.slot_s:  # the clock was set back
             self._restart()
             slot_end = self._slot + self._parts.slot_s
-        return next_flush(self._trouble, flushed_at=self._flushed_at, slot_end=slot_end, now=now)
+        return next_flush(
+            self._trouble,
+            flushed_at=self._flushed_at,
+            slot_end=slot_end,
+            now=now,
+            has_news=self._hurried,
+        )
 
     def _notice(self, now: float) -> None:
         """Judge whether what woke us, or this worker's open slot, is trouble."""
         parts = self._parts
         bad, total = parts.recorder.local_rate()
         rate = self._engine.thresholds.error_rate if self._engine else 0.0
-        hurried, self._hurried = self._hurried, False
-        if hurried or is_trouble(bad=bad, total=total, error_rate=rate):
+        self._hurried = self._hurried or parts.writer.is_pressed
+        if self._hurried or is_trouble(bad=bad, total=total, error_rate=rate):
             self._trouble = noticed(self._trouble, now=now)
 
     def _flush(self, now: float, *, quick: bool) -> None:
         """Close the slot, write it, evaluate, deliver, tidy up."""
+        has_news = self._hurried
         self._close_slot(now)
+        if not quick and not has_news:
+            self._wait_a_little()
         self._write(quick=quick)
 
     def _close_slot(self, now: float) -> None:
@@ -223,6 +232,7 @@ class Flusher:
             parts.resources.sample(now)
         _give_way()
         self._notice(now)
+        self._hurried = False  # what is new from here on is in the next slot, or in both
         parts.writer.close_slot(self._slot, store=self.store, pause=_give_way)
         self._flushed_at = now
         self._slot = slot_start(now, parts.slot_s)
@@ -230,8 +240,6 @@ class Flusher:
     def _write(self, *, quick: bool) -> None:
         """Write what is held and do what then comes; nothing more while the database is away."""
         parts = self._parts
-        if not quick:
-            self._wait_a_little()
         store = self._opened()
         if store is None or not parts.writer.write(store):
             return
@@ -243,11 +251,13 @@ class Flusher:
         if not quick:
             with guard("spool"):
                 self._replay(store)
+            with guard("ignored issues"):
+                parts.writer.learn(store)
             with guard("retention"):
                 self._tidy(parts.clock())
 
     def _wait_a_little(self) -> None:
-        """Keep many workers from writing in the same moment; trouble ends the wait."""
+        """Keep many workers from writing in the same moment; trouble and news end the wait."""
         self._wake.wait(random.uniform(0, self._parts.jitter_s))  # noqa: S311  # no secret
 
     def _opened(self) -> Store | None:
@@ -263,6 +273,7 @@ class Flusher:
 
         with fork_gate.passing(patience_s=IMPORT_PATIENCE_S):
             writer.spool.prepare()
+            writer.crashes.begin()
             try:
                 store = self._parts.open_store()
                 self._bring_up_to_date(store)
@@ -363,6 +374,7 @@ class Flusher:
             store.release("retention", owner=str(worker.id))
         if store is not None:
             store.close()
+        parts.writer.crashes.end()
         parts.writer.worker = None  # one that starts again is another worker
 
     def _take_over(self, run: _Run) -> None:

@@ -22,14 +22,17 @@ class Guard:
     """A border that no exception of Watchkeeper's own passes: `with guard("flush"): …`.
 
     Holds no state, so one object serves every thread and may be entered again within itself.
-    Lets `BaseException`s such as KeyboardInterrupt and CancelledError through.
+    Lets `BaseException`s such as KeyboardInterrupt and CancelledError through, but where it calls
+    code of the host's that has no business to raise them (`of_host`), such as a `__str__`. What
+    that raises is not logged with its trace, since its text is made by the same code.
     """
 
-    __slots__ = ("where",)
+    __slots__ = ("of_host", "where")
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, *, of_host: bool = False) -> None:
         """Name the border as it shall appear in `watchkeeper_internal_errors_total`."""
         self.where = where
+        self.of_host = of_host
 
     def __enter__(self) -> None:
         """Enter; costs next to nothing."""
@@ -41,23 +44,26 @@ class Guard:
         trace: TracebackType | None,
     ) -> bool:
         """Swallow, count and log an `Exception`."""
-        if error is None or not isinstance(error, Exception):
+        if error is None or kind is None:
+            return False
+        # not isinstance: it asks the error's `__class__`, which may raise
+        if not self.of_host and not issubclass(kind, Exception):
             return False
         self.swallow(error)
         return True
 
-    def swallow(self, error: Exception) -> None:
+    def swallow(self, error: BaseException) -> None:
         """Count and log an exception that was caught at this border.
 
         For what runs in every request, where entering a block would cost more than the work in it:
         `except Exception as error: _GUARD.swallow(error)` costs nothing unless it is raised.
         """
-        _report(self.where, error)
+        _report(self.where, None if self.of_host else error)
 
 
-def guard(where: str) -> Guard:
+def guard(where: str, *, of_host: bool = False) -> Guard:
     """Return the guard of a border; keep it in a name where it is entered often."""
-    return Guard(where)
+    return Guard(where, of_host=of_host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,7 @@ def forget_errors() -> None:
     _errors.clear()
 
 
-def _report(where: str, error: Exception) -> None:
+def _report(where: str, error: BaseException | None) -> None:
     with _lock:
         _errors[where] += 1
         now = monotonic()

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 from watchkeeper.core.held import Reason, relief
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.rollup import merge_time
-from watchkeeper.runtime.issues import MAX_ISSUES, folded
+from watchkeeper.runtime.apart import MAX_USERS, joined_routes
+from watchkeeper.runtime.issues import MAX_ISSUES
+from watchkeeper.runtime.occurrences import folded
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
     from watchkeeper.storage.store import Batch, IssueCount, Sample, Statement
@@ -155,23 +157,33 @@ class Held:
         )
 
     def _merged_issues(self, first: Batch, second: Batch) -> list[IssueCount]:
-        merged = {issue.fingerprint: issue for issue in first.issues}
+        merged = {(issue.fingerprint, issue.path): issue for issue in first.issues}
         for issue in second.issues:
-            before = merged.get(issue.fingerprint)
-            merged[issue.fingerprint] = issue if before is None else _counted(before, issue)
+            before = merged.get((issue.fingerprint, issue.path))
+            merged[issue.fingerprint, issue.path] = (
+                issue if before is None else _counted(before, issue)
+            )
         if len(merged) <= MAX_ISSUES:
             return list(merged.values())
         issues = list(merged.values())
         beyond = folded(issues[MAX_ISSUES - 1 :])
         self.folded_issues += len(issues) - MAX_ISSUES + 1
-        kept = {issue.fingerprint: issue for issue in issues[: MAX_ISSUES - 1]}
-        known = kept.get(beyond.fingerprint)
-        kept[beyond.fingerprint] = beyond if known is None else _counted(known, beyond)
+        kept = {(issue.fingerprint, issue.path): issue for issue in issues[: MAX_ISSUES - 1]}
+        known = kept.get((beyond.fingerprint, beyond.path))
+        kept[beyond.fingerprint, beyond.path] = (
+            beyond if known is None else _counted(known, beyond)
+        )
         return list(kept.values())
 
 
 def _counted(before: IssueCount, issue: IssueCount) -> IssueCount:
-    return replace(before, count=before.count + issue.count, last_at=issue.last_at)
+    return replace(
+        before,
+        count=before.count + issue.count,
+        last_at=issue.last_at,
+        routes=joined_routes([before.routes, issue.routes]),
+        users=tuple(dict.fromkeys((*before.users, *issue.users)))[:MAX_USERS],
+    )
 
 
 def _has_details(batch: Batch) -> bool:
@@ -205,13 +217,19 @@ def size_bytes(batch: Batch) -> int:
     return (
         len(batch.frame.values) * _SERIES_BYTES
         + buckets * _BUCKET_BYTES
-        + sum(_ROW_BYTES + len(one.title) for one in batch.issues)
+        + sum(_issue_bytes(one) for one in batch.issues)
         + sum(_ROW_BYTES + _data_bytes(one.data) for one in batch.events)
         + sum(_ROW_BYTES + _data_bytes(one.data) for one in batch.samples)
         + sum(_ROW_BYTES + len(one.output) for one in batch.checks)
         + sum(_ROW_BYTES + len(one.output) for one in batch.check_changes)
         + sum(_ROW_BYTES + len(one.text) for one in batch.statements)
     )
+
+
+def _issue_bytes(issue: IssueCount) -> int:
+    texts = len(issue.routes) + len(issue.users)
+    more = sum(map(len, issue.routes)) + sum(map(len, issue.users)) + texts * _TEXT_BYTES
+    return _ROW_BYTES + len(issue.title) + more
 
 
 def _data_bytes(data: object) -> int:

@@ -6,151 +6,71 @@ In the request an error costs a walk over its trace and one addition; samples ar
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import CodeType, MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from watchkeeper.core.fingerprint import Fingerprint, customize, fingerprint
-from watchkeeper.core.metrics import OTHER, Scope
+from watchkeeper.core.fingerprint import Rule
+from watchkeeper.core.metrics import Scope
 from watchkeeper.core.scrub import plain
-from watchkeeper.runtime import scrubbing
+from watchkeeper.runtime.bare import State, members_of, state_of
+from watchkeeper.runtime.budgets import Budget
 from watchkeeper.runtime.details import is_expected
-from watchkeeper.runtime.events import (
-    NO_REQUEST,
-    Sample,
-    event_of,
-    title_of,
-)
+from watchkeeper.runtime.events import NO_REQUEST, Sample, event_of
+from watchkeeper.runtime.groups import SAMPLES_PER_S, Groups
 from watchkeeper.runtime.guard import guard
-from watchkeeper.runtime.record import RequestContext, current
-from watchkeeper.runtime.traces import Traces
+from watchkeeper.runtime.known import Knowing, Known, known_by
+from watchkeeper.runtime.memo import Memo
+from watchkeeper.runtime.occurrences import BEYOND, ERROR, Occurrence, counts_of
+from watchkeeper.runtime.own_fingerprint import OwnFingerprint
+from watchkeeper.runtime.places import Places
+from watchkeeper.runtime.record import Inside, RequestContext, current
+from watchkeeper.runtime.seen import SEEN, mark_seen, was_seen
+from watchkeeper.runtime.texts import thread as _thread
+from watchkeeper.runtime.told import Told
+from watchkeeper.runtime.traces import Snapshot, Traces
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
     from watchkeeper.storage.store import Event, IssueCount
 
 MAX_ISSUES: Final = 1_000  # groups of one slot; the rest is counted in one more
-MAX_MEMO: Final = 4_096  # distinct traces whose fingerprint is remembered
-MAX_KNOWN: Final = 10_000  # fingerprints that are remembered as not new
-MAX_SAMPLES_HELD: Final = 500  # between two flushes
-SAMPLES_PER_S: Final = 20
-FIRST_SAMPLES_PER_S: Final = 100
+MAX_LATE: Final = 10_000  # errors that wait to be counted by the flusher
+NEW_TRACES_PER_S: Final = (
+    100  # that are looked at while the slot is full; the rest is only counted
+)
 
-_SEEN: Final = "__watchkeeper_seen__"  # our mark on a captured exception
-_OWN: Final = "__watchkeeper_fingerprint__"  # the user's fingerprint on an exception
+R = TypeVar("R")
+
 _NO_CONTEXT: Final[Mapping[str, object]] = MappingProxyType({})
 _CAPTURE = guard("capture")
-_EXPECTED = guard("exception attributes")
+_GUARD = guard("exception attributes", of_host=True)
 _ON_NEW = guard("wake after a new issue")
-_BEYOND: Final = "Errors beyond the cap on different issues in one slot"
-_OTHER: Final = customize(Fingerprint(value="", parts=(), path="", culprit=""), [OTHER])
-
-
-class _Thread(threading.local):
-    inside: bool = False  # an error within capture or take is never captured itself
-
-
-_thread = _Thread()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    """A remembered trace; `codes` keeps alive what the memo's key knows by id."""
-
-    type: str
-    fingerprint: Fingerprint
-    codes: tuple[object, ...] = ()
-
-
-class _Group:
-    """The count of one issue in the open slot."""
-
-    __slots__ = ("count", "first_at", "known", "last_at", "sample")
-
-    def __init__(self, known: _Known, at: float) -> None:
-        self.known = known
-        self.count = 0
-        self.first_at = at
-        self.last_at = at
-        self.sample: Sample | None = None
-
-
-class _Budget:
-    """A number of things allowed in each second of the clock."""
-
-    __slots__ = ("_left", "_limit", "_second")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = self._left = limit
-        self._second = 0
-
-    def has_any(self, at: float) -> bool:
-        """Tell whether this second has one left."""
-        return int(at) != self._second or self._left > 0
-
-    def take(self, at: float) -> bool:
-        """Take one, if this second has one left."""
-        if int(at) != self._second:
-            self._second = int(at)
-            self._left = self._limit
-        self._left -= 1
-        return self._left >= 0
-
-
-class _Memo:
-    """Fingerprints of the traces in recent use.
-
-    Two generations instead of an order of use: a look-up is one lock-free `get` of a dict. What
-    was not asked for while half of MAX_MEMO others came is forgotten.
-    """
-
-    __slots__ = ("_old", "_young")
-
-    def __init__(self) -> None:
-        self._young: dict[tuple[object, ...], _Known] = {}
-        self._old: dict[tuple[object, ...], _Known] = {}
-
-    def get(self, key: tuple[object, ...]) -> _Known | None:
-        """Return what is remembered of a trace."""
-        found = self._young.get(key)
-        if found is None:
-            found = self._old.get(key)
-            if found is not None:
-                self.put(key, found)
-        return found
-
-    def put(self, key: tuple[object, ...], known: _Known) -> None:
-        """Remember a trace; two threads may do so at once, at worst one entry is lost."""
-        if len(self._young) >= MAX_MEMO // 2:
-            self._old, self._young = self._young, {}
-        self._young[key] = known
 
 
 class Issues:
-    """Captures errors from any thread; bounded, and never raises into the caller.
-
-    `dropped` counts the occurrences that went to the "(other)" issue because the slot had
-    `max_issues` groups, `dropped_samples` the samples that were due but over a budget.
-    """
+    """Captures errors from any thread; bounded, and never raises into the caller."""
 
     def __init__(
         self,
         scope: Scope,
         *,
-        project_root: str | None = None,
+        places: Places | None = None,
+        rule: Rule | None = None,
+        own: Callable[[BaseException], object] | None = None,
         max_issues: int = MAX_ISSUES,
         on_new: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Show files relative to `project_root` (default: the working directory).
+        """Tell by `places` whose code it is, and group by `rule`, or by what `own` returns.
 
         `on_new` is called, outside of locks, when this process sees an issue for the first time.
         """
         self._scope = scope
-        self._traces = Traces(project_root)
+        self._traces = Traces(places)
+        self._knowing = Knowing(rule or Rule(), self._traces.statements)
+        self._own = OwnFingerprint(own)
         self._max_issues = max_issues
         self._on_new = on_new
         self._clock = clock
@@ -158,15 +78,13 @@ class Issues:
 
     def reset(self) -> None:
         """Forget everything counted, and the locks: for the child of a fork."""
-        self.dropped = 0
-        self.dropped_samples = 0
-        self._lock = threading.Lock()
-        self._groups: dict[str, _Group] = {}
-        self._samples: list[Sample] = []
-        self._seen_before: OrderedDict[str, None] = OrderedDict()
-        self._memo = _Memo()
-        self._samples_budget = _Budget(SAMPLES_PER_S)
-        self._first_budget = _Budget(FIRST_SAMPLES_PER_S)
+        self.groups = Groups(self._max_issues)
+        # Appending and taking are atomic, so this is safe where a lock of ours may be held.
+        self._late: deque[Occurrence] = deque(maxlen=MAX_LATE)
+        self.is_pressing = False  # whether one of those is new, and cannot wait for the slot's end
+        self._memo = Memo()
+        self._held_budget = Budget(SAMPLES_PER_S)
+        self._new_budget = Budget(NEW_TRACES_PER_S)
 
     def capture(
         self,
@@ -176,24 +94,74 @@ class Issues:
         endpoint: CodeType | None = None,
         fingerprint: Sequence[str] | None = None,
         context: Mapping[str, object] = _NO_CONTEXT,
-    ) -> str | None:
-        """Count an error and return its fingerprint.
+        level: str = ERROR,
+    ) -> Known | None:
+        """Count an error and return what it is known as; the flusher may ask for its fingerprint.
 
         None if it is not counted: this very object was captured before, it is an expected one (a
         cancellation, a disconnect, an HTTP answer below 500), or it happened within Watchkeeper.
         User and tags are those of the request or job that runs, as is `request` unless given.
         `endpoint` is the code of the view, task or command; `fingerprint` groups in the user's
-        way, and an exception's own `__watchkeeper_fingerprint__` comes before it.
+        way; an exception's own `__watchkeeper_fingerprint__` comes before it, the configured
+        function after it.
         """
-        if _thread.inside:
-            return None
-        _thread.inside = True
-        try:
-            with _CAPTURE:
-                return self._capture(exc, request, endpoint, fingerprint, context)
-            return None
-        finally:
-            _thread.inside = False
+        return _apart(self._capture, exc, request, endpoint, fingerprint, context, level)
+
+    def pass_over(self, exc: BaseException) -> None:
+        """Take an exception as captured: it only carries another one that is."""
+        mark_seen(state_of(exc))
+
+    def report(self, told: Told, *, at: float | None = None) -> Known | None:
+        """Count an error of which there is no exception here, and return what it is known as.
+
+        `at`: when it happened, in seconds since the epoch, if that is not now. None as `capture`.
+        """
+        return _apart(self._report, told, at)
+
+    def hold(
+        self, exc: BaseException, *, context: Mapping[str, object] = _NO_CONTEXT
+    ) -> Occurrence | None:
+        """Describe an error that is counted by `later`, or never; None as `capture`.
+
+        Takes no lock, and does not mark the exception, which others may see meanwhile.
+        """
+        return _apart(self._hold, exc, context)
+
+    def later(self, occurrence: Occurrence) -> None:
+        """Let the flusher count an error that was described; takes no lock.
+
+        So it may be called amid a collection of garbage, in whatever code that came.
+        """
+        if len(self._late) >= MAX_LATE:
+            self.groups.dropped += 1
+            return
+        self._late.append(occurrence)
+        if not self.groups.has_met(occurrence.known.key):
+            self.is_pressing = True
+
+    def known(
+        self,
+        exc: BaseException,
+        *,
+        endpoint: CodeType | None = None,
+        fingerprint: object = None,
+    ) -> Known:
+        """Return what an error would be grouped as, without counting it; see `capture`.
+
+        While the slot is full only a few traces that were not met before are looked at; the others
+        are of the group of all others.
+        """
+        key = self._traces.key(exc, endpoint)
+        known = None if key is None else self._memo.get(key)
+        if known is None:
+            if self.groups.is_full and not self._new_budget.take(self._clock()):
+                return BEYOND
+            codes = () if key is None else self._traces.codes(exc, endpoint)
+            known = self._knowing.of(self._traces.describe(exc, endpoint), codes=codes)
+            if key is not None:
+                self._memo.put(key, known)
+        own = self._own.of(exc, fingerprint)
+        return known_by(own, known) if own else known
 
     def take(
         self, *, pause: Callable[[], None] | None = None
@@ -201,19 +169,21 @@ class Issues:
         """Return and forget the counts and the samples since the last call, shaped for a store.
 
         Reads source files and scrubs: for the flusher's thread. `pause` is called after each
-        event, so that a busy process gets its turn.
+        new group and event, so that a busy process gets its turn.
         """
         if _thread.inside:
             return [], []
         _thread.inside = True
         try:
-            with self._lock:
-                groups, self._groups = self._groups, {}
-                samples, self._samples = self._samples, []
-            counts = [_count_of(group) for group in groups.values()]
+            self._count_late()
+            groups, samples = self.groups.take()
+            settled = self.groups.settled(groups, pause=pause)
+            counts = [count for group in settled for count in counts_of(group)]
             events = []
             for sample in samples:
                 with _CAPTURE:
+                    if self.groups.is_ignored(sample.known):
+                        continue
                     events.append(event_of(sample, release=self._scope.release))
                 if pause is not None:
                     pause()
@@ -226,153 +196,132 @@ class Issues:
         exc: BaseException,
         request: RequestContext | None,
         endpoint: CodeType | None,
-        own: Sequence[str] | None,
+        own: object,
         context: Mapping[str, object],
-    ) -> str | None:
-        state = exc.__dict__
-        if _SEEN in state:
+        level: str,
+    ) -> Known | None:
+        state = state_of(exc)
+        if self._is_nothing(exc, state):
             return None
-        if self._traces.kind(type(exc)).expectable and _is_expected(exc):
+        known = self.known(exc, endpoint=endpoint, fingerprint=own)
+        mark_seen(state)
+        return self._add(known, self._clock(), exc, request, context, level)
+
+    def _report(self, told: Told, at: float | None) -> Known | None:
+        known = self._memo.get(told.key)
+        if known is None:
+            known = self._knowing.of(told.describe(), culprit=told.culprit)
+            self._memo.put(told.key, known)
+        at = self._clock() if at is None else at
+        return self._add(known, at, told, None, told.context, told.level)
+
+    def _hold(self, exc: BaseException, context: Mapping[str, object]) -> Occurrence | None:
+        if self._is_nothing(exc, state_of(exc)):
             return None
-        known = self._known(exc, endpoint)
-        own = getattr(exc, _OWN, None) or own
-        if own:
-            known = _Known(type=known.type, fingerprint=customize(known.fingerprint, _texts(own)))
-        state[_SEEN] = True
+        known = self.known(exc)
         at = self._clock()
-        value = known.fingerprint.value
-        group = self._groups.get(value)
-        count = 1 if group is None else group.count + 1
+        inside, request = _here(None)
         sample = None
-        # Taken before it is counted and outside the lock, since the exception's text is made by
-        # the host's code; so no group is ever counted first without its sample at hand.
-        if _is_due(count) and self._budget(count).has_any(at):
-            record = current.get()
-            inside = record.inside if record is not None else None
-            if request is None and record is not None:
-                request = record.describe()
-            sample = Sample(
-                fingerprint=known.fingerprint,
-                at=at,
-                snapshot=self._traces.snapshot(exc),
-                request=request or NO_REQUEST,
-                context=plain(dict(context)) if context else {},
-                user=inside.user if inside is not None else "",
-                tags=dict(inside.tags) if inside is not None else {},
-            )
-        with self._lock:
-            is_new = self._count(known, at, sample)
+        # most are never counted: the budget of those that are stays untouched
+        if self.groups.wants_sample(known, known.key, at) and self._held_budget.take(at):
+            sample = self._sample(known, at, exc, request, inside, context)
+        user = inside.user if inside is not None else ""
+        return Occurrence(known=known, at=at, request=request, user=user, sample=sample)
+
+    def _is_nothing(self, exc: BaseException, state: State) -> bool:
+        """Tell whether an error was captured before, or is an expected one.
+
+        A group was if all that it holds were, as by a task that logs why it fails.
+        """
+        if SEEN in state and was_seen(state, current.get()):
+            return True
+        kind = self._traces.kind(type(exc))
+        if kind.group and all(SEEN in state_of(inner) for inner in members_of(exc)):
+            return True
+        return kind.expectable and _is_expected(exc)
+
+    def _add(
+        self,
+        known: Known,
+        at: float,
+        error: BaseException | Told,
+        request: RequestContext | None,
+        context: Mapping[str, object],
+        level: str,
+    ) -> Known:
+        """Count an error, with a sample if one is due.
+
+        It is taken before the error is counted and outside the lock, since the exception's text is
+        made by the host's code; so no group is ever counted first without its sample at hand.
+        """
+        key = known.key  # once: the flusher may settle it meanwhile
+        inside, request = _here(request)
+        sample = None
+        if self.groups.wants_sample(known, key, at):
+            sample = self._sample(known, at, error, request, inside, context)
+        user = inside.user if inside is not None else ""
+        is_new = self.groups.add(known, key, at, level, request, user, sample)
         if is_new and self._on_new is not None:
             with _ON_NEW:
                 self._on_new()
-        return value
-
-    def _known(self, exc: BaseException, endpoint: CodeType | None) -> _Known:
-        key = self._traces.key(exc, endpoint)
-        found = None if key is None else self._memo.get(key)
-        if found is not None:
-            return found
-        known = _Known(
-            type=self._traces.kind(type(exc)).name,
-            fingerprint=fingerprint(self._traces.describe(exc, endpoint)),
-            codes=() if key is None else self._traces.codes(exc, endpoint),
-        )
-        if key is not None:
-            self._memo.put(key, known)
         return known
 
-    def _count(self, known: _Known, at: float, sample: Sample | None) -> bool:
-        """Add one, and keep the sample if it is due; return whether the issue is new here."""
-        value = known.fingerprint.value
-        group = self._groups.get(value)
-        is_new = False
-        if group is None:
-            if len(self._groups) >= self._max_issues:
-                self._count_overflow(at)
-                return False
-            group = self._groups[value] = _Group(known, at)
-            is_new = value not in self._seen_before
-            self._seen_before[value] = None
-            self._seen_before.move_to_end(value)
-            if len(self._seen_before) > MAX_KNOWN:
-                self._seen_before.popitem(last=False)
-        group.count += 1
-        group.last_at = at
-        if _is_due(group.count):
-            self._keep(sample, group, at)
-        return is_new
+    def _sample(
+        self,
+        known: Known,
+        at: float,
+        error: BaseException | Told,
+        request: RequestContext | None,
+        inside: Inside | None,
+        context: Mapping[str, object],
+    ) -> Sample:
+        return Sample(
+            known=known,
+            at=at,
+            snapshot=self._snapshot(error),
+            request=request or NO_REQUEST,
+            context=plain(dict(context)) if context else {},
+            user=inside.user if inside is not None else "",
+            tags=dict(inside.tags) if inside is not None else {},
+        )
 
-    def _keep(self, sample: Sample | None, group: _Group, at: float) -> None:
-        has_room = len(self._samples) < MAX_SAMPLES_HELD
-        if sample is None or not has_room or not self._budget(group.count).take(at):
-            self.dropped_samples += 1
-            return
-        group.sample = group.sample or sample
-        self._samples.append(sample)
+    def _snapshot(self, error: BaseException | Told) -> Snapshot:
+        if isinstance(error, BaseException):
+            return self._traces.snapshot(error)
+        return error.snapshot()
 
-    def _count_overflow(self, at: float) -> None:
-        self.dropped += 1
-        group = self._groups.get(_OTHER.value)
-        if group is None:
-            group = _Group(_Known(type=OTHER, fingerprint=_OTHER), at)
-            self._groups[_OTHER.value] = group
-        group.count += 1
-        group.last_at = at
-
-    def _budget(self, count: int) -> _Budget:
-        return self._first_budget if count == 1 else self._samples_budget
+    def _count_late(self) -> None:
+        self.is_pressing = False
+        while self._late:
+            one = self._late.popleft()
+            self.groups.add(
+                one.known, one.known.key, one.at, ERROR, one.request, one.user, one.sample
+            )
 
 
-def _is_due(count: int) -> bool:
-    return count & (count - 1) == 0  # a power of two
+def _here(request: RequestContext | None) -> tuple[Inside | None, RequestContext | None]:
+    """Return what is inside the request or job that runs, and its description unless given."""
+    record = current.get()
+    if record is None:
+        return None, request
+    return record.inside, record.describe() if request is None else request
+
+
+def _apart(work: Callable[..., R], *given: object) -> R | None:
+    """Do it within our border; None if this thread is within it already, or if it failed."""
+    if _thread.inside:
+        return None
+    _thread.inside = True
+    try:
+        return work(*given)
+    except Exception as error:  # noqa: BLE001  # a border: see `Guard.swallow`
+        _CAPTURE.swallow(error)
+        return None
+    finally:
+        _thread.inside = False
 
 
 def _is_expected(exc: BaseException) -> bool:
-    with _EXPECTED:
+    with _GUARD:
         return is_expected(exc)
     return False
-
-
-def _texts(own: object) -> list[str]:
-    """Return the user's fingerprint as texts, whatever was given."""
-    parts = plain([own] if isinstance(own, str) else own)
-    return [str(part) for part in parts] if isinstance(parts, list) else [str(parts)]
-
-
-def folded(counts: Sequence[IssueCount]) -> IssueCount:
-    """Count issues beyond a cap as one, like those of a slot."""
-    from watchkeeper.storage.store import IssueCount
-
-    return IssueCount(
-        fingerprint=_OTHER.value,
-        count=sum(one.count for one in counts),
-        first_at=min(one.first_at for one in counts),
-        last_at=max(one.last_at for one in counts),
-        type=OTHER,
-        title=_BEYOND,
-        culprit="",
-    )
-
-
-def _count_of(group: _Group) -> IssueCount:
-    from watchkeeper.storage.store import IssueCount
-
-    known, sample = group.known, group.sample
-    return IssueCount(
-        fingerprint=known.fingerprint.value,
-        aliases=known.fingerprint.aliases,
-        count=group.count,
-        first_at=group.first_at,
-        last_at=group.last_at,
-        type=scrubbing.name(known.type),
-        title=_title(known, sample),
-        culprit=scrubbing.name(known.fingerprint.culprit),
-    )
-
-
-def _title(known: _Known, sample: Sample | None) -> str:
-    if known.fingerprint is _OTHER:
-        return _BEYOND
-    if sample is None:
-        return scrubbing.name(known.type.rpartition(".")[2])
-    return title_of(sample.snapshot)

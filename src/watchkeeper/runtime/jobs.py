@@ -36,9 +36,17 @@ class JobRecord(Record):
         self.job = job
         self.before = before
 
+    def endpoint(self) -> CodeType | None:
+        """Return the code of the job's function."""
+        return self.job.endpoint
+
     def describe(self) -> RequestContext:
-        """Name the job in the place of a route."""
-        return RequestContext(route=f"{JOB_ROUTE}{self.job.name}")
+        """Name the job in the place of a route, and the request that it runs within, if any."""
+        return RequestContext(route=f"{JOB_ROUTE}{self.job.name}", request_id=self.request_id())
+
+    def request_id(self) -> str:
+        """Return the id of the request that the job runs within, if any."""
+        return self.before.request_id() if self.before is not None else ""
 
 
 class Job:
@@ -47,13 +55,13 @@ class Job:
     One object serves any number of runs at once.
     """
 
-    __slots__ = ("_endpoint", "name", "operation")
+    __slots__ = ("endpoint", "name", "operation")
 
     def __init__(self, name: str, endpoint: CodeType | None = None) -> None:
         """Name the job; `endpoint` is the code of its function, where it is one."""
         self.name = name
         self.operation = Operation(OperationKind.OWN, f"{JOB_ROUTE}{name}")
-        self._endpoint = endpoint
+        self.endpoint = endpoint
 
     def __enter__(self) -> None:
         """Begin a run."""
@@ -68,7 +76,7 @@ class Job:
     ) -> None:
         """Record the run; an exception goes on as it came."""
         with _GUARD:
-            _end(self, error, self._endpoint)
+            _end(self, error, self.endpoint)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Return the function, plain or async, with each of its calls recorded as a run.
@@ -157,7 +165,8 @@ def _end(job: Job, error: BaseException | None, endpoint: CodeType | None) -> No
         observer.job(job.name, outcome=outcome, seconds=seconds)
         if error is not None and outcome == FAILED:
             issue = observer.capture(error, endpoint=endpoint, context={"job": job.name})
-            record.opened().issue = issue or ""
+            if issue is not None:  # else somebody saw it before, who said so
+                record.opened().issue = issue
         if record.inside is not None:
             observer.finish(record.inside, f"{JOB_ROUTE}{job.name}", seconds)
         if record.before is not None:

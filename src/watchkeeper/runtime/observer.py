@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from time import time
 from types import CodeType, MappingProxyType
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from watchkeeper.core.catalogue import (
     DB_CALLS,
@@ -29,6 +29,9 @@ from watchkeeper.runtime.record import Inside, current
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.statements import Statements
 
+if TYPE_CHECKING:
+    from watchkeeper.runtime.known import Known
+
 REPEATED: Final = 10  # executions of one statement in one request that make it an N+1
 MAX_OPERATIONS: Final = 500  # of calls and commands; further ones count as "(other)"
 MAX_SPAN_NAMES: Final = 200  # of the application's own spans; further ones count as "(other)"
@@ -47,8 +50,8 @@ class Capture(Protocol):
         *,
         endpoint: CodeType | None = None,
         context: Mapping[str, object] = ...,
-    ) -> str | None:
-        """Count the error and return its fingerprint; None if it is not counted."""
+    ) -> Known | None:
+        """Count the error and return what it is known as; None if it is not counted."""
 
 
 class Observer:
@@ -61,13 +64,13 @@ class Observer:
         self,
         recorder: Recorder,
         *,
-        project_root: str | None = None,
+        places: Places | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
-        """Record with a recorder; callers are looked for in the project."""
+        """Record with a recorder; `places` tell where the application's callers are."""
         self.recorder = recorder
         self.pools = Pools(recorder)
-        self.statements = Statements(recorder, Callers(Places(project_root)), clock)
+        self.statements = Statements(recorder, Callers(places or Places()), clock)
         self.jobs = Jobs(recorder, clock=clock)
         # Set by whoever composes the parts: begins to watch, and records an error.
         self.start: Callable[[], None] = _nothing
@@ -237,7 +240,7 @@ def _not_captured(
     *,
     endpoint: CodeType | None = None,
     context: Mapping[str, object] = MappingProxyType({}),
-) -> str | None:
+) -> Known | None:
     """Record nothing: there is no Watchkeeper to keep errors."""
     return None
 

@@ -2,11 +2,12 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from types import CodeType
 from typing import Any, Final
 
-from watchkeeper.core.fingerprint import TraceFrame
+from watchkeeper.core.raised import TraceFrame
 
 _GENERATED: Final = ("<frozen ", "<string>", "<attrs generated")
 _MODULE_SUFFIXES: Final = (".py", ".pyc", ".pyw", ".pyx", ".so")
@@ -17,8 +18,23 @@ _SCRIPTS: Final = frozenset({"__main__", "__mp_main__"})
 class Places:
     """Tells of code objects where they live, seen from one project."""
 
-    def __init__(self, project_root: str | None = None) -> None:
-        """Take files under `project_root` (default: the working directory) as the project's."""
+    def __init__(
+        self,
+        project_root: str | None = None,
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        transparent: Sequence[str] = (),
+    ) -> None:
+        """Take files under `project_root` (default: the working directory) as the project's.
+
+        `include` and `exclude` name modules, with all within them, that are the application
+        wherever they are installed, or are none of it; the longer name wins. Frames that a pattern
+        of `transparent` fits ("shop.util.*") are looked through when an error's place is chosen.
+        """
+        self._include = include
+        self._exclude = exclude
+        self._transparent = transparent
         self._root = _folder(project_root or _working_directory())
         standard = os.path.dirname(os.__file__)
         self._standard = tuple({_folder(standard), _folder(os.path.realpath(standard))})
@@ -29,12 +45,14 @@ class Places:
         filename = code.co_filename
         owner = names.get("__name__")
         owner = owner if isinstance(owner, str) else ""
+        module = _module(owner, names, filename)
         return TraceFrame(
-            module=_module(owner, names, filename),
+            module=module,
             function=code.co_name,
             qualname=code.co_qualname,
             file=self.shown(filename),
             application=self.is_application(filename, owner),
+            transparent=bool(self._transparent) and self._is_transparent(module or owner, code),
         )
 
     def is_application(self, filename: str, owner: str = "") -> bool:
@@ -44,6 +62,9 @@ class Places:
         """
         if filename.startswith(_GENERATED):
             return False
+        included, excluded = _depth(owner, self._include), _depth(owner, self._exclude)
+        if included or excluded:
+            return included >= excluded
         if filename.startswith("<"):
             module = sys.modules.get(owner.partition(".")[0])
             file = getattr(module, "__file__", None)
@@ -54,6 +75,10 @@ class Places:
         return not any(folder in path for folder in _PACKAGES) and not path.startswith(
             self._standard
         )
+
+    def _is_transparent(self, module: str, code: CodeType) -> bool:
+        names = (module, f"{module}.{code.co_name}", f"{module}.{code.co_qualname}")
+        return any(fnmatchcase(name, one) for one in self._transparent for name in names)
 
     def shown(self, filename: str) -> str:
         """Return a path that is the same on every machine: relative, else the bare file name."""
@@ -77,6 +102,12 @@ def _module(owner: str, names: Mapping[str, Any], filename: str) -> str:
     if owner in _SCRIPTS:
         owner = str(getattr(names.get("__spec__"), "name", None) or "")
     return owner if owner and all(part.isidentifier() for part in owner.split(".")) else ""
+
+
+def _depth(module: str, names: Sequence[str]) -> int:
+    """Return the length of the longest of the names that a module is in, 0 for none."""
+    within = (name for name in names if module == name or module.startswith(f"{name}."))
+    return max((len(name) for name in within), default=0)
 
 
 def _folder(path: str) -> str:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from watchkeeper.core.sampling import Reason, RouteChoice
+    from watchkeeper.runtime.known import Known
     from watchkeeper.runtime.operations import Operation
 
 MAX_SPANS: Final = 1_000  # of one request; further ones are folded into one figure per operation
@@ -51,7 +54,7 @@ class Inside:
         self.excused = False  # failed in a way that the settings do not call bad
         self.failure: Taken | None = None  # a bad request that waits to be told its issue
         self.first_byte_s = 0.0  # of a streamed response
-        self.issue = ""  # fingerprint of the error that the request failed with
+        self.issue: Known | None = None  # what the error is known as that the request failed with
         self.queue_s = 0.0  # between proxy and application
         self.request_id = ""  # as it was sent, or made when it was first wanted
         self.tags: dict[str, str] = {}
@@ -109,7 +112,7 @@ class Taken:
         self.seconds = seconds
         self.request_id = request_id
         self.choice = choice
-        self.issue = ""
+        self.issue: Known | None = None
 
 
 class Record:
@@ -155,9 +158,17 @@ class Record:
         """Tell whether this is the record of a request: of its ASGI scope, or WSGI environ."""
         return False
 
+    def endpoint(self) -> CodeType | None:
+        """Return the code of the view or of the job's function, if it is known by now."""
+        return None
+
     def describe(self) -> RequestContext | None:
         """Tell of which request this is the record; None for anything else than a request."""
         return None
+
+    def request_id(self) -> str:
+        """Return the id of the request that this is the record of, or runs within, if any."""
+        return ""
 
 
 current: Final[ContextVar[Record | None]] = ContextVar("watchkeeper_record", default=None)

@@ -26,6 +26,7 @@ from watchkeeper.runtime.operations import Operation
 from watchkeeper.runtime.record import Inside, Taken
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
+    from watchkeeper.runtime.known import Known
     from watchkeeper.storage.store import Sample
 
 MAX_HELD: Final = 500  # between two flushes
@@ -119,12 +120,18 @@ class Sampler:
             else:
                 self.dropped += 1
 
-    def keep_failed(self, taken: Taken, issue: str) -> None:
+    def may_keep(self, issue: Known | None, *, at: float) -> bool:
+        """Tell whether a request that failed with an issue may be held; takes no lock."""
+        if self.level is Level.NONE:
+            return False
+        return issue is None or self._limit.has_room(issue.key, at=at)
+
+    def keep_failed(self, taken: Taken, issue: Known | None) -> None:
         """Hold a failed request, if few of its issue (or of its route and status) came before."""
         taken.issue = issue
         if self.level is Level.NONE:
             return
-        key = issue or f"{taken.route} {taken.status}"
+        key = f"{taken.route} {taken.status}" if issue is None else issue.key
         with self._lock:
             admitted = self._limit.admits(key, at=taken.at)
         if admitted:
@@ -170,7 +177,7 @@ class Sampler:
             status=taken.status,
             duration_s=taken.seconds,
             request_id=scrubbing.name(taken.request_id),
-            fingerprint=taken.issue,
+            fingerprint="" if taken.issue is None else taken.issue.fingerprint,
             release=self._scope.release,
             data=_data(taken),
         )

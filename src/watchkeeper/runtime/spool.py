@@ -94,7 +94,7 @@ class Spool:
             worker=worker,
         )
         problem = "spool is off"
-        for folder in self._folders():
+        for folder in self.folders():
             try:
                 written = write_spool(
                     folder,
@@ -157,7 +157,8 @@ class Spool:
         self._pause_s = LOOK_EVERY_S * random.uniform(0.75, 1.25)  # noqa: S311  # no secret
         return True
 
-    def _folders(self) -> tuple[Path, ...]:
+    def folders(self) -> tuple[Path, ...]:
+        """Return where what outlives a process may be, the best place first."""
         from watchkeeper.storage.spool import folders
 
         return folders(
@@ -176,7 +177,7 @@ class Spool:
         now = self._clock()
         found = [
             (folder, name, age_s)
-            for folder in self._folders()
+            for folder in self.folders()
             for name, age_s in find_spools(folder, now=now)
         ]
         return sorted(found, key=lambda one: one[1])

@@ -1,4 +1,4 @@
-"""The upkeep of the storage: roll up, seal, prune, and store less while room is short.
+"""The upkeep of the storage: roll up, seal, thin out, prune, and store less while room is short.
 
 Every process follows what is decided; whoever holds the lease decides it and does the work.
 """
@@ -23,6 +23,7 @@ from watchkeeper.core.upkeep import Notes
 from watchkeeper.runtime.hours import seal
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.retention import KEEP_HOURS_S, Keep, prune, roll_up
+from watchkeeper.runtime.thinning import coarsen_counts, thin_out
 from watchkeeper.storage.store import Store
 
 EVERY_S: Final = 60.0
@@ -90,6 +91,8 @@ class Upkeep:
         notes = self._look(read(self._store), now=now)
         if notes.storing is not Storing.NOTHING or notes.reason is not Reason.DISK:
             notes = self._coarsen(notes, now=now)
+        thin_out(self._store, pause=self._pause)
+        coarsen_counts(self._store, now=now, pause=self._pause)
         if self._is_prune_due(notes, now=now):
             notes = self._prune(notes, now=now)
         self._store.set_meta(upkeep.KEY, upkeep.write_notes(notes))

@@ -30,6 +30,7 @@ from watchkeeper.core.units import format_duration
 from watchkeeper.exceptions import StorageError
 from watchkeeper.runtime import scrubbing
 from watchkeeper.runtime.before_store import BeforeStore
+from watchkeeper.runtime.crashes import Crashes
 from watchkeeper.runtime.guard import guard, take_errors
 from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.held import Held
@@ -78,6 +79,7 @@ class Writer:
         sampler: Sampler | None = None,
         before_store: BeforeStore | None = None,
         spool: Spool | None = None,
+        capture_crashes: bool = False,
     ) -> None:
         """Connect to the parts that record."""
         self._observer = observer
@@ -88,6 +90,7 @@ class Writer:
         self.slot_s = slot_s
         self.held = held
         self.spool = spool or Spool(scope, clock=clock)
+        self.crashes = Crashes(issues, self.spool.folders, enabled=capture_crashes)
         self.worker: Worker | None = None
         self.away_since: float | None = None
         self.next_try_at = 0.0
@@ -105,6 +108,11 @@ class Writer:
         self._no_room = 0  # events, samples and statements left out
         self._fresh: deque[Frame] = deque(maxlen=MAX_FRESH)
         self._write_s = 0.0  # how long the last write took, or the last attempt at one
+
+    @property
+    def is_pressed(self) -> bool:
+        """Whether something new happened where nobody could wake the flusher."""
+        return self._issues.is_pressing
 
     def close_slot(
         self,
@@ -124,6 +132,7 @@ class Writer:
                 self._observer.jobs.sample(self._clock(), memory=store, scope=self.scope)
         with self._taking:
             self._hold(self._taken(start, pause))
+            self.crashes.taken()
 
     def _hold(self, batch: Batch) -> None:
         with self._lock:
@@ -177,7 +186,15 @@ class Writer:
             self._fresh.append(owned.frame)
             self._recorder.series(SELF_FLUSH, {}).record(self._write_s)
         self._is_back()
+        self.crashes.stored()
         return True
+
+    def learn(self, store: Store) -> None:
+        """Ask which issues are ignored: nothing more than counts is taken of them."""
+        scope = self.scope
+        self._issues.groups.ignored = store.ignored_fingerprints(
+            service=scope.service, environment=scope.environment
+        )
 
     def store_only(self, storing: Storing) -> None:
         """Store so much from now on, as the room for it allows; of samples as much as fits it."""
@@ -210,6 +227,7 @@ class Writer:
             batches, worker = self.held.clear(), self.worker
         if batches:
             self.spool.spill(batches, worker=worker.id if worker else NOBODY, deadline=until)
+            self.crashes.stored()
 
     def take_fresh(self) -> list[Frame]:
         """Return the frames written since the last call, of many the newest."""
@@ -229,6 +247,7 @@ class Writer:
         self._new_locks()  # another thread of the parent may hold the old ones
         self.held.clear()
         self.spool.reset()
+        self.crashes.reset()
         self._fresh.clear()
         self.own_cost.reset()
 
@@ -317,7 +336,7 @@ class Writer:
         """Return what was left out since the last slot, by what it was."""
         totals = {
             **self._recorder.dropped,
-            "issues": self._issues.dropped + self.held.folded_issues,
+            "issues": self._issues.groups.dropped + self.held.folded_issues,
             "events": self.held.dropped_events,
             "before_store": self._before_store.dropped,
             "no_room": self._no_room,

@@ -1,7 +1,7 @@
 """The settings: frozen, checked when made, every error naming the key and the cure."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -17,6 +17,7 @@ from watchkeeper.core.rules import Alert
 from watchkeeper.core.scrub import Rules
 from watchkeeper.core.units import parse_duration, parse_share, parse_size, write_size
 from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.settings.headers import check_header
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -48,6 +49,8 @@ _DURATIONS: Final = (
 _PREFIX: Final = re.compile("[a-z][a-z0-9_]{0,19}")  # PostgreSQL's names end at 63 characters
 _MIGRATE: Final = ("auto", "manual")
 _SCHEMA: Final = re.compile("([a-z][a-z0-9_]{0,62})?")
+_PLACE_FRAMES: Final = ("1", "2", "all")
+_MODULES: Final = ("fingerprint_transparent", "in_app_include", "in_app_exclude")
 _POSITIVE: Final = ("max_routes", "max_series", "max_issues", "max_samples")
 
 
@@ -132,12 +135,33 @@ class Settings:
     """Store some requests with what happened inside: failed, slow and ordinary ones."""
     own_cpu_budget: str = "1%"
     """Share of a core for the own thread, at slots of 10 s; beyond it less is sampled."""
+    fingerprint_frames: "int | str" = 2
+    """How many of the application's innermost functions make the place that errors are grouped
+    by: 1 merges the users of a helper, "all" parts every way to it."""
+    fingerprint_transparent: Sequence[str] = ()
+    """Functions that are looked through when that place is chosen: patterns as "shop.util.*"."""
+    fingerprint: Callable[[Any], Any] | None = None
+    """Groups errors: gets the exception, returns texts that make its fingerprint ("{default}":
+    the usual one), or None."""
+    in_app_include: Sequence[str] = ()
+    """Modules, with all in them, that are the application although they are installed."""
+    in_app_exclude: Sequence[str] = ()
+    """Modules, with all in them, whose functions do not count as the application's."""
     instruments: Mapping[str, bool] = field(default_factory=dict)
     """Instruments by name, on or off; unset: on where the library is imported."""
+    capture_logs: bool = True
+    """Record what is logged at ERROR and above: the exception, or the record if there is none."""
+    capture_uncaught: bool = True
+    """Record exceptions that end the process or a thread, or that Python can only print."""
+    capture_futures: bool = True
+    """Record exceptions of executors' work whose result nobody asks for."""
+    capture_crashes: bool = True
+    """Record at the next start what made the process crash, unless the host has a faulthandler."""
     bad_statuses: Sequence[Any] = ("5xx",)
     """Which answers count as bad: classes as "5xx", single ones as 429."""
     expected_exceptions: Sequence[Any] = ()
-    """Exceptions (classes or full names) that are neither issues nor bad requests."""
+    """Exceptions (classes or full names, with their subclasses; in code also functions that are
+    given the exception) that are neither issues nor bad requests."""
     bad_above: str = ""
     """A duration from which on an answered request counts as bad; unset: none."""
     routes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -153,6 +177,9 @@ class Settings:
     scrub_values: Sequence[str] = ()
     """Further values masked in all texts: "email", "ip", "phone", "mac", "user_folder", "ssn",
     "imei"."""
+    request_id_header: str = ""
+    """The header that each answer sends the request's id back with, and that a client may send one
+    in; unset: ids are read from `X-Request-ID` and not sent back."""
     before_store: Callable[[Any], Any] | None = None
     """Changes an event or a sample (a dict) before it is stored; None drops it."""
     alerts: Sequence[Alert] = ()
@@ -196,9 +223,11 @@ class Settings:
         self.scrub_rules()
         if isinstance(self.quiet_routes, str):
             raise ConfigurationError(f'quiet_routes: write a list: ["{self.quiet_routes}"]')
+        self._check_grouping()
         self._check_budget()
         self._check_database()
         self._check_addresses()
+        check_header(_text(self.request_id_header, "request_id_header"))
         self._check_alerts()
         self._check_routing()
 
@@ -216,6 +245,11 @@ class Settings:
         kind = url.partition("://") if isinstance(url, str) else (url.dialect.name, "://", "")
         server = kind[1] and not kind[0].startswith(("sqlite", "memory"))
         return SERVER_BUDGET_BYTES if server else FILE_BUDGET_BYTES
+
+    @property
+    def place_frames(self) -> int:
+        """The number of frames that make an error's place, 0 for all."""
+        return 0 if self.fingerprint_frames == "all" else int(self.fingerprint_frames)
 
     @property
     def own_cpu_share(self) -> float:
@@ -261,6 +295,20 @@ class Settings:
                     f"alerts[{number}]: {alert!r} is not an Alert; "
                     'write Alert("name", when="error_rate > 5%")'
                 )
+
+    def _check_grouping(self) -> None:
+        if str(self.fingerprint_frames) not in _PLACE_FRAMES:
+            raise ConfigurationError(
+                f'fingerprint_frames: {self.fingerprint_frames!r} is not 1, 2 or "all"'
+            )
+        for name in _MODULES:
+            value = getattr(self, name)
+            if isinstance(value, str) or not all(isinstance(one, str) for one in value):
+                raise ConfigurationError(f'{name}: {value!r} is no list; write ["shop.util"]')
+        if self.fingerprint is not None and not callable(self.fingerprint):
+            raise ConfigurationError(
+                f"fingerprint: {self.fingerprint!r} is not a function; a file cannot hold one"
+            )
 
     def _check_budget(self) -> None:
         text = _text(self.storage_budget, "storage_budget")
@@ -322,9 +370,9 @@ class Settings:
                     )
 
 
-def unknown_setting(name: str) -> str:
-    """Say that a setting does not exist, and which one was probably meant."""
-    names = [known.name for known in fields(Settings)]
+def unknown_setting(name: str, known: Collection[str] | None = None) -> str:
+    """Say that a setting is not among the known ones (None: all), and which was probably meant."""
+    names = [one.name for one in fields(Settings)] if known is None else known
     close = get_close_matches(name, names, n=1)
     return f'unknown setting "{name}"' + (f'; did you mean "{close[0]}"?' if close else "")
 

@@ -19,6 +19,18 @@ from watchkeeper.settings.settings import Settings, unknown_setting
 
 PREFIX: Final = "WATCHKEEPER_"
 _NOT_SETTINGS: Final = {"CONFIG"}  # variables of ours that are no field of Settings
+CAPTURE: Final = {
+    "logs": "capture_logs",
+    "uncaught": "capture_uncaught",
+    "futures": "capture_futures",
+    "crashes": "capture_crashes",
+    "fingerprint_frames": "fingerprint_frames",
+    "fingerprint_transparent": "fingerprint_transparent",
+    "in_app_exclude": "in_app_exclude",
+    "in_app_include": "in_app_include",
+    "max_issues": "max_issues",
+}
+"""Keys of a file's table `capture` → the settings that they are."""
 _RELEASE_VARIABLES: Final = (
     "GIT_SHA",
     "SOURCE_COMMIT",
@@ -143,10 +155,33 @@ def _read_file(file: Path, found: _Found, environ: Mapping[str, str]) -> None:
             found.origins["alerts"] = Origin.FILE
         elif key == "health":
             _take(found, "health_checks", value.get("checks", {}), Origin.FILE, lines.of(key))
-        elif key not in _FIELDS:
-            found.problems.append(f"{lines.of(key)}: {unknown_setting(key)}")
+        elif key == "capture":
+            _read_capture(value, found, environ, lines)
         else:
-            _take(found, key, _from_environment(value, environ), Origin.FILE, lines.of(key))
+            _set(found, key, value, environ, lines.of(key))
+
+
+def _set(found: _Found, name: str, value: Any, environ: Mapping[str, str], where: str) -> None:
+    """Take the value of a key, or complain that there is no such setting."""
+    if name not in _FIELDS:
+        found.problems.append(f"{where}: {unknown_setting(name)}")
+    else:
+        _take(found, name, _from_environment(value, environ), Origin.FILE, where)
+
+
+def _read_capture(values: Any, found: _Found, environ: Mapping[str, str], lines: "_Lines") -> None:
+    """Read the table `capture`, whose keys are settings of one matter."""
+    if not isinstance(values, Mapping):
+        found.problems.append(f"{lines.of('capture')}: write a table: [capture]")
+        return
+    for key, value in values.items():
+        if key in CAPTURE:
+            _set(found, CAPTURE[key], value, environ, lines.of(key))
+        elif key in _FIELDS:
+            found.problems.append(f"{lines.of(key)}: {key} does not belong in [capture]")
+        else:
+            problem = unknown_setting(key, CAPTURE)
+            found.problems.append(f"{lines.of(key)}: in [capture], {problem}")
 
 
 def _alerts(tables: Any, lines: "_Lines", found: _Found) -> tuple[Alert, ...]:
@@ -188,7 +223,7 @@ def _parsed(name: str, text: str) -> Any:
         if value is None:
             raise ValueError(f"{text!r} is neither yes nor no; write 1 or 0")
         return value
-    if "int" in kind:
+    if "int" in kind and "str" not in kind:
         try:
             return int(text)
         except ValueError:

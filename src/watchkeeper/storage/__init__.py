@@ -9,11 +9,13 @@ from watchkeeper.storage.store import (
     AlertStore,
     AuditStore,
     CheckStore,
+    EventStore,
     FrameStore,
     IssueStore,
     ReleaseStore,
     SampleStore,
     Store,
+    TriageStore,
 )
 
 if TYPE_CHECKING:
@@ -24,11 +26,13 @@ __all__ = [
     "AlertStore",
     "AuditStore",
     "CheckStore",
+    "EventStore",
     "FrameStore",
     "IssueStore",
     "ReleaseStore",
     "SampleStore",
     "Store",
+    "TriageStore",
     "open_store",
 ]
 

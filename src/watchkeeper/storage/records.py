@@ -33,7 +33,10 @@ class Worker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueCount:
-    """How often one error happened in one worker and slot, with what describes its issue."""
+    """How often one error happened in one worker and slot, with what describes its issue.
+
+    An error that was reached by several call paths is counted once for each of them.
+    """
 
     fingerprint: str  # "<algorithm version>:<16 hex digits>"
     aliases: tuple[str, ...] = ()  # fingerprints of the same error by older algorithms
@@ -44,6 +47,9 @@ class IssueCount:
     title: str  # type and message of the first event, scrubbed
     culprit: str  # innermost application frame, "module:function"
     level: str = "error"
+    path: str = ""  # hash of the complete call path
+    routes: Mapping[str, int] = field(default_factory=dict)  # "GET /orders/{id}" → how often
+    users: tuple[str, ...] = ()  # hashes of those it happened to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +79,18 @@ class Issue:
     title: str
     culprit: str
     level: str
-    state: str  # open | resolved | muted | ignored
+    state: str  # open | resolved | came_back | muted | ignored (core.issues)
     count: int
     first_at: float
     last_at: float
     last_release: str
+    state_at: float = 0.0  # when it came into its state; 0: it was never changed
+    state_by: str = ""  # who did; empty: what happened did it
+    state_data: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # {"until": …}, {"release": "next"}
+    version: int = 0  # grows with each change that is not a further occurrence
+    users: int = 0  # different ones it happened to, as far as they are kept apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

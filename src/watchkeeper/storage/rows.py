@@ -16,8 +16,6 @@ from watchkeeper.storage.store import (
     CheckResult,
     Event,
     Incident,
-    Issue,
-    IssueCount,
     Release,
     Sample,
     Statement,
@@ -26,7 +24,6 @@ from watchkeeper.storage.store import (
 
 WRONG_LEASE: Final = 10.0  # times what is asked for: a lease with longer to run is a wrong clock's
 WORKER_LIVE_S: Final = 90.0  # a worker silent for longer gives its number back
-MAX_ALIASES: Final = 5  # older fingerprints kept per error: one for each algorithm still in use
 MAX_NAME: Final = 200  # label values, routes, releases, hosts, names of rules and checks
 MAX_FINGERPRINT: Final = 64
 MAX_REASON: Final = 32  # why a sample was stored: failed, slow, ordinary
@@ -122,42 +119,6 @@ def minute_frames(start: int, chunks: Iterable[tuple[Series, Minutes]]) -> list[
         )
         for minute in sorted(minutes)
     ]
-
-
-def fingerprints(found: IssueCount) -> tuple[str, ...]:
-    """Return the names that an error is known by, the newest algorithm's first."""
-    names = (found.fingerprint, *found.aliases[:MAX_ALIASES])
-    return tuple(dict.fromkeys(cut(name, MAX_FINGERPRINT) for name in names))
-
-
-def new_issue(issue_id: int, scope: Scope, found: IssueCount) -> Issue:
-    """Make the issue of an error that was never seen before."""
-    return Issue(
-        id=issue_id,
-        scope=scope,
-        fingerprint=cut(found.fingerprint, MAX_FINGERPRINT),
-        type=cut(found.type, MAX_NAME),
-        title=cut(found.title, MAX_TITLE),
-        culprit=cut(found.culprit, MAX_NAME),
-        level=cut(found.level, MAX_NAME),
-        state="open",
-        count=found.count,
-        first_at=found.first_at,
-        last_at=found.last_at,
-        last_release=scope.release,
-    )
-
-
-def seen_again(issue: Issue, scope: Scope, found: IssueCount) -> Issue:
-    """Add what one more slot counted to a known issue."""
-    newer = found.last_at >= issue.last_at
-    return replace(
-        issue,
-        count=issue.count + found.count,
-        first_at=min(issue.first_at, found.first_at),
-        last_at=max(issue.last_at, found.last_at),
-        last_release=scope.release if newer else issue.last_release,
-    )
 
 
 def cut_scope(scope: Scope) -> Scope:

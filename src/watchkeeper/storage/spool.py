@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 OFF: Final = "off"  # the setting that switches spools off
 BESIDE: Final = ".spool"  # appended to the name of a SQLite file
-MAGIC: Final = b"wkspool\x01"  # the last byte is the version of the format
+MAGIC: Final = b"wkspool\x02"  # the last byte is the version of the format; older ones can be read
 MAX_FILES: Final = 500  # in one folder; a process that is restarted all the time makes many
 MAX_FOLDERS: Final = 100  # of services and databases in one place
 MAX_FOLDER_BYTES: Final = 128 << 20  # beyond it nothing more is spilled
@@ -157,7 +157,7 @@ def write_spool(
     nothing is left of it then.
     """
     try:
-        _make(folder)
+        make_folder(folder)
         room = _room(folder)
     except OSError as error:
         raise _failed(error) from error
@@ -247,7 +247,7 @@ class SpoolFile:
             raise NewerSpoolError(f"its format is {magic[-1]}, this version knows {MAGIC[-1]}")
         done = file.read(2 * _NUMBER)
         self.done = int.from_bytes(done[:_NUMBER], "little")  # batches that are in the database
-        if magic != MAGIC or done != _checked(self.done):
+        if not b"wkspool\x01" <= magic <= MAGIC or done != _checked(self.done):
             raise DamagedSpoolError("its beginning is damaged")
         try:
             self.head = Head(**json.loads(self._take()))
@@ -318,7 +318,7 @@ def _put(file: BinaryIO, data: bytes) -> None:
     file.write(data)
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make a folder that is ours alone; OSError where it is somebody else's."""
     base = folder.parent
     # The folder that a database misses is not ours to make.

@@ -34,7 +34,7 @@ _ROWS: Final[Mapping[str, type]] = {
     "samples": Sample,
     "statements": Statement,
 }
-_TUPLES: Final = ("aliases", "callers")  # JSON knows lists only
+_TUPLES: Final = ("aliases", "callers", "users")  # JSON knows lists only
 
 
 class DamagedBatchError(ValueError):

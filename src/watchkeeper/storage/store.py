@@ -1,6 +1,6 @@
-"""The contract of a store: twelve small protocols; most rows that pass through are in `records`.
+"""The contract of a store: fourteen small protocols; most rows that pass through are in `records`.
 
-Those of `hours`, `releases`, `audits` and `upkeep` stand there, with their protocols.
+Those of `hours`, `issues`, `releases`, `audits` and `upkeep` stand there, with their protocols.
 
 All times are seconds since the epoch (UTC). Every method may raise `StorageError`;
 `StorageUnavailableError` means "try again later". Every write is one transaction.
@@ -21,6 +21,7 @@ from watchkeeper.storage.hours import (
     StoredHour,
     Unsealed,
 )
+from watchkeeper.storage.issues import EventStore, TriageStore
 from watchkeeper.storage.records import (
     ALL_WORKERS,
     MAX_PAST_WORKERS,
@@ -58,6 +59,7 @@ __all__ = [
     "CheckResult",
     "CheckStore",
     "Event",
+    "EventStore",
     "FrameStore",
     "HourRow",
     "HourStore",
@@ -78,6 +80,7 @@ __all__ = [
     "Store",
     "StoredHour",
     "TableSize",
+    "TriageStore",
     "Unsealed",
     "Worker",
     "Written",
@@ -159,10 +162,10 @@ class FrameStore(Protocol):
 
 
 class IssueStore(Protocol):
-    """Issues, their counts per slot and their events."""
+    """Issues and their counts per slot."""
 
     def issue(self, issue_id: int) -> Issue | None:
-        """Read one issue."""
+        """Read one issue; by the id of one that was merged into another, that other one."""
 
     def issues(
         self,
@@ -181,18 +184,21 @@ class IssueStore(Protocol):
         """Find the issues of a scope that fingerprints lead to; unknown ones are left out."""
 
     def issue_fingerprints(self, issue_id: int) -> list[str]:
-        """List every fingerprint that leads to an issue, sorted."""
+        """List every name that leads to an issue, sorted.
+
+        A name is a fingerprint, or a fingerprint and a call path ("1:…/…") that was split off.
+        """
 
     def issue_counts(
         self, issue_ids: Collection[int], *, since: float, until: float, resolution: int
     ) -> dict[int, dict[int, int]]:
         """Count occurrences: issue id → start of a span of `resolution` seconds → count."""
 
-    def events(self, issue_id: int, *, limit: int) -> list[Event]:
-        """Read the newest events of an issue."""
+    def roll_issue_counts(self, resolution: int, *, before: float, limit: int) -> int:
+        """Make of up to `limit` finer counts from before those of coarser slots; return how many.
 
-    def prune_events(self, *, before: float, limit: int) -> int:
-        """Delete up to `limit` events, and as many counts, from before; return how many rows."""
+        In one transaction, and merged over all workers: nothing is lost or counted twice.
+        """
 
     def prune_issues(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` issues last seen before, with all they hold; return how many."""
@@ -350,6 +356,8 @@ class Store(
     FrameStore,
     HourStore,
     IssueStore,
+    TriageStore,
+    EventStore,
     SampleStore,
     AlertStore,
     CheckStore,

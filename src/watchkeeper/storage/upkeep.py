@@ -124,6 +124,12 @@ class ErasureStore(Protocol):
     def erase(self, kind: Marked, rows: Collection[Position]) -> int:
         """Delete rows by their keys; return how many there were. Counts of issues stay."""
 
+    def forget_user(self, user: str, *, service: str, environment: str, dry_run: bool) -> int:
+        """Take a user out of those that issues of a scope happened to; return of how many.
+
+        With `dry_run` nothing changes.
+        """
+
 
 class ExportStore(Protocol):
     """Rows of a scope page by page, in the order of their keys, which the next page starts after.

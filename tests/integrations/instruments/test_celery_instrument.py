@@ -13,10 +13,13 @@ from processes import until
 from written import counted
 
 from watchkeeper.integrations.instruments import celery as instrument
+from watchkeeper.storage import open_store
 
 WORKER = """
-import os, time
+import logging, os, time
 from celery import Celery
+from celery.exceptions import Ignore
+log = logging.getLogger("shop")
 from watchkeeper import Settings, watch
 
 app = Celery("shop", broker=os.environ["BROKER"], backend=os.environ["BROKER"])
@@ -29,21 +32,48 @@ watch(settings=Settings(
 @app.task(name="good")
 def good(): return os.getpid()
 
+def find(): raise ValueError("no such order")
+
 @app.task(name="bad")
-def bad(): raise ValueError("no such order")
+def bad():
+    try:
+        find()
+    except ValueError:
+        log.exception("looking")
+        raise
 
 @app.task(name="again", bind=True, max_retries=2)
 def again(self):
     raise self.retry(countdown=0, exc=KeyError("still not there"))
+
+@app.task(name="again_and_well", bind=True, max_retries=2)
+def again_and_well(self):
+    if not self.request.retries:
+        raise self.retry(countdown=0, exc=KeyError("not there yet"))
+
+@app.task(name="ignored", bind=True)
+def ignored(self): raise Ignore()
+
+@app.task(name="thrown", throws=(LookupError,))
+def thrown(): raise LookupError("as the task says")
+
+class Unpicklable(Exception):
+    def __init__(self, order): super().__init__("no such order"); self.order = lambda: order
+
+@app.task(name="odd")
+def odd(): raise Unpicklable(17)
 
 @app.task(name="killed")
 def killed(): os.kill(os.getpid(), 9)
 """
 
 PUBLISH = """
-from shop import good, bad, again, killed
+from shop import again, again_and_well, bad, good, ignored, killed, odd, thrown
 killed.delay().get(timeout=60, propagate=False)  # first: what a child has not written dies with it
-results = [good.delay() for _ in range(40)] + [bad.delay() for _ in range(5)] + [again.delay()]
+results = [good.delay() for _ in range(40)] + [bad.delay() for _ in range(5)] + [
+    one.delay() for one in (again, again_and_well, thrown, odd)
+]
+ignored.delay()
 for result in results:
     result.get(timeout=60, propagate=False)
 print(len({result.result for result in results[:40]}))
@@ -92,9 +122,27 @@ def test_runs_of_all_children_are_written(worker, environ, sqlite_url, tmp_path)
         "bad failed": 5,
         "again retried": 2,
         "again failed": 1,
+        "again_and_well retried": 1,
+        "again_and_well ok": 1,
+        "ignored cancelled": 1,
+        "thrown failed": 1,
+        "odd failed": 1,
         "killed failed": 1,
     } == runs, (tmp_path / "worker.log").read_text()
-    assert {"good": 40, "bad": 5, "again": 3} == counted(sqlite_url, "job_wait_seconds", "job")
+    assert 53 == sum(counted(sqlite_url, "job_wait_seconds", "job").values())
+    store = open_store(sqlite_url)
+    issues = store.issues(service="shop", environment="test", seen_since=0, limit=10)
+    routes = {
+        one.type: {event.route for event in store.events(one.id, limit=10)} for one in issues
+    }
+    store.close()
+    assert {
+        "ValueError: no such order": 5,
+        "KeyError: 'still not there'": 1,
+        "Unpicklable: no such order": 1,
+        "WorkerLostError": 1,
+    } == {one.title.partition(": Worker")[0]: one.count for one in issues}
+    assert {"job:bad"} == routes["ValueError"]
 
 
 def test_uninstalling_disconnects_every_signal(observed: Observed):

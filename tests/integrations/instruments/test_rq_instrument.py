@@ -14,12 +14,19 @@ from rq.job import Job
 from written import counted
 
 from watchkeeper.integrations.instruments import rq as instrument
+from watchkeeper.storage import open_store
 
 JOBS = """
-import os
+import logging, os
 
 def good(): return os.getpid()
-def bad(): raise ValueError("no such order")
+def find(): raise ValueError("no such order")
+def bad():
+    try:
+        find()
+    except ValueError:
+        logging.getLogger("shop").exception("looking")
+        raise
 def killed(): os.kill(os.getpid(), 9)
 """
 
@@ -67,6 +74,15 @@ def test_each_process_of_a_job_writes_what_it_counted(queue, redis_url, sqlite_u
         sqlite_url, "job_duration_seconds", "job", "outcome"
     ), worker.stderr
     assert {"jobs.good": 3, "jobs.bad": 1} == counted(sqlite_url, "job_wait_seconds", "job")
+    store = open_store(sqlite_url)
+    (issue,) = store.issues(service="shop", environment="test", seen_since=0, limit=10)
+    (event,) = store.events(issue.id, limit=10)
+    store.close()
+    assert ("ValueError: no such order", 1, "job:jobs.bad") == (
+        issue.title,
+        issue.count,
+        event.route,
+    )
 
 
 def fail() -> None:

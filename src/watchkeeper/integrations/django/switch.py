@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper.app import current, obtain
 from watchkeeper.core.rules import Alert, alert_from_mapping
 from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.integrations.hooks import hook
 from watchkeeper.integrations.instruments import instrument
 from watchkeeper.settings import Settings
 from watchkeeper.settings.commands import management_command
@@ -35,6 +36,7 @@ def switch_on() -> bool:
 
     switch_off()
     instrument(watchkeeper)
+    hook(watchkeeper)
     _hooks = Hooks(watchkeeper)
     _hooks.install()
     return True

@@ -17,6 +17,7 @@ from apscheduler.events import EVENT_JOB_MISSED  # type: ignore[import-untyped]
 from apscheduler.executors import base  # type: ignore[import-untyped]
 
 from watchkeeper.integrations import runs
+from watchkeeper.integrations.outcomes import code_of
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.job_states import FAILED
 from watchkeeper.runtime.jobs import JobRecord, outcome_of
@@ -81,7 +82,8 @@ def _begin(
     observer: Observer, job: Any, run_time: datetime
 ) -> tuple[JobRecord, float | None] | None:
     with _GUARD:
-        return runs.begin(observer, str(job.name)), runs.waited(run_time.timestamp())
+        record = runs.begin(observer, str(job.name), code_of(job.func))
+        return record, runs.waited(run_time.timestamp())
     return None
 
 
@@ -103,8 +105,7 @@ def _end(
         error = events[0].exception if events else sys.exception()
         outcome = outcome_of(error)
         if error is not None and outcome == FAILED:
-            endpoint = getattr(job.func, "__code__", None)
-            runs.fail(observer, record, error, endpoint=endpoint)
+            runs.fail(observer, record, error)
         runs.end(observer, record, outcome=outcome, wait_s=wait_s)
 
 

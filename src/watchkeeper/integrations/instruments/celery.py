@@ -13,6 +13,7 @@ from celery import signals, states  # type: ignore[import-untyped]
 from celery.exceptions import TimeLimitExceeded  # type: ignore[import-untyped]
 
 from watchkeeper.integrations import runs
+from watchkeeper.integrations.outcomes import code_of
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.job_states import CANCELLED, FAILED, OK
 from watchkeeper.runtime.jobs import JobRecord, outcome_of
@@ -73,7 +74,8 @@ class _Tasks:
         with _GUARD:
             if len(self._running) < MAX_RUNNING:
                 wait_s = _wait_s(task.request)
-                self._running[task_id] = runs.begin(self._observer, task.name), wait_s
+                endpoint = code_of(getattr(task, "run", None))
+                self._running[task_id] = runs.begin(self._observer, task.name, endpoint), wait_s
 
     def failed(self, sender: Any, task_id: str, exception: BaseException, **_: object) -> None:
         """Record the error of a run, or a run of which only its end is known."""
@@ -85,13 +87,7 @@ class _Tasks:
             # the exception given may be a stand-in for one that cannot be pickled
             error = sys.exception() or exception
             if not isinstance(error, tuple(sender.throws or ())):
-                run = getattr(sender, "run", None)
-                runs.fail(
-                    self._observer,
-                    running[0],
-                    error,
-                    endpoint=getattr(run, "__code__", None),
-                )
+                runs.fail(self._observer, running[0], error)
 
     def ended(self, task_id: str, state: str | None = None, **_: object) -> None:
         """End a run."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
+from types import CodeType
 from typing import Any, Final
 
 import rq
 from rq.job import Job
 
 from watchkeeper.integrations import runs
+from watchkeeper.integrations.outcomes import code_of
 from watchkeeper.integrations.patches import Patches
-from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.guard import attempt, guard
 from watchkeeper.runtime.job_states import FAILED
 from watchkeeper.runtime.jobs import JobRecord, outcome_of
 from watchkeeper.runtime.observer import Observer
@@ -86,7 +88,7 @@ class _Jobs:
         with _GUARD:
             if self.patches.on:
                 wait_s = runs.waited(_timestamp(job.enqueued_at))
-                return runs.begin(self._observer, _name(job)), wait_s
+                return runs.begin(self._observer, _name(job), _code(job)), wait_s
         return None
 
     def _end(
@@ -101,8 +103,7 @@ class _Jobs:
             record, wait_s = begun
             outcome = outcome_of(error)
             if error is not None and outcome == FAILED:
-                endpoint = getattr(job.func, "__code__", None)
-                runs.fail(self._observer, record, error, endpoint=endpoint)
+                runs.fail(self._observer, record, error)
             runs.end(self._observer, record, outcome=outcome, wait_s=wait_s)
 
 
@@ -114,6 +115,11 @@ def _owner(kind: type, name: str) -> type:
 def _name(job: Job) -> str:
     """Name the job as its function is called, with its module."""
     return job.func_name or "(unknown)"
+
+
+def _code(job: Job) -> CodeType | None:
+    """Return the code of a job's function; None where it cannot be imported, as RQ will say."""
+    return code_of(attempt(lambda: job.func))
 
 
 def _timestamp(at: datetime | None) -> float | None:

@@ -45,7 +45,7 @@ class MemoryStore(
             everyone = key.worker == ALL_WORKERS
             put(self._frames, key, Stored(batch.frame, None if everyone else batch.scope))
             for found in batch.issues:
-                self._count_issue(batch.scope, key, found)
+                self._add_count(batch.scope, key, found)
             for event in batch.events:
                 self._keep_event(batch.scope, event)
             for sample in batch.samples:

@@ -84,6 +84,10 @@ class MemoryAdmin(Tables):
                 "wk_chunk": [float(start) for start, _ in self._chunks],
                 "wk_issue": [one.first_at for one in self._issues.values()],
                 "wk_issue_count": [float(key.start) for _, key in self._counts],
+                "wk_issue_facet": [
+                    one.first_at for found in self._facets.values() for one in found.values()
+                ],
+                "wk_issue_entry": [one.at for one in self._entries.values()],
                 "wk_event": [event.at for _, event in self._events.values()],
                 "wk_sample": [one.at for _, one in self._samples.values()],
                 "wk_statement": [one.at for one in self._statements.values()],

@@ -1,8 +1,10 @@
 """What is kept about one user in memory, found and deleted."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
+from watchkeeper.storage.issues import FacetKind
 from watchkeeper.storage.memory.tables import Tables, drop, same_scope
 from watchkeeper.storage.upkeep import Looked, Marked, Position
 
@@ -39,6 +41,19 @@ class MemoryErasure(Tables):
             if kind is Marked.SAMPLES:
                 return drop(self._samples, [one for one in ids if one in self._samples])
             return drop(self._events, [one for one in ids if one in self._events])
+
+    def forget_user(self, user: str, *, service: str, environment: str, dry_run: bool) -> int:
+        """Take a user out of those that issues of a scope happened to; return of how many."""
+        key, gone = (FacetKind.USER, user), 0
+        with self._lock:
+            for one, facets in self._facets.items():
+                issue = self._issues[one]
+                if key in facets and same_scope(issue.scope, service, environment):
+                    gone += 1
+                    if not dry_run:
+                        del facets[key]
+                        self._issues[one] = replace(issue, users=issue.users - 1)
+        return gone
 
     def _details(
         self, kind: Marked, service: str, environment: str

@@ -1,28 +1,27 @@
-"""Issues, their counts and events in memory."""
+"""Issues and their counts in memory."""
 
 from collections.abc import Collection
-from dataclasses import replace
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import FrameKey, slot_start
-from watchkeeper.storage import rows
-from watchkeeper.storage.memory.tables import Tables, drop, plain, put, same_scope
-from watchkeeper.storage.store import (
-    Event,
-    Issue,
-    IssueCount,
-)
+from watchkeeper.storage import issue_rows
+from watchkeeper.storage.memory.events import MemoryEvents
+from watchkeeper.storage.memory.tables import put, same_scope
+from watchkeeper.storage.memory.triage import MemoryTriage
+from watchkeeper.storage.store import ALL_WORKERS, Issue, IssueCount
 
 
-class MemoryIssues(Tables):
+class MemoryIssues(MemoryTriage, MemoryEvents):
     """Issues, counts and events in memory."""
 
     __slots__ = ()
 
     def issue(self, issue_id: int) -> Issue | None:
-        """Read one issue."""
+        """Read one issue; by the id of one that was merged into another, that other one."""
+        name = issue_rows.merged_name(issue_id)
         with self._lock:
-            return self._issues.get(issue_id)
+            owners = (owner for key, owner in self._aliases.items() if key[2] == name)
+            return self._issues.get(issue_id) or self._issues.get(next(owners, 0))
 
     def issues(
         self,
@@ -53,9 +52,10 @@ class MemoryIssues(Tables):
         return {one: owner for one, owner in owners.items() if owner is not None}
 
     def issue_fingerprints(self, issue_id: int) -> list[str]:
-        """List every fingerprint that leads to an issue, sorted."""
+        """List every name that leads to an issue, sorted."""
         with self._lock:
-            return sorted(key[2] for key, owner in self._aliases.items() if owner == issue_id)
+            found = [key[2] for key, owner in self._aliases.items() if owner == issue_id]
+        return sorted(one for one in found if not issue_rows.is_merged_name(one))
 
     def issue_counts(
         self, issue_ids: Collection[int], *, since: float, until: float, resolution: int
@@ -71,43 +71,27 @@ class MemoryIssues(Tables):
                     counts[start] = counts.get(start, 0) + count
         return spans
 
-    def events(self, issue_id: int, *, limit: int) -> list[Event]:
-        """Read the newest events of an issue."""
+    def roll_issue_counts(self, resolution: int, *, before: float, limit: int) -> int:
+        """Make of up to `limit` finer counts those of coarser slots; return how many."""
         with self._lock:
-            found = [event for owner, event in self._events.values() if owner == issue_id]
-        return sorted(found, key=lambda event: (event.at, event.id), reverse=True)[:limit]
-
-    def prune_events(self, *, before: float, limit: int) -> int:
-        """Delete up to `limit` events, and as many counts, from before; return how many rows."""
-        with self._lock:
-            events = [one.id for _, one in self._events.values() if one.at < before]
-            counts = [key for key in self._counts if key[1].start < before]
-            return drop(self._events, events[:limit]) + drop(self._counts, counts[:limit])
+            finer = sorted(
+                place
+                for place in self._counts
+                if place[1].resolution < resolution and place[1].start < before
+            )[:limit]
+            for issue_id, key in finer:
+                coarser = FrameKey(resolution, slot_start(key.start, resolution), ALL_WORKERS, 0)
+                place = (issue_id, coarser)
+                count = self._counts.pop((issue_id, key))
+                put(self._counts, place, count + self._counts.get(place, 0))
+            return len(finer)
 
     def prune_issues(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` issues last seen before, with all they hold; return how many."""
         with self._lock:
             old = [one.id for one in self._issues.values() if one.last_at < before][:limit]
-            gone = frozenset(old)
-            drop(self._aliases, [key for key, owner in self._aliases.items() if owner in gone])
-            drop(self._counts, [key for key in self._counts if key[0] in gone])
-            drop(self._events, [key for key, (owner, _) in self._events.items() if owner in gone])
-            return drop(self._issues, old)
+            return self._drop_issues(old)
 
-    def _count_issue(self, scope: Scope, key: FrameKey, found: IssueCount) -> None:
-        names = [(scope.service, scope.environment, one) for one in rows.fingerprints(found)]
-        known = next((self._aliases[name] for name in names if name in self._aliases), None)
-        if known is None:
-            known = self._next_id("issue")
-            self._issues[known] = rows.new_issue(known, scope, found)
-        else:
-            self._issues[known] = rows.seen_again(self._issues[known], scope, found)
-        for name in names:
-            self._aliases.setdefault(name, known)
-        put(self._counts, (known, key), found.count + self._counts.get((known, key), 0))
-
-    def _keep_event(self, scope: Scope, event: Event) -> None:
-        owner = self._aliases.get((scope.service, scope.environment, event.fingerprint))
-        if owner is not None and event.id not in self._events:
-            kept = replace(rows.cut_event(event), data=plain(event.data))
-            put(self._events, event.id, (owner, kept))
+    def _add_count(self, scope: Scope, key: FrameKey, found: IssueCount) -> None:
+        place = (self._count_issue(scope, found), key)
+        put(self._counts, place, found.count + self._counts.get(place, 0))

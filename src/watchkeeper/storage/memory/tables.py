@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from watchkeeper.core.metrics import Scope, Series
 from watchkeeper.core.slot import Frame, FrameKey
 from watchkeeper.storage.hours import SealedHour
+from watchkeeper.storage.issues import Facet, FacetKind, IssueEntry
 from watchkeeper.storage.store import (
     AlertRow,
     Audit,
@@ -66,6 +67,10 @@ class Tables:
     _aliases: dict[tuple[str, str, str], int] = field(init=False, default_factory=dict)
     _counts: dict[tuple[int, FrameKey], int] = field(init=False, default_factory=dict)
     _events: dict[str, tuple[int, Event]] = field(init=False, default_factory=dict)
+    _facets: dict[int, dict[tuple[FacetKind, str], Facet]] = field(
+        init=False, default_factory=dict
+    )
+    _entries: dict[int, IssueEntry] = field(init=False, default_factory=dict)
     _samples: dict[str, tuple[Scope, Sample]] = field(init=False, default_factory=dict)
     _statements: dict[tuple[str, str, str], Statement] = field(init=False, default_factory=dict)
     _checks: dict[tuple[str, str, str, int], CheckResult] = field(init=False, default_factory=dict)

@@ -19,14 +19,17 @@ from watchkeeper.storage.sql.database import Database
 from watchkeeper.storage.sql.dialect import Dialect
 from watchkeeper.storage.sql.dialects import dialect_of
 from watchkeeper.storage.sql.erasure import SqlErasure
+from watchkeeper.storage.sql.events import SqlEvents
 from watchkeeper.storage.sql.faults import CollisionError
 from watchkeeper.storage.sql.issues import SqlIssues
+from watchkeeper.storage.sql.merging import SqlMerging
 from watchkeeper.storage.sql.pages import SqlPages
 from watchkeeper.storage.sql.past import SqlPast
 from watchkeeper.storage.sql.releases import SqlReleases
 from watchkeeper.storage.sql.removal import SqlRemoval
 from watchkeeper.storage.sql.samples import SqlSamples
 from watchkeeper.storage.sql.sealing import SqlSealing
+from watchkeeper.storage.sql.triage import SqlTriage
 from watchkeeper.storage.store import Batch, Written
 
 __all__ = ["SqlStore", "open_sql"]
@@ -47,6 +50,9 @@ ASYNC_DRIVERS: Final[Sequence[str]] = (
 
 class SqlStore(
     SqlSealing,
+    SqlMerging,
+    SqlTriage,
+    SqlEvents,
     SqlIssues,
     SqlSamples,
     SqlAlerts,

@@ -6,7 +6,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import URL, ColumnElement, Connection, Select, Table, TextClause, delete, tuple_
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    TextClause,
+    case,
+    delete,
+    tuple_,
+)
 from sqlalchemy.sql.dml import Delete, Insert
 
 from watchkeeper.storage.frame import MAX_PART_BYTES
@@ -46,6 +56,13 @@ class Dialect(ABC):
         """Insert a row, or replace the one of the same primary key.
 
         With `keep_newer`, the name of a column, a row whose value there is larger stays.
+        """
+
+    @abstractmethod
+    def upsert_sum(self, table: Table) -> Insert:
+        """Insert a row, or add to the one of the same primary key.
+
+        Its `count` grows; `first_at` and `last_at`, if there are any, become those of both.
         """
 
     @abstractmethod
@@ -97,3 +114,14 @@ class Dialect(ABC):
         `new` tells that the database's file is not there yet.
         """
         return [*statements]
+
+
+def sums(table: Table, new: Any) -> dict[str, ColumnElement[Any]]:
+    """Return the values of `upsert_sum`; `new` are the columns of the row that collided."""
+    values: dict[str, ColumnElement[Any]] = {"count": table.c["count"] + new["count"]}
+    if "last_at" in table.c:
+        first_at, last_at = table.c.first_at, table.c.last_at
+        earlier, later = new["first_at"] < first_at, new["last_at"] > last_at
+        values["first_at"] = case((earlier, new["first_at"]), else_=first_at)
+        values["last_at"] = case((later, new["last_at"]), else_=last_at)
+    return values

@@ -3,11 +3,12 @@
 from collections.abc import Collection
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, delete, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, delete, or_, select, tuple_, update
 
+from watchkeeper.storage.issues import FacetKind
 from watchkeeper.storage.sql.base import Part, chunks
 from watchkeeper.storage.sql.details import unpack
-from watchkeeper.storage.sql.schema import event, issue, sample
+from watchkeeper.storage.sql.schema import event, issue, issue_facet, sample
 from watchkeeper.storage.turns import give_way
 from watchkeeper.storage.upkeep import Looked, Marked, Position
 
@@ -51,6 +52,38 @@ class SqlErasure(Part):
                 statement = delete(table).where(tuple_(table.c.at, table.c.id).in_(some))
                 gone += connection.execute(statement).rowcount
         return gone
+
+    def forget_user(self, user: str, *, service: str, environment: str, dry_run: bool) -> int:
+        """Take a user out of those that issues of a scope happened to; return of how many."""
+        # Find the issues that happened to a user.
+        found = (
+            select(issue.c.id)
+            .join(issue_facet, issue_facet.c.issue == issue.c.id)
+            .where(
+                issue_facet.c.kind == FacetKind.USER.value,
+                issue_facet.c.value == user,
+                issue.c.service == service,
+                issue.c.environment == environment,
+            )
+            .order_by(issue.c.id)
+        )
+        if dry_run:
+            with self._database.read() as connection:
+                return len(connection.execute(found).all())
+        with self._database.write() as connection:
+            owners = list(connection.execute(found.with_for_update()).scalars())
+            for some in chunks(owners):
+                # Take the user out of a few issues.
+                connection.execute(
+                    delete(issue_facet).where(
+                        issue_facet.c.issue.in_(some),
+                        issue_facet.c.kind == FacetKind.USER.value,
+                        issue_facet.c.value == user,
+                    )
+                )
+                fewer = update(issue).where(issue.c.id.in_(some))
+                connection.execute(fewer.values(users=issue.c.users - 1))
+        return len(owners)
 
 
 def in_scope(query: Select[Any], kind: Marked, service: str, environment: str) -> Select[Any]:

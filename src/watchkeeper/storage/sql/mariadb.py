@@ -32,7 +32,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import Delete, Insert
 
 from watchkeeper.exceptions import StorageUnavailableError
-from watchkeeper.storage.sql.dialect import Allocated, Dialect
+from watchkeeper.storage.sql.dialect import Allocated, Dialect, sums
 from watchkeeper.storage.sql.faults import error_code
 
 SOCKET_TIMEOUT_S: Final = 70  # a network that swallows packets; longer than any statement may take
@@ -62,6 +62,11 @@ class Mariadb(Dialect):
             values = [(name, case((newer, value), else_=table.c[name])) for name, value in values]
             values.sort(key=lambda one: one[0] == keep_newer)  # last: the others look at it
         return insert.on_duplicate_key_update(values)
+
+    def upsert_sum(self, table: Table) -> Insert:
+        """Insert a row, or add to the one of the same primary key."""
+        insert = mysql_insert(table)
+        return insert.on_duplicate_key_update(sums(table, insert.inserted))
 
     def clock(self, process_clock: float) -> ColumnElement[float]:
         """Give the moment by the server's clock."""

@@ -5,7 +5,8 @@ from sqlalchemy import or_, select
 from watchkeeper.storage.sql.alerts import read_incident
 from watchkeeper.storage.sql.base import Part
 from watchkeeper.storage.sql.erasure import in_scope, later
-from watchkeeper.storage.sql.issues import read_event, read_issue
+from watchkeeper.storage.sql.events import read_event
+from watchkeeper.storage.sql.issues import read_issue
 from watchkeeper.storage.sql.samples import read_sample
 from watchkeeper.storage.sql.schema import event, incident, issue, sample
 from watchkeeper.storage.store import Event, Incident, Issue, Sample

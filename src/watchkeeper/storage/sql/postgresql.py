@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.sql.dml import Insert
 
-from watchkeeper.storage.sql.dialect import Allocated, Dialect
+from watchkeeper.storage.sql.dialect import Allocated, Dialect, sums
 
 LOCK: Final = 0x7761_7463_686B  # PostgreSQL's advisory locks are numbers: "watchk"
 # What a row takes besides its columns, and a whole piece of a value that is stored apart.
@@ -49,6 +49,12 @@ class Postgresql(Dialect):
         where = table.c[keep_newer] <= insert.excluded[keep_newer] if keep_newer else None
         key = list(table.primary_key.columns)
         return insert.on_conflict_do_update(index_elements=key, set_=values, where=where)
+
+    def upsert_sum(self, table: Table) -> Insert:
+        """Insert a row, or add to the one of the same primary key."""
+        insert = postgresql_insert(table)
+        key = list(table.primary_key.columns)
+        return insert.on_conflict_do_update(index_elements=key, set_=sums(table, insert.excluded))
 
     def clock(self, process_clock: float) -> ColumnElement[float]:
         """Give the moment by the server's clock."""

@@ -9,57 +9,78 @@ from typing import Final
 from sqlalchemy import (
     BigInteger,
     Column,
-    Dialect,
     Double,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     String,
     Table,
-    Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.mysql import MEDIUMTEXT
 
 from watchkeeper.storage.rows import MAX_ACTION, MAX_FINGERPRINT, MAX_NAME, MAX_REASON
+from watchkeeper.storage.sql.columns import (
+    MARIADB,
+    Id,
+    LongText,
+    is_mariadb,
+    metadata,
+    moment,
+    name,
+)
+from watchkeeper.storage.sql.issue_tables import (
+    event,
+    issue,
+    issue_alias,
+    issue_count,
+    issue_entry,
+    issue_facet,
+)
+
+__all__ = [
+    "DAY_S",
+    "HASH_LENGTH",
+    "MARIADB",
+    "alert",
+    "audit",
+    "check",
+    "check_change",
+    "chunk",
+    "event",
+    "frame",
+    "hour",
+    "incident",
+    "issue",
+    "issue_alias",
+    "issue_count",
+    "issue_entry",
+    "issue_facet",
+    "lease",
+    "meta",
+    "metadata",
+    "outbox",
+    "release",
+    "sample",
+    "series",
+    "statement",
+    "token",
+    "worker",
+]
 
 DAY_S: Final = 86_400
 HASH_LENGTH: Final = 32  # hex digits of a 128-bit hash, where a key would be too long for an index
 
-MARIADB: Final = ("mysql", "mariadb")  # as SQLAlchemy knows it, by what the URL says
-
-metadata = MetaData()
-
-# SQLite gives rowids to "INTEGER PRIMARY KEY" only; they are 64-bit there as well.
-_Id = BigInteger().with_variant(Integer, "sqlite")
-# TEXT of MariaDB ends at 64 kB.
-_Text = Text().with_variant(MEDIUMTEXT(), *MARIADB)
-
-
-def _is_mariadb(dialect: Dialect) -> bool:
-    return dialect.name in MARIADB
-
-
-def _name(column: str) -> "Column[str]":
-    return Column(column, String(MAX_NAME), nullable=False)
-
-
-def _moment(column: str, *, nullable: bool = False) -> "Column[float]":
-    return Column(column, Double, nullable=nullable)
-
-
 series = Table(
     "wk_series",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("key_hash", String(HASH_LENGTH), nullable=False, unique=True),
-    _name("metric"),
+    name("metric"),
     Column("kind", String(32), nullable=False),
     Column("across", String(32), nullable=False),
-    Column("labels", _Text, nullable=False),  # canonical JSON, the scope labels among them
+    Column("labels", LongText, nullable=False),  # canonical JSON, the scope labels among them
     Column("first_at", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),  # moved on by the roll-up, once an hour
     sqlite_autoincrement=True,
@@ -68,16 +89,16 @@ series = Table(
 worker = Table(
     "wk_worker",
     metadata,
-    Column("id", _Id, primary_key=True),
-    _name("service"),
-    _name("environment"),
-    _name("release"),
-    _name("host"),
+    Column("id", Id, primary_key=True),
+    name("service"),
+    name("environment"),
+    name("release"),
+    name("host"),
     Column("number", Integer, nullable=False),
     Column("pid", BigInteger, nullable=False),
-    _moment("started_at"),
-    _moment("seen_at"),
-    _moment("stopped_at", nullable=True),
+    moment("started_at"),
+    moment("seen_at"),
+    moment("stopped_at", nullable=True),
     Index("wk_worker_scope", "service", "environment", "seen_at"),
     Index("wk_worker_seen", "seen_at"),
     sqlite_autoincrement=True,
@@ -106,10 +127,10 @@ Index(
     frame.c.sequence,
     sqlite_where=text("rolled = 0 AND part = 0"),
     postgresql_where=text("rolled = 0 AND part = 0"),
-).ddl_if(callable_=lambda *_, dialect, **__: not _is_mariadb(dialect))
+).ddl_if(callable_=lambda *_, dialect, **__: not is_mariadb(dialect))
 # MariaDB has no index of some rows only; its own ends with the rest of the key anyway.
 Index("wk_frame_rolled", frame.c.rolled, frame.c.resolution, frame.c.start).ddl_if(
-    callable_=lambda *_, dialect, **__: _is_mariadb(dialect)
+    callable_=lambda *_, dialect, **__: is_mariadb(dialect)
 )
 
 chunk = Table(
@@ -141,83 +162,21 @@ hour = Table(
     Column("histogram", LargeBinary),
 )
 
-issue = Table(
-    "wk_issue",
-    metadata,
-    Column("id", _Id, primary_key=True),
-    _name("service"),
-    _name("environment"),
-    _name("release"),
-    Column("fingerprint", String(MAX_FINGERPRINT), nullable=False),
-    _name("type"),
-    Column("title", _Text, nullable=False),
-    _name("culprit"),
-    _name("level"),
-    Column("state", String(32), nullable=False),
-    Column("count", BigInteger, nullable=False),
-    _moment("first_at"),
-    _moment("last_at"),
-    _name("last_release"),
-    Index("wk_issue_scope", "service", "environment", "last_at"),
-    Index("wk_issue_last", "last_at"),
-    sqlite_autoincrement=True,
-)
-
-issue_alias = Table(
-    "wk_issue_alias",
-    metadata,
-    Column("service", String(MAX_NAME), primary_key=True),
-    Column("environment", String(MAX_NAME), primary_key=True),
-    Column("fingerprint", String(MAX_FINGERPRINT), primary_key=True),
-    Column("issue", BigInteger, nullable=False),
-    Index("wk_issue_alias_issue", "issue"),
-)
-
-issue_count = Table(
-    "wk_issue_count",
-    metadata,
-    Column("issue", BigInteger, primary_key=True, autoincrement=False),
-    Column("start", BigInteger, primary_key=True, autoincrement=False),
-    Column("resolution", Integer, primary_key=True, autoincrement=False),
-    Column("worker", BigInteger, primary_key=True, autoincrement=False),
-    Column("sequence", Integer, primary_key=True, autoincrement=False),
-    Column("count", BigInteger, nullable=False),
-    Index("wk_issue_count_start", "start"),
-)
-
-event = Table(
-    "wk_event",
-    metadata,
-    Column("at", Double, primary_key=True, autoincrement=False),
-    Column("id", String(MAX_FINGERPRINT), primary_key=True),
-    Column("issue", BigInteger, nullable=False),
-    Column("fingerprint", String(MAX_FINGERPRINT), nullable=False),
-    _name("method"),
-    _name("route"),
-    Column("status", Integer, nullable=False),
-    _name("release"),
-    _name("request_id"),
-    Column("path", String(MAX_FINGERPRINT), nullable=False),
-    Column("data", LargeBinary, nullable=False),  # zlib of JSON
-    Index("wk_event_issue", "issue", "at"),
-    postgresql_partition_by="RANGE (at)",
-)
-
 sample = Table(
     "wk_sample",
     metadata,
     Column("at", Double, primary_key=True, autoincrement=False),
     Column("id", String(MAX_FINGERPRINT), primary_key=True),
-    _name("service"),
-    _name("environment"),
+    name("service"),
+    name("environment"),
     Column("reason", String(MAX_REASON), nullable=False),
-    _name("method"),
-    _name("route"),
+    name("method"),
+    name("route"),
     Column("status", Integer, nullable=False),
-    _moment("duration_s"),
-    _name("request_id"),
+    moment("duration_s"),
+    name("request_id"),
     Column("fingerprint", String(MAX_FINGERPRINT), nullable=False),
-    _name("release"),
+    name("release"),
     Column("worker", BigInteger, nullable=False),
     Column("data", LargeBinary, nullable=False),  # zlib of JSON
     Index("wk_sample_id", "id"),
@@ -234,11 +193,11 @@ statement = Table(
     Column("service", String(MAX_NAME), primary_key=True),
     Column("environment", String(MAX_NAME), primary_key=True),
     Column("fingerprint", String(MAX_FINGERPRINT), primary_key=True),
-    _name("db"),
-    _name("operation"),
-    Column("text", _Text, nullable=False),
-    Column("callers", _Text, nullable=False),  # a JSON list, the latest first
-    _moment("at"),
+    name("db"),
+    name("operation"),
+    Column("text", LongText, nullable=False),
+    Column("callers", LongText, nullable=False),  # a JSON list, the latest first
+    moment("at"),
     Index("wk_statement_at", "at"),
 )
 
@@ -250,10 +209,10 @@ check = Table(
     Column("name", String(MAX_NAME), primary_key=True),
     Column("worker", BigInteger, primary_key=True, autoincrement=False),
     Column("state", String(32), nullable=False),
-    _moment("since"),
-    _moment("at"),
-    _moment("duration_s"),
-    Column("output", _Text, nullable=False),
+    moment("since"),
+    moment("at"),
+    moment("duration_s"),
+    Column("output", LongText, nullable=False),
     Column("critical", SmallInteger, nullable=False),
     Column("failures", BigInteger, nullable=False),
     Column("successes", BigInteger, nullable=False),
@@ -263,15 +222,15 @@ check = Table(
 check_change = Table(
     "wk_check_change",
     metadata,
-    Column("id", _Id, primary_key=True),
-    _name("service"),
-    _name("environment"),
-    _name("name"),
+    Column("id", Id, primary_key=True),
+    name("service"),
+    name("environment"),
+    name("name"),
     Column("worker", BigInteger, nullable=False),
     Column("before", String(32), nullable=False),
     Column("after", String(32), nullable=False),
-    _moment("at"),
-    Column("output", _Text, nullable=False),
+    moment("at"),
+    Column("output", LongText, nullable=False),
     Index("wk_check_change_scope", "service", "environment", "at"),
     Index("wk_check_change_at", "at"),
     sqlite_autoincrement=True,
@@ -281,12 +240,12 @@ alert = Table(
     "wk_alert",
     metadata,
     Column("key_hash", String(HASH_LENGTH), primary_key=True),  # of the next four
-    _name("service"),
-    _name("environment"),
-    Column("rule", _Text, nullable=False),
-    Column("label_group", _Text, nullable=False),
+    name("service"),
+    name("environment"),
+    Column("rule", LongText, nullable=False),
+    Column("label_group", LongText, nullable=False),
     Column("state", String(32), nullable=False),
-    Column("data", _Text, nullable=False),
+    Column("data", LongText, nullable=False),
     Column("incident", BigInteger),
     Column("version", Integer, nullable=False),
     Index("wk_alert_scope", "service", "environment"),
@@ -295,20 +254,20 @@ alert = Table(
 incident = Table(
     "wk_incident",
     metadata,
-    Column("id", _Id, primary_key=True),
-    _name("service"),
-    _name("environment"),
-    Column("rule", _Text, nullable=False),
-    Column("label_group", _Text, nullable=False),
+    Column("id", Id, primary_key=True),
+    name("service"),
+    name("environment"),
+    Column("rule", LongText, nullable=False),
+    Column("label_group", LongText, nullable=False),
     Column("severity", String(32), nullable=False),
     Column("state", String(32), nullable=False),
-    _moment("started_at"),
-    _moment("fired_at", nullable=True),
-    _moment("resolved_at", nullable=True),
+    moment("started_at"),
+    moment("fired_at", nullable=True),
+    moment("resolved_at", nullable=True),
     Column("value", Double),
     Column("peak", Double),
-    Column("reason", _Text, nullable=False),
-    Column("data", _Text, nullable=False),
+    Column("reason", LongText, nullable=False),
+    Column("data", LongText, nullable=False),
     Index("wk_incident_scope", "service", "environment", "started_at"),
     Index("wk_incident_resolved", "resolved_at"),
     sqlite_autoincrement=True,
@@ -317,21 +276,21 @@ incident = Table(
 outbox = Table(
     "wk_outbox",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("message_id", String(64), nullable=False),
     Column("incident", BigInteger, nullable=False),
     Column("kind", String(32), nullable=False),
     Column("sequence", Integer, nullable=False),
-    _name("channel"),
-    Column("payload", _Text, nullable=False),
+    name("channel"),
+    Column("payload", LongText, nullable=False),
     Column("status", String(32), nullable=False),
     Column("attempts", Integer, nullable=False),
-    _moment("created_at"),
-    _moment("next_try_at"),
+    moment("created_at"),
+    moment("next_try_at"),
     Column("claim", String(64), nullable=False),
-    _moment("claim_until"),
-    Column("last_error", _Text, nullable=False),
-    _moment("sent_at", nullable=True),
+    moment("claim_until"),
+    Column("last_error", LongText, nullable=False),
+    moment("sent_at", nullable=True),
     UniqueConstraint("incident", "kind", "sequence", "channel", name="wk_outbox_once"),
     Index("wk_outbox_due", "status", "next_try_at"),
     sqlite_autoincrement=True,
@@ -343,8 +302,8 @@ release = Table(
     Column("service", String(MAX_NAME), primary_key=True),
     Column("environment", String(MAX_NAME), primary_key=True),
     Column("release", String(MAX_NAME), primary_key=True),
-    _moment("at"),
-    _name("set_by"),  # empty: the first worker that ran it
+    moment("at"),
+    name("set_by"),  # empty: the first worker that ran it
     Index("wk_release_scope", "service", "environment", "at"),
     Index("wk_release_at", "at"),
 )
@@ -352,14 +311,14 @@ release = Table(
 audit = Table(
     "wk_audit",
     metadata,
-    Column("id", _Id, primary_key=True),
-    _name("service"),
-    _name("environment"),
-    _moment("at"),
-    _name("actor"),
+    Column("id", Id, primary_key=True),
+    name("service"),
+    name("environment"),
+    moment("at"),
+    name("actor"),
     Column("action", String(MAX_ACTION), nullable=False),
-    _name("target"),
-    Column("data", _Text, nullable=False),  # a JSON object
+    name("target"),
+    Column("data", LongText, nullable=False),  # a JSON object
     Index("wk_audit_scope", "service", "environment", "at"),
     Index("wk_audit_at", "at"),
     sqlite_autoincrement=True,
@@ -370,7 +329,7 @@ token = Table(
     metadata,
     Column("digest", String(128), primary_key=True),
     Column("purpose", String(64), primary_key=True),
-    _moment("expires_at"),
+    moment("expires_at"),
     Index("wk_token_expires", "expires_at"),
 )
 
@@ -378,16 +337,16 @@ lease = Table(
     "wk_lease",
     metadata,
     Column("name", String(MAX_NAME), primary_key=True),
-    _name("owner"),
+    name("owner"),
     Column("token", BigInteger, nullable=False),
-    _moment("until"),
+    moment("until"),
 )
 
 meta = Table(
     "wk_meta",
     metadata,
     Column("name", String(MAX_NAME), primary_key=True),
-    Column("value", _Text, nullable=False),
+    Column("value", LongText, nullable=False),
 )
 
 for _table in metadata.tables.values():

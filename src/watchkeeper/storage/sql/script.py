@@ -10,7 +10,8 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from watchkeeper.storage.sql import names
 from watchkeeper.storage.sql.database import Database
-from watchkeeper.storage.sql.migrations import STEPS, require_known, take, version
+from watchkeeper.storage.sql.migrations import require_known, take, version
+from watchkeeper.storage.sql.steps import STEPS
 from watchkeeper.storage.upkeep import Schema
 
 _READS: Final = ("SELECT", "SHOW")

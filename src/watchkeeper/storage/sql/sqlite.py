@@ -16,7 +16,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.sql.dml import Insert
 
-from watchkeeper.storage.sql.dialect import Allocated, Dialect
+from watchkeeper.storage.sql.dialect import Allocated, Dialect, sums
 
 PROBED_ROWS: Final = 100  # whose length is that of a table's other rows, where nothing better is
 
@@ -50,6 +50,12 @@ class Sqlite(Dialect):
         where = table.c[keep_newer] <= insert.excluded[keep_newer] if keep_newer else None
         key = list(table.primary_key.columns)
         return insert.on_conflict_do_update(index_elements=key, set_=values, where=where)
+
+    def upsert_sum(self, table: Table) -> Insert:
+        """Insert a row, or add to the one of the same primary key."""
+        insert = sqlite_insert(table)
+        key = list(table.primary_key.columns)
+        return insert.on_conflict_do_update(index_elements=key, set_=sums(table, insert.excluded))
 
     def clock(self, process_clock: float) -> ColumnElement[float]:
         """Give the moment by the process' clock."""

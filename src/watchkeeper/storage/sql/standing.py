@@ -16,6 +16,7 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
+    insert,
     or_,
     select,
     update,
@@ -25,7 +26,16 @@ from sqlalchemy.sql.dml import Insert
 from watchkeeper.storage.frame import VERSION
 from watchkeeper.storage.rows import WRONG_LEASE
 from watchkeeper.storage.sql.dialect import Dialect
-from watchkeeper.storage.sql.schema import alert, check, frame, issue, lease, outbox, worker
+from watchkeeper.storage.sql.schema import (
+    alert,
+    check,
+    frame,
+    issue,
+    issue_alias,
+    lease,
+    outbox,
+    worker,
+)
 
 _SERVICE: Final[Any] = bindparam("service")
 _ENVIRONMENT: Final[Any] = bindparam("environment")
@@ -108,6 +118,38 @@ HEARTBEAT: Final = (
     .where(worker.c.id == bindparam("known"), worker.c.seen_at < bindparam("moment"))
     .values(seen_at=bindparam("moment"))
 )
+# Add an issue; the database gives the id.
+NEW_ISSUE: Final = insert(issue)
+# Let a fingerprint that was taken lead to its issue.
+LEAD: Final = (
+    update(issue_alias)
+    .where(
+        issue_alias.c.service == bindparam("where_service"),
+        issue_alias.c.environment == bindparam("where_environment"),
+        issue_alias.c.fingerprint == bindparam("where_fingerprint"),
+    )
+    .values(issue=bindparam("owner"))
+)
+# Add to an issue's count and move its ends; in place, so that nothing is lost between two workers.
+SEEN_AGAIN: Final = (
+    update(issue)
+    .where(issue.c.id == bindparam("known"))
+    .values(
+        count=issue.c.count + bindparam("more"),
+        first_at=case(
+            (issue.c.first_at > bindparam("earliest"), bindparam("earliest")),
+            else_=issue.c.first_at,
+        ),
+        last_at=case(
+            (issue.c.last_at <= bindparam("latest"), bindparam("latest")), else_=issue.c.last_at
+        ),
+        last_release=case(
+            (issue.c.last_at <= bindparam("latest"), bindparam("latest_release")),
+            else_=issue.c.last_release,
+        ),
+        users=issue.c.users + bindparam("more_users"),
+    )
+)
 # Read a lease that is held.
 HELD: Final = select(lease.c.token, lease.c.until).where(lease.c.name == bindparam("name"))
 
@@ -122,6 +164,12 @@ def insert_new(dialect: Dialect, table: Table) -> Insert:
 def upsert(dialect: Dialect, table: Table, *, keep_newer: str | None = None) -> Insert:
     """Insert a row, or replace the one of the same primary key unless that is newer."""
     return dialect.upsert(table, keep_newer=keep_newer)
+
+
+@cache
+def upsert_sum(dialect: Dialect, table: Table) -> Insert:
+    """Insert a row, or add to the one of the same primary key."""
+    return dialect.upsert_sum(table)
 
 
 @cache

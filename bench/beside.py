@@ -1,0 +1,233 @@
+"""Good requests beside a storm of errors: the throughput that the application keeps.
+
+A thread of the application raises 10,000 errors of one bug a second, in one uvicorn server to drop
+them, in another one to capture them; both are asked for as many good requests as they can serve.
+What counts is the CPU that these took, own threads and all: that is what a server at its limit has
+to share.
+
+Besides, without a goal: every second request fails, in a server that is watched and in a bare one.
+There the requests that fail are served by the same core, and what watching costs without errors
+is in the figure too, so good requests alone are measured beside it.
+
+python bench/beside.py 5 1000                         five rounds of 1,000 of each, as JSON
+"""
+
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import DEVNULL, Popen
+from typing import Any, Final
+
+import psutil
+
+import apps
+import databases  # knows where the tests' servers are
+import exchanges
+import goals
+import raising
+
+GOOD: Final = "/carts/7"
+BAD: Final = "/fail"
+LEAST_KEPT: Final = 0.95
+CONNECTIONS: Final = 8
+START_S: Final = 15.0
+SETTLE_S: Final = 3.0
+STORMS: Final = ("raising", "capturing")
+KINDS: Final = ("bare", "watched")
+RATE: Final = 10_000  # errors of the storm, in a second
+TICK_S: Final = 0.01
+FRAMES: Final = 10
+
+Paths = tuple[str, ...]
+Work = Callable[[str, Paths], tuple[float, float]]
+
+
+def measure(rounds: int, pairs: int) -> dict[str, Any]:
+    """Do the work in all ways."""
+    return {
+        "rounds": rounds,
+        "requests": pairs,
+        "storm": _beside_storm(rounds, pairs),
+        "every_second_fails": {
+            "in_process": _in_process(rounds, pairs),
+            "uvicorn": _uvicorn(rounds, pairs),
+        },
+    }
+
+
+def _beside_storm(rounds: int, pairs: int) -> dict[str, Any]:
+    with _server("raising") as raising, _server("capturing") as capturing:
+        work = _asking({"raising": raising, "capturing": capturing}, pairs)
+        found = _in_turn(work, STORMS, rounds, (GOOD,))
+    return {
+        "errors_per_s": RATE,
+        "kept": goals.at_least(LEAST_KEPT, _kept(found, 0), "of the throughput"),
+        "kept_by_the_clock": round(_kept(found, 1), 3),
+    }
+
+
+def _in_process(rounds: int, pairs: int) -> dict[str, Any]:
+    loop = asyncio.new_event_loop()
+    with apps.watching(apps.DEFAULT_SLOT):
+        served = {"bare": apps.failing_shop(), "watched": apps.watched(apps.failing_shop)}
+
+        def work(kind: str, paths: Paths) -> tuple[float, float]:
+            scopes = [exchanges.scope(path) for _ in range(pairs) for path in paths]
+            cpu, begun = time.process_time(), time.perf_counter()
+            loop.run_until_complete(exchanges.serve_asgi(served[kind], scopes))
+            return time.process_time() - cpu, time.perf_counter() - begun
+
+        found = _figures(work, rounds)
+    loop.close()
+    return found
+
+
+def _uvicorn(rounds: int, pairs: int) -> dict[str, Any]:
+    with _server("bare") as bare, _server("watched") as watched:
+        return _figures(_asking({"bare": bare, "watched": watched}, pairs), rounds)
+
+
+def _asking(servers: dict[str, "Server"], pairs: int) -> Work:
+    """Return what asks a server, and says which CPU and wall seconds that took."""
+
+    def work(kind: str, paths: Paths) -> tuple[float, float]:
+        server = servers[kind]
+        cpu, begun = server.cpu_s(), time.perf_counter()
+        asyncio.run(_ask_all(server.port, pairs, paths))
+        return server.cpu_s() - cpu, time.perf_counter() - begun
+
+    return work
+
+
+def _in_turn(
+    work: Work, kinds: Paths, rounds: int, paths: Paths
+) -> dict[str, list[tuple[float, float]]]:
+    """Work in turns after a warm-up; CPU and wall seconds of each round."""
+    for kind in kinds:
+        work(kind, paths)
+    time.sleep(SETTLE_S if rounds > 1 else 0)
+    found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+    for number in range(rounds):
+        for kind in kinds if number % 2 else reversed(kinds):
+            found[kind].append(work(kind, paths))
+    return found
+
+
+def _figures(work: Work, rounds: int) -> dict[str, float]:
+    """Return the share of the throughput that is kept, with errors and without."""
+    storm, calm = (_in_turn(work, KINDS, rounds, paths) for paths in ((GOOD, BAD), (GOOD,)))
+    return {
+        "kept": round(_kept(storm, 0), 3),
+        "kept_by_the_clock": round(_kept(storm, 1), 3),
+        "kept_without_errors": round(_kept(calm, 0), 3),
+    }
+
+
+def _kept(found: dict[str, list[tuple[float, float]]], at: int) -> float:
+    """Return the median of the rounds' ratios, the first kind's to the second's: CPU or clock."""
+    pairs = zip(*found.values(), strict=True)
+    return statistics.median(less[at] / more[at] for less, more in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A uvicorn server of the shop."""
+
+    port: int
+    process: psutil.Process
+
+    def cpu_s(self) -> float:
+        """Return the CPU seconds that it used so far."""
+        times = self.process.cpu_times()
+        return float(times.user + times.system)
+
+
+@contextmanager
+def _server(kind: str) -> Iterator[Server]:
+    port = databases.servers.free_port()
+    running = Popen([sys.executable, Path(__file__), kind, str(port)], stdout=DEVNULL)
+    try:
+        ends = time.monotonic() + START_S
+        while not _answers(port):
+            if time.monotonic() > ends or running.poll() is not None:
+                raise RuntimeError(f"the {kind} server did not start")
+            time.sleep(0.1)
+        yield Server(port, psutil.Process(running.pid))
+    finally:
+        running.terminate()
+        running.wait()
+
+
+def _answers(port: int) -> bool:
+    try:
+        asyncio.run(_ask_all(port, 1, (GOOD,)))
+    except OSError:
+        return False
+    return True
+
+
+async def _ask_all(port: int, pairs: int, paths: Paths) -> None:
+    """Ask for the paths in turn, over several connections at once."""
+    each = max(1, pairs // CONNECTIONS)
+    many = min(CONNECTIONS, pairs)
+    await asyncio.gather(*(_ask(port, paths * each) for _ in range(many)))
+
+
+async def _ask(port: int, paths: Paths) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for path in paths:
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: shop.example\r\n\r\n".encode())
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            size = int(head.partition(b"content-length:")[2].split(b"\r\n")[0])
+            await reader.readexactly(size)
+    finally:
+        writer.close()
+
+
+def serve(kind: str, port: int) -> None:
+    """Serve the shop until the process is told to end."""
+    import uvicorn
+
+    def run(app: Any) -> None:
+        uvicorn.run(app, port=port, log_level="critical", access_log=False)
+
+    if kind == "bare":
+        run(apps.failing_shop())
+        return
+    with apps.watching(apps.DEFAULT_SLOT) as watchkeeper:
+        if kind in STORMS:
+            capture = watchkeeper.capture if kind == "capturing" else None
+            threading.Thread(target=_storm, args=(capture,), daemon=True).start()
+        run(apps.watched(apps.failing_shop))
+
+
+def _storm(capture: Callable[[BaseException], object] | None) -> None:
+    """Raise errors of one bug at the rate, and capture or drop them, until the process ends."""
+    per_tick = int(RATE * TICK_S)
+    with tempfile.TemporaryDirectory(prefix="watchkeeper-raising-") as folder:
+        raises = raising.chain(Path(folder), FRAMES)
+        due = time.perf_counter()
+        while True:
+            for _ in range(per_tick):
+                if capture is None:
+                    raising.caught(raises)
+                else:
+                    raising.capturing(raises, capture)
+            due += TICK_S
+            time.sleep(max(0.0, due - time.perf_counter()))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] in (*KINDS, *STORMS):
+        serve(sys.argv[1], int(sys.argv[2]))
+    else:
+        print(json.dumps(measure(int(sys.argv[1]), int(sys.argv[2])), indent=1))

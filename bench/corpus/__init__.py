@@ -1,0 +1,1 @@
+"""A corpus of bugs, and of the circumstances in which each must stay one."""

@@ -1,0 +1,1 @@
+"""A small shop with planted bugs: the application of the corpus."""

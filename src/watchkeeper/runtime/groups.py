@@ -1,0 +1,161 @@
+"""The errors of the open slot: their counts, and the samples that were taken of them."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from watchkeeper.runtime.apart import Room
+from watchkeeper.runtime.budgets import Budget
+from watchkeeper.runtime.events import Sample
+from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.known import Known
+from watchkeeper.runtime.occurrences import BEYOND, ERROR, Group
+from watchkeeper.runtime.record import RequestContext
+
+MAX_REMEMBERED: Final = 10_000  # groups that are not new any more
+MAX_SAMPLES_HELD: Final = 500  # between two flushes
+SAMPLES_PER_S: Final = 20
+FIRST_SAMPLES_PER_S: Final = 100
+
+_GROUPING: Final = guard("grouping")
+
+
+class Groups:
+    """Counts errors by group from any thread; bounded.
+
+    `dropped` counts the occurrences that went to the "(other)" issue because the slot had `most`
+    groups, `dropped_samples` the samples that were due but over a budget. Of issues by the names
+    in `ignored` no samples are kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        """Begin with an empty slot of at most so many groups."""
+        self.dropped = 0
+        self.dropped_samples = 0
+        self.ignored: frozenset[str] = frozenset()
+        self._most = most
+        self._lock = threading.Lock()
+        self._groups: dict[str, Group] = {}
+        self._room = Room()
+        self._samples: list[Sample] = []
+        self._met: OrderedDict[str, None] = OrderedDict()
+        self._samples_budget = Budget(SAMPLES_PER_S)
+        self._first_budget = Budget(FIRST_SAMPLES_PER_S)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the slot has no room for one more group."""
+        return len(self._groups) >= self._most
+
+    def has_met(self, key: str) -> bool:
+        """Tell whether this process has met a group before; takes no lock."""
+        return key in self._met
+
+    def wants_sample(self, known: Known, key: str, at: float) -> bool:
+        """Tell whether a sample is due of the next error of a group; takes no lock."""
+        group = self._groups.get(key)
+        count = 1 if group is None else group.count + 1
+        if count & (count - 1):  # due are the 1st, 2nd, 4th, 8th …
+            return False
+        return self._is_wanted(known) and self._budget(count).has_any(at)
+
+    def add(
+        self,
+        known: Known,
+        key: str,
+        at: float,
+        level: str,
+        request: RequestContext | None,
+        user: str,
+        sample: Sample | None,
+    ) -> bool:
+        """Count an error under its group's key, and keep the sample if one is due.
+
+        Returns whether this process sees the group for the first time.
+        """
+        is_new = False
+        with self._lock:
+            group = self._groups.get(key)
+            if group is None:
+                is_new, group = self._opened(known, key, at)
+            count = group.count = group.count + 1
+            if group.known is BEYOND:
+                self.dropped += 1
+                known, request, user = BEYOND, None, ""
+            elif level != ERROR:
+                group.level = level
+            group.parts.part(known, at, self._room).add(at, request, user, self._room)
+            if not count & (count - 1) and group.known is not BEYOND and self._is_wanted(known):
+                self._keep(sample, group, at)
+        return is_new
+
+    def take(self) -> tuple[list[Group], list[Sample]]:
+        """Hand over what was counted and sampled since the last call."""
+        with self._lock:
+            groups, self._groups = self._groups, {}
+            samples, self._samples = self._samples, []
+            self._room = Room()
+        return list(groups.values()), samples
+
+    def settled(self, groups: list[Group], *, pause: Callable[[], None] | None) -> list[Group]:
+        """Give groups their fingerprints; those that come out equal are one.
+
+        Reads source files: not for a request. `pause` is called after each that was not known.
+        """
+        settled: dict[str, Group] = {}
+        for group in groups:
+            is_new = not group.known.is_settled
+            value = BEYOND.key
+            with _GROUPING:
+                value = group.known.fingerprint
+            if value == BEYOND.key and group.known is not BEYOND:
+                self.dropped += group.count
+                group.known = BEYOND
+            if value in settled:
+                settled[value].add(group)
+            else:
+                settled[value] = group
+            with self._lock:
+                self._remember(value)
+            if pause is not None and is_new:
+                pause()
+        return list(settled.values())
+
+    def is_ignored(self, known: Known) -> bool:
+        """Tell whether an error's issue is ignored; may read source files: not for a request."""
+        fingerprint = known.settle()
+        name = fingerprint.value
+        return name in self.ignored or f"{name}/{fingerprint.path}" in self.ignored
+
+    def _is_wanted(self, known: Known) -> bool:
+        """Tell whether samples are to be taken, as far as that is known in a request."""
+        return not self.ignored or not known.is_settled or not self.is_ignored(known)
+
+    def _opened(self, known: Known, key: str, at: float) -> tuple[bool, Group]:
+        """Return whether a group is new here, and itself: that of all others at the cap."""
+        if known is BEYOND or len(self._groups) >= self._most:
+            return False, self._groups.setdefault(BEYOND.key, Group(BEYOND, at))
+        group = self._groups[key] = Group(known, at)
+        is_new = key not in self._met
+        self._remember(key)
+        return is_new, group
+
+    def _remember(self, key: str) -> None:
+        self._met[key] = None
+        self._met.move_to_end(key)
+        if len(self._met) > MAX_REMEMBERED:
+            self._met.popitem(last=False)
+
+    def _keep(self, sample: Sample | None, group: Group, at: float) -> None:
+        has_room = len(self._samples) < MAX_SAMPLES_HELD
+        if sample is None or not has_room or not self._budget(group.count).take(at):
+            self.dropped_samples += 1
+            return
+        group.sample = group.sample or sample
+        self._samples.append(sample)
+
+    def _budget(self, count: int) -> Budget:
+        return self._first_budget if count == 1 else self._samples_budget

@@ -1,0 +1,155 @@
+"""The text of an exception, which code of the application makes: it may raise, or never end.
+
+Most texts are made by the interpreter, of plain arguments. Any other is asked for in a thread of
+its own, which is waited for PATIENCE_S; a type that is late once is not asked again, and its
+arguments stand for the text. So a text that blocks holds up one request, once, for that long.
+"""
+
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from types import WrapperDescriptorType
+from typing import Final
+
+from watchkeeper.core.scrub import MAX_SCRUBBED_CHARS
+from watchkeeper.runtime.bare import args_of, bases_of, is_group, names_of, qualname_of, state_of
+from watchkeeper.runtime.guard import guard
+
+PATIENCE_S: Final = 0.05  # for a text that code of the application makes
+MAX_WAITING: Final = 4  # threads that never came back; each holds its exception
+MAX_REMEMBERED: Final = 4_096  # types
+MAX_NOTES: Final = 10
+MAX_PLAIN_ARGS: Final = 16
+MAX_PLAIN_BITS: Final = 8_192  # of a number: longer ones take long to be written
+
+_TEXT = guard("exception text", of_host=True)
+_UNREADABLE: Final = "(its text could not be read)"
+_LATE: Final = "(its text took too long)"
+_PLAIN: Final = frozenset({str, bytes, int, float, bool, type(None)})
+_OF_ARGUMENTS: Final = frozenset({BaseException.__str__, KeyError.__str__})
+
+
+class Thread(threading.local):
+    """What is so in this thread only."""
+
+    inside: bool = False  # an error within capture or take is never captured itself
+
+
+thread: Final = Thread()
+_writers: dict[type, object] = {}
+_late: set[type] = set()
+_waiting: list[threading.Thread] = []
+
+
+def text_of(exc: BaseException) -> str:
+    """Return an exception's text, cut to MAX_SCRUBBED_CHARS, whatever its `__str__` does."""
+    with _TEXT:
+        kind = type(exc)
+        writer, args = _writer(kind), args_of(exc)
+        if type(writer) is not WrapperDescriptorType:
+            return _asked(exc)
+        if not _are_plain(args):
+            return _cut(writer(exc)) if is_group(exc) else _asked(exc)
+        if writer in _OF_ARGUMENTS and _is_long(args):
+            return _of_long(args)
+        return _cut(writer(exc))
+    return _UNREADABLE
+
+
+def notes_of(exc: BaseException) -> tuple[str, ...]:
+    """Return what was added by `add_note`, cut: at most MAX_NOTES, raw.
+
+    Something else than a text, which only a hand-made `__notes__` can hold, is named by its type.
+    """
+    notes = state_of(exc).get("__notes__")
+    if type(notes) is not list and type(notes) is not tuple:
+        return ()
+    return tuple(
+        _cut(note) if issubclass(type(note), str) else f"({qualname_of(type(note))})"
+        for note in notes[:MAX_NOTES]
+    )
+
+
+def _writer(kind: type) -> Callable[[BaseException], str]:
+    """Return the `__str__` of a type, as it is defined: of the interpreter, or of Python code."""
+    found = _writers.get(kind)
+    if found is None:
+        found = next(
+            names_of(base)["__str__"] for base in bases_of(kind) if "__str__" in names_of(base)
+        )
+        if len(_writers) >= MAX_REMEMBERED:
+            _writers.clear()  # rare, and what is in use is back at once
+        _writers[kind] = found
+    return found  # type: ignore[return-value]  # what a class defines may be anything
+
+
+def _asked(exc: BaseException) -> str:
+    """Ask code of the application for a text, for so long as it may take."""
+    kind = type(exc)
+    _waiting[:] = [helper for helper in _waiting if helper.is_alive()]
+    if kind in _late or len(_waiting) >= MAX_WAITING:
+        return _instead(exc)
+    answer: list[str] = []
+    helper = threading.Thread(
+        target=copy_context().run,
+        args=(_answer, exc, answer),
+        name="watchkeeper-text",
+        daemon=True,
+    )
+    helper.start()
+    helper.join(PATIENCE_S)
+    if answer:
+        return answer[0]
+    if not helper.is_alive():
+        return _UNREADABLE
+    _waiting.append(helper)
+    if len(_late) >= MAX_REMEMBERED:
+        _late.clear()
+    _late.add(kind)
+    return _instead(exc)
+
+
+def _answer(exc: BaseException, answer: list[str]) -> None:
+    thread.inside = True
+    with _TEXT:
+        answer.append(_cut(str(exc)))
+
+
+def _instead(exc: BaseException) -> str:
+    args = args_of(exc)
+    return f"{_LATE} {_of_long(args)}" if args and _are_plain(args) else _LATE
+
+
+def _are_plain(args: tuple[object, ...], *, nested: bool = True) -> bool:
+    """Tell whether arguments are of built-in types that can be written without code of others."""
+    if len(args) > MAX_PLAIN_ARGS:
+        return False
+    for arg in args:
+        kind = type(arg)
+        if kind is tuple and nested:
+            if not _are_plain(arg, nested=False):  # type: ignore[arg-type]  # it is one
+                return False
+        elif kind not in _PLAIN or (kind is int and arg.bit_length() > MAX_PLAIN_BITS):  # type: ignore[attr-defined]
+            return False
+    return True
+
+
+def _is_long(args: tuple[object, ...]) -> bool:
+    return any(
+        len(arg) > MAX_SCRUBBED_CHARS  # type: ignore[arg-type]  # as its type says
+        for arg in args
+        if type(arg) in {str, bytes}
+    )
+
+
+def _of_long(args: tuple[object, ...]) -> str:
+    """Write plain arguments of which some are too long to be copied."""
+    parts = tuple(
+        arg[:MAX_SCRUBBED_CHARS] if isinstance(arg, str | bytes) else arg for arg in args
+    )
+    return _cut(str(parts[0] if len(parts) == 1 else parts))
+
+
+def _cut(text: str) -> str:
+    # not text[:…], which a subclass of str may override
+    return str.__getitem__(text, slice(MAX_SCRUBBED_CHARS))

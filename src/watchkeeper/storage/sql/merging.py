@@ -1,0 +1,227 @@
+"""Issues merged and split in a SQL database, each in one transaction."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, literal, select, update
+
+from watchkeeper.core.metrics import Scope
+from watchkeeper.storage import issue_rows
+from watchkeeper.storage.issue_rows import FacetKey
+from watchkeeper.storage.issues import Facet, FacetKind, IssueEntry
+from watchkeeper.storage.records import Issue
+from watchkeeper.storage.sql import standing
+from watchkeeper.storage.sql.base import Part, new_id
+from watchkeeper.storage.sql.counting import facet_row
+from watchkeeper.storage.sql.events import read_mark
+from watchkeeper.storage.sql.issues import read_issue
+from watchkeeper.storage.sql.schema import (
+    event,
+    issue,
+    issue_alias,
+    issue_count,
+    issue_entry,
+    issue_facet,
+)
+from watchkeeper.storage.sql.triage import issue_now, note, read_facet
+
+
+class SqlMerging(Part):
+    """The part of the SQL store that makes one issue of two, and two of one."""
+
+    def merge_issues(self, into: int, other: int, *, entry: IssueEntry) -> Issue | None:
+        """Make one issue of two of one scope, in one transaction; `other` is gone then."""
+        with self._database.write() as connection:
+            held = {one.id: one for one in _hold(connection, [into, other])}
+            if len(held) < 2 or _place(held[into].scope) != _place(held[other].scope):
+                return None
+            new_users = self._merge_facets(connection, into, other)
+            self._merge_counts(connection, into, other)
+            for table in (issue_alias, event, issue_entry):
+                connection.execute(update(table).where(table.c.issue == other).values(issue=into))
+            self._lead(connection, held[into].scope, into, [issue_rows.merged_name(other)])
+            # The other issue holds nothing any more.
+            connection.execute(delete(issue).where(issue.c.id == other))
+            joined = issue_rows.joined(held[into], held[other])
+            # What the two are together.
+            connection.execute(
+                update(issue)
+                .where(issue.c.id == into)
+                .values(
+                    count=joined.count,
+                    first_at=joined.first_at,
+                    last_at=joined.last_at,
+                    last_release=joined.last_release,
+                    version=joined.version,
+                    users=joined.users + new_users,
+                )
+            )
+            note(connection, into, issue_rows.cut_entry(entry))
+            return issue_now(connection, into)
+
+    def split_issue(
+        self, issue_id: int, *, fingerprint: str = "", path: str = "", entry: IssueEntry
+    ) -> Issue | None:
+        """Make an open issue of what came under one fingerprint, or by one call path."""
+        with self._database.write() as connection:
+            held = _hold(connection, [issue_id])
+            if not held:
+                return None
+            (before,) = held
+            names = issue_rows.split_names(
+                before,
+                _names(connection, issue_id),
+                fingerprint=fingerprint,
+                path=path,
+                paths=_paths(connection, issue_id),
+            )
+            if not names:
+                return None
+            theirs = event.c.path == path if path else event.c.fingerprint == fingerprint
+            new = self._split_off(
+                connection, before, names, and_(event.c.issue == issue_id, theirs), path, entry
+            )
+            # The rest of the issue.
+            connection.execute(
+                update(issue)
+                .where(issue.c.id == issue_id)
+                .values(
+                    count=max(before.count - new.count, 0),
+                    version=before.version + 1,
+                )
+            )
+            self._lead(connection, before.scope, new.id, names)
+            for owner in (issue_id, new.id):
+                note(connection, owner, issue_rows.cut_entry(entry))
+            return new
+
+    def _merge_facets(self, connection: Connection, into: int, other: int) -> int:
+        """Move what finds room; return how many users are new to the issue."""
+        known, found = _facets(connection, into), _facets(connection, other)
+        counts: dict[str, int] = {}
+        for kind, _ in known:
+            counts[kind.value] = counts.get(kind.value, 0) + 1
+        fit = issue_rows.fitting(found, known, counts)
+        joined = issue_rows.joined_facets(
+            [*(known[key] for key in fit if key in known), *(found[key] for key in fit)]
+        )
+        connection.execute(delete(issue_facet).where(issue_facet.c.issue == other))
+        if joined:
+            connection.execute(
+                standing.upsert(self._database.dialect, issue_facet),
+                [facet_row(into, joined[key]) for key in sorted(joined)],
+            )
+        return sum(kind is FacetKind.USER and (kind, value) not in known for kind, value in fit)
+
+    def _merge_counts(self, connection: Connection, into: int, other: int) -> None:
+        theirs = issue_count.alias("theirs")
+        rest = ("start", "resolution", "worker", "sequence", "count")
+        # Add the counts of one issue to those of another; both may have some of the same flush.
+        moved = (
+            select(literal(into).label("issue"), *(theirs.c[name] for name in rest))
+            .where(theirs.c.issue == other)
+            .order_by(theirs.c.start)
+        )
+        adding = self._database.dialect.upsert_sum(issue_count)
+        connection.execute(adding.from_select(["issue", *rest], moved))
+        connection.execute(delete(issue_count).where(issue_count.c.issue == other))
+
+    def _split_off(
+        self,
+        connection: Connection,
+        before: Issue,
+        names: Sequence[str],
+        theirs: ColumnElement[bool],
+        path: str,
+        entry: IssueEntry,
+    ) -> Issue:
+        """Add an issue, and move the events and the path that are its own."""
+        wanted = (event.c.id, event.c.at, event.c.method, event.c.route, event.c.release)
+        # Read what is to move.
+        moved = [read_mark(row) for row in connection.execute(select(*wanted).where(theirs))]
+        facet = _facets(connection, before.id, path).get((FacetKind.PATH, path)) if path else None
+        new = issue_rows.split_off(before, names[0], moved, facet, entry=entry)
+        added = connection.execute(
+            insert(issue).values(
+                service=new.scope.service,
+                environment=new.scope.environment,
+                release=new.scope.release,
+                fingerprint=new.fingerprint,
+                type=new.type,
+                title=new.title,
+                culprit=new.culprit,
+                level=new.level,
+                state=new.state,
+                count=new.count,
+                first_at=new.first_at,
+                last_at=new.last_at,
+                last_release=new.last_release,
+                state_at=new.state_at,
+                state_by=new.state_by,
+                version=new.version,
+            )
+        )
+        owner = new_id(added)
+        connection.execute(update(event).where(theirs).values(issue=owner))
+        connection.execute(
+            update(issue_facet)
+            .where(
+                issue_facet.c.issue == before.id,
+                issue_facet.c.kind == FacetKind.PATH.value,
+                issue_facet.c.value == path,
+            )
+            .values(issue=owner)
+        )
+        return issue_now(connection, owner)
+
+    def _lead(
+        self, connection: Connection, scope: Scope, owner: int, names: Sequence[str]
+    ) -> None:
+        """Let names lead to an issue, wherever they led before."""
+        connection.execute(
+            standing.upsert(self._database.dialect, issue_alias),
+            [
+                {
+                    "service": scope.service,
+                    "environment": scope.environment,
+                    "fingerprint": name,
+                    "issue": owner,
+                }
+                for name in sorted(names)
+            ],
+        )
+
+
+def _hold(connection: Connection, ids: Sequence[int]) -> list[Issue]:
+    """Read issues, and keep them from being counted or changed meanwhile."""
+    # Lock issues in the order of their ids, as a flush does.
+    held = select(issue).where(issue.c.id.in_(ids)).order_by(issue.c.id).with_for_update()
+    return [read_issue(row) for row in connection.execute(held)]
+
+
+def _place(scope: Scope) -> tuple[str, str]:
+    return scope.service, scope.environment
+
+
+def _names(connection: Connection, issue_id: int) -> list[str]:
+    # Read the names that lead to an issue.
+    names = select(issue_alias.c.fingerprint).where(issue_alias.c.issue == issue_id)
+    return sorted(connection.execute(names).scalars())
+
+
+def _paths(connection: Connection, issue_id: int) -> set[str]:
+    # Read the call paths of the events that an issue has kept.
+    kept = select(event.c.path).where(event.c.issue == issue_id, event.c.path != "").distinct()
+    paths = set(connection.execute(kept).scalars())
+    return paths | {
+        value for kind, value in _facets(connection, issue_id) if kind is FacetKind.PATH
+    }
+
+
+def _facets(connection: Connection, issue_id: int, value: str = "") -> dict[FacetKey, Facet]:
+    # Read the facets of an issue.
+    facets = select(issue_facet).where(issue_facet.c.issue == issue_id)
+    if value:
+        facets = facets.where(issue_facet.c.value == value)
+    return {
+        (FacetKind(row.kind), row.value): read_facet(row) for row in connection.execute(facets)
+    }

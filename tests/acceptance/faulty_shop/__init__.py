@@ -1,0 +1,1 @@
+"""A small shop with deliberate bugs, the same ones behind Flask, FastAPI and Django."""

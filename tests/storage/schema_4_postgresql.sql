@@ -1,0 +1,32 @@
+-- What step 4 added to the tables of a PostgreSQL database of schema 3.
+CREATE TABLE wk_release (
+    service VARCHAR(200) NOT NULL,
+    environment VARCHAR(200) NOT NULL,
+    release VARCHAR(200) NOT NULL,
+    at DOUBLE PRECISION NOT NULL,
+    set_by VARCHAR(200) NOT NULL,
+    PRIMARY KEY (service, environment, release)
+);
+CREATE INDEX wk_release_scope ON wk_release (service, environment, at);
+CREATE INDEX wk_release_at ON wk_release (at);
+CREATE TABLE wk_audit (
+    id BIGSERIAL NOT NULL PRIMARY KEY,
+    service VARCHAR(200) NOT NULL,
+    environment VARCHAR(200) NOT NULL,
+    at DOUBLE PRECISION NOT NULL,
+    actor VARCHAR(200) NOT NULL,
+    action VARCHAR(64) NOT NULL,
+    target VARCHAR(200) NOT NULL,
+    data TEXT NOT NULL
+);
+CREATE INDEX wk_audit_scope ON wk_audit (service, environment, at);
+CREATE INDEX wk_audit_at ON wk_audit (at);
+INSERT INTO wk_release (service, environment, release, at, set_by)
+SELECT service, environment, release, MIN(started_at), '' FROM wk_worker
+WHERE release <> '' AND NOT EXISTS (
+    SELECT 1 FROM wk_release known WHERE known.service = wk_worker.service
+    AND known.environment = wk_worker.environment
+    AND known.release = wk_worker.release
+)
+GROUP BY service, environment, release;
+UPDATE wk_meta SET value = '4' WHERE name = 'schema';
