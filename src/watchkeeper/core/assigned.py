@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from watchkeeper.core.secret_forms import MASK
+from watchkeeper.core.form import MASK
 from watchkeeper.core.sensitive import Keys
 
 MAX_PIECES: Final = 1_000  # of one bracketed value; a longer one is masked up to the text's end

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Final
 
 from watchkeeper.core.assigned import ASSIGNMENT, mask_values, names_sensitive
-from watchkeeper.core.secret_forms import MASK
+from watchkeeper.core.form import MASK
 from watchkeeper.core.sensitive import Keys
 
 MAX_TOKENS: Final = 100  # of one value that are looked at

@@ -19,8 +19,9 @@ from watchkeeper.core.copying import (
     cut,
     plain,
 )
+from watchkeeper.core.form import MASK, Form, masked
 from watchkeeper.core.literals import mask_literals
-from watchkeeper.core.secret_forms import FORMS, MASK, Form, masked
+from watchkeeper.core.secret_forms import FORMS
 from watchkeeper.core.sensitive import DEFAULT_KEYS, MAX_KEY_CHARS, Keys, is_sensitive, words_of
 from watchkeeper.exceptions import ConfigurationError
 
