@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from watchkeeper.core.form import MASK
-from watchkeeper.core.sensitive import Keys
+from watchkeeper.core.sensitive import Keys, words_of
 
 MAX_PIECES: Final = 1_000  # of one bracketed value; a longer one is masked up to the text's end
 
@@ -40,6 +40,8 @@ _CODED: Final = re.compile(
     r"(?![\[(/])(?=[^\s,;:'\"<>]*\d)(?=[^\s,;:'\"<>]*[A-Za-z])"
     r"[^\s,;:'\"<>]{6,}+(?=[\s,;]|\Z)"
 )
+_NUMBER: Final = re.compile(r"\d{3,10}+(?=[\s,;.)\]}]|\Z)(?!\.\d)")
+_NUMBERS: Final = frozenset({"pin", "otp", "totp", "mfa", "cvv", "cvc", "passcode"})
 _OPENED: Final = re.compile(r"[\w.]*+(?P<bracket>[\[({<])")
 _ODBC: Final = re.compile(r"\{(?:[^{}]|\}\})*+\}")
 _PIECES: Final = {
@@ -117,9 +119,14 @@ def _assigned_end(text: str, match: re.Match[str]) -> int:
         if _is_header(text, match):
             return _line_end(text, match)
         if not closing:
-            coded = _CODED.match(text, start)
+            coded = _CODED.match(text, start) or _number(text, start, match["key"])
             return coded.end() if coded else start
     return _bare_end(text, start, key=match["key"], encoded=sign[0] == "%")
+
+
+def _number(text: str, start: int, key: str) -> re.Match[str] | None:
+    """Find a number that is the whole secret, as PINs and codes are."""
+    return None if _NUMBERS.isdisjoint(words_of(key)) else _NUMBER.match(text, start)
 
 
 def _masked(text: str, keys: Keys, pattern: re.Pattern[str], span_of: Spans) -> str:

@@ -109,6 +109,17 @@ FORMS: Final = (
         ),
         replacement=whole,
     ),
+    Form(  # a password's hash: bcrypt, Argon2, crypt, Django's, Werkzeug's, passlib's
+        hint=("$2", "$argon2", "pbkdf2", "scrypt", "$5$", "$6$", "$y$"),
+        pattern=re.compile(
+            r"\$2[abxy]\$\d\d\$[A-Za-z0-9./]{53}|\$argon2(?:id?|d)\$[\w=,]{1,20}\$[\w=,]{1,60}\$"
+            r"[A-Za-z0-9+/$=]{16,}+|(?<!\w)pbkdf2[_:]\w{1,10}(?::\d{1,9}|(?=\$\d))"
+            r"(?:\$\d{1,9})?+\$[^\s$\"']{1,80}\$[A-Za-z0-9+/=]{16,}+|"
+            r"(?:(?<!\w)scrypt[:$]\d[\d:$]{1,40}|\$[56y]\$)[A-Za-z0-9./=,$]{24,}+",
+            re.ASCII,
+        ),
+        replacement=whole,
+    ),
     Form(  # the path of a webhook is its password
         hint=("//hooks.", "/api/webhooks/", "telegram.org/bot"),
         pattern=re.compile(

@@ -12,22 +12,33 @@ MAX_JUDGED: Final = 4_096  # keys whose verdict is remembered
 _WORD_LIST: Final = """
     password passwd passphrase passcode pwd pswd pass pw secret token credential auth authorization
     cookie session sessionid sid csrf csrftoken xsrf apikey privatekey signature otp totp pin
-    cvv cvc ssn iban jwt dsn
+    cvv cvc ssn iban jwt dsn mfa mnemonic passwort kennwort contrasena
 """
 _PAIR_LIST: Final = """
     api+key private+key secret+key access+key account+key master+key encryption+key signing+key
     ssh+key two+factor card+number credit+card security+code recovery+code backup+code
     forwarded+for real+ip client+ip connecting+ip remote+ip remote+addr remote+address
-    client+addr client+address ip+address password+hash
+    client+addr client+address ip+address password+hash license+key licence+key seed+phrase
+    mot+de+passe
 """
 _EXEMPT_LIST: Final = """
     token_count max_tokens token_type auth_method auth_type session_count active_sessions
     prompt_tokens completion_tokens input_tokens output_tokens total_tokens token_limit
     tokens_used token_usage auth_provider auth_backend cookie_consent session_duration
     password_length password_min_length password_changed_at shared_access_key_name
+    mfa_enabled mfa_required mfa_method mfa_type
 """
 # No harmless word ends so: PGPASSWORD, clientsecret, authtoken, stripeapikey.
-_ENDINGS: Final = ("password", "passwd", "passphrase", "secret", "token", "apikey", "privatekey")
+_ENDINGS: Final = (
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "apikey",
+    "privatekey",
+    "passwort",
+)
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
 # Letters of other scripts that look like Latin ones, beside those that Unicode itself folds.
