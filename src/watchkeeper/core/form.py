@@ -5,7 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from watchkeeper.core.effort import Effort
+
 MASK: Final = "[masked]"
+CUT: Final = "…"
+CHARS_PER_STEP: Final = 32  # of what is replaced
 
 Replacement = Callable[[re.Match[str]], str]
 
@@ -28,23 +32,34 @@ class Form:
         return self.hint.search(lowered) is not None
 
 
-def masked(text: str, forms: tuple[Form, ...], *, keeping_lines: bool = False) -> str:
+def masked(
+    text: str, forms: tuple[Form, ...], effort: Effort, *, keeping_lines: bool = False
+) -> str:
     """Return a text with secrets of these forms masked, by default with fewer lines perhaps."""
     lowered = text.lower()
     for form in forms:
         if form.may_occur(lowered):
-            replacement = form.replacement
-            text = form.pattern.sub(
-                _keeping_lines(replacement) if keeping_lines else replacement, text
-            )
+            text = _masked(text, form, effort, keeping_lines)
     return text
 
 
-def _keeping_lines(replacement: Replacement) -> Replacement:
-    def replace(match: re.Match[str]) -> str:
-        return replacement(match) + "\n" * match.group().count("\n")
+def without_rest(kept: list[str], text: str, done: int, end: int) -> str:
+    """Return what was kept, the text up to an end, and as many lines as there are behind it."""
+    return "".join((*kept, text[done:end], CUT, "\n" * text.count("\n", end)))
 
-    return replace
+
+def _masked(text: str, form: Form, effort: Effort, keeping_lines: bool) -> str:
+    kept: list[str] = []
+    done = 0
+    for match in form.pattern.finditer(text):
+        if not effort.spend(1 + (match.end() - match.start()) // CHARS_PER_STEP):
+            return without_rest(kept, text, done, match.start())
+        kept += (text[done : match.start()], form.replacement(match))
+        done = match.end()
+        if keeping_lines:
+            kept.append("\n" * text.count("\n", match.start(), done))
+    kept.append(text[done:])
+    return "".join(kept)
 
 
 def whole(match: re.Match[str]) -> str:
