@@ -27,7 +27,7 @@ from watchkeeper.core.sensitive import DEFAULT_KEYS, MAX_KEY_CHARS, Keys, is_sen
 from watchkeeper.exceptions import ConfigurationError
 
 MAX_TEXT_CHARS: Final = 2_000
-MAX_LINE_CHARS: Final = 1_000  # of a line of source; a longer one was not written by hand
+MAX_LINE_CHARS: Final = 300  # of a line of source; a longer one was not written by hand
 _LOOKED_AT: Final = 5  # times the limit: masks are shorter than secrets
 _MIN_LOOKED_AT: Final = 2_048
 _MARGIN: Final = 256  # what the end of a text that was cut before may hold of a secret
