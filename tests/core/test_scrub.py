@@ -442,7 +442,7 @@ def test_verdicts_on_keys_are_remembered_within_bounds():
     keys = Keys()
 
     for number in range(MAX_JUDGED + 2):
-        keys.is_sensitive(f"key {number}")
+        keys.is_sensitive(f"pass {number}")
 
     assert 2 == len(keys._judged)
     assert keys.is_sensitive("password")

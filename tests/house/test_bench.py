@@ -131,15 +131,17 @@ def test_every_figure_of_errors_has_its_goal_beside_it():
         found["capture"]["frames_10"]["next_occurrence_us"],
         found["storm"]["share_of_a_core"],
         found["many"]["grown_mb"],
+        found["scrubbing"]["worst_ms"],
         found["arrivals"]["sqlite"]["longest_s"],
     ]
     for figure in at_least:
         assert figure["reached"] is (figure["value"] >= figure["goal"])
     for figure in at_most:
         assert figure["reached"] is (figure["value"] <= figure["goal"])
-    assert {"of": 8, "reached": sum(one["reached"] for one in at_least + at_most)} == found[
+    assert {"of": 9, "reached": sum(one["reached"] for one in at_least + at_most)} == found[
         "goals"
     ]
+    assert found["scrubbing"]["kinds"] > 45
     assert 1_000 == found["many"]["counted"]["value"]
     assert ["rule", "frame", "message"] == list(rules)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from watchkeeper.core.effort import Effort
-from watchkeeper.core.form import MASK, without_rest
+from watchkeeper.core.form import CHARS_PER_STEP, MASK, without_rest
 from watchkeeper.core.sensitive import Keys, words_of
 
 STEPS_OF_VALUE: Final = 5  # finding where a value ends
@@ -159,6 +159,8 @@ def _masked(
         if end > start:
             kept += (text[done:start], MASK, "\n" * text.count("\n", start, end))
             done = end
+            if not effort.spend((end - start) // CHARS_PER_STEP):
+                return without_rest(kept, text, done, done)
     kept.append(text[done:])
     return "".join(kept)
 

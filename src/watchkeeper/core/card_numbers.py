@@ -41,7 +41,7 @@ def _run(match: re.Match[str]) -> str:
     done = at
     while found := _WRITTEN.search(text, at, seen):
         at = found.start()
-        listed = _LIST.match(text, at)
+        listed = None if found["whole"] else _LIST.match(text, at)
         if listed is not None:
             at = listed.end()
         elif (until := _card_end(found)) > at:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-MAX_STEPS: Final = 4_000  # matches, names, literals: about 1 µs each
+MAX_STEPS: Final = 1_200  # of about 1 µs; most texts need less than a hundred
 
 
 class Effort:
@@ -12,6 +12,11 @@ class Effort:
 
     def __init__(self) -> None:
         self._left = MAX_STEPS
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing more may be looked at."""
+        return self._left < 0
 
     def spend(self, steps: int = 1) -> bool:
         """Tell whether there is enough left to look at something of this many steps."""

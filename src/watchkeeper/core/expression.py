@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from watchkeeper.core.effort import Effort
 from watchkeeper.core.sensitive import Keys
 
+STEPS_OF_BRACKET: Final = 4
 MAX_BRACKETS: Final = 8  # within each other
 MAX_NAME_CHARS: Final = 40  # of what is called
 
@@ -25,6 +25,8 @@ TOKEN: Final = re.compile(
 _OPERATORS: Final = frozenset(
     {"or", "and", "not", "in", "is", "if", "else", "return", "yield", "await", "lambda"}
 )
+_BEFORE_PLAIN: Final = frozenset("([{,=:+\n")
+_ENDS_CALLED: Final = frozenset("_)]\"'")
 _CALLED: Final = re.compile(r"(\w{1,40})\s{0,4}$")
 _PLAIN_NAME: Final = re.compile(r"[bu]?[\"']([A-Za-z_-]{1,40})[\"']")
 
@@ -42,12 +44,11 @@ _VALUE_NAMES: Final = frozenset({"default", "value", "initial", "fallback", "sec
 Span = tuple[int, int]
 
 
-@dataclass(slots=True)
-class _Bracket:
-    """An open bracket: whether what stands in it now is a part of the value."""
-
-    counts: bool
-    is_call: bool = False
+# What an open bracket is, and whether what stands in it now is a part of the value.
+_SUBSCRIPT: Final = 0
+_PLAIN: Final = 1
+_CALL: Final = 2
+_CALL_PASSING: Final = 3  # an argument that is no part
 
 
 def literals_of(
@@ -60,7 +61,7 @@ def literals_of(
     """
     walk = _Walk(source, start, keys, element)
     for token in TOKEN.finditer(source, start):
-        if not effort.spend():
+        if not effort.spend(STEPS_OF_BRACKET if token["opening"] else 1):
             yield token.start(), len(source)
             return
         if token["literal"]:
@@ -84,19 +85,23 @@ class _Walk:
         self._source, self._start, self._keys = source, start, keys
         self._element = element
         self._passed = 0  # elements
-        self._open: list[_Bracket] = []
+        self._open: list[int] = []
 
     def is_value(self, literal: str) -> bool:
         """Tell whether a literal is a part of the value, and not empty."""
         if len(literal) <= 2 or self._element not in (None, self._passed):
             return False
-        return all(bracket.counts for bracket in self._open) and not self._is_name(literal)
+        if _SUBSCRIPT in self._open or _CALL_PASSING in self._open:
+            return False
+        return _CALL not in self._open or not self._is_name(literal)
 
     def open(self, token: re.Match[str]) -> None:
         """Go into a bracket."""
         if self._element is not None and not self._source[self._start : token.start()].strip():
             self._element = None  # all elements are in brackets
-        self._open.append(_opened(token.group(), self._before(token)))
+        before = self._source[token.start() - 1]
+        plain = before in _BEFORE_PLAIN
+        self._open.append(_PLAIN if plain else _opened(token.group(), self._before(token)))
         self.is_over = len(self._open) > MAX_BRACKETS
 
     def close(self) -> None:
@@ -110,7 +115,8 @@ class _Walk:
         """Go past a comma, "=" or the end of a line."""
         sign = token.group()
         if self._open:
-            _move_on(self._open[-1], sign, self._before(token))
+            if self._open[-1] >= _CALL and sign in (",", "="):
+                self._open[-1] = _moved_on(sign, self._before(token))
         elif sign == "," and self._element is not None:
             self._passed += 1
         elif sign != "=":  # of `a = b = …`
@@ -121,28 +127,27 @@ class _Walk:
 
     def _is_name(self, literal: str) -> bool:
         """Tell whether an argument is the name of the value rather than itself."""
-        if not any(bracket.is_call for bracket in self._open):
-            return False
         name = _PLAIN_NAME.fullmatch(literal)
         return name is not None and self._keys.is_sensitive(name[1])
 
 
-def _opened(sign: str, before: str) -> _Bracket:
+def _opened(sign: str, before: str) -> int:
     word = before.rstrip()
-    ends_value = word[-1:].isalnum() or word[-1:] in tuple("_)]\"'")
-    if not ends_value or word.rsplit(None, 1)[-1] in _OPERATORS:
-        return _Bracket(counts=True)
-    called = _CALLED.search(before)
-    is_look_up = called is not None and called[1] in _LOOK_UPS
-    return _Bracket(counts=sign == "(" and not is_look_up, is_call=sign == "(")
+    if word[-1:] not in _ENDS_CALLED and not word[-1:].isalnum():
+        return _PLAIN
+    if sign != "(":
+        return _SUBSCRIPT
+    called = _CALLED.search(word)
+    if called is None:
+        return _CALL
+    if called[1] in _OPERATORS:
+        return _PLAIN
+    return _CALL_PASSING if called[1] in _LOOK_UPS else _CALL
 
 
-def _move_on(bracket: _Bracket, sign: str, before: str) -> None:
-    """Go to the next argument, or to the value of a named one."""
-    if not bracket.is_call:
-        return
+def _moved_on(sign: str, before: str) -> int:
+    """Go to the next argument of a call, or to the value of a named one."""
     if sign == ",":
-        bracket.counts = True
-    elif sign == "=":
-        named = _CALLED.search(before)
-        bracket.counts = named is not None and named[1] in _VALUE_NAMES
+        return _CALL
+    named = _CALLED.search(before)
+    return _CALL if named is not None and named[1] in _VALUE_NAMES else _CALL_PASSING

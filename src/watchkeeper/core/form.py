@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from watchkeeper.core.effort import Effort
+from watchkeeper.core.sensitive import holds_any
 
 MASK: Final = "[masked]"
 CUT: Final = "…"
-CHARS_PER_STEP: Final = 32  # of what is replaced
+STEPS_OF_MATCH: Final = 2
+CHARS_PER_STEP: Final = 12  # of what is replaced
 
 Replacement = Callable[[re.Match[str]], str]
 
@@ -28,7 +30,7 @@ class Form:
     def may_occur(self, lowered: str) -> bool:
         """Tell by a fast look whether a text, in lower case, may hold such a secret."""
         if isinstance(self.hint, tuple):
-            return any(mark in lowered for mark in self.hint)
+            return holds_any(lowered, self.hint)
         return self.hint.search(lowered) is not None
 
 
@@ -52,7 +54,7 @@ def _masked(text: str, form: Form, effort: Effort, keeping_lines: bool) -> str:
     kept: list[str] = []
     done = 0
     for match in form.pattern.finditer(text):
-        if not effort.spend(1 + (match.end() - match.start()) // CHARS_PER_STEP):
+        if not effort.spend(STEPS_OF_MATCH + (match.end() - match.start()) // CHARS_PER_STEP):
             return without_rest(kept, text, done, match.start())
         kept += (text[done : match.start()], form.replacement(match))
         done = match.end()

@@ -14,9 +14,9 @@ _ANNOTATION: Final = re.compile(r"(?:[\w.| ]|\[[\w.\[\]|, ]{0,60}\]){1,60}=(?!=)
 _GIVEN: Final = re.compile(r"\s{0,4}=(?!=)\s{0,4}")
 _SIGNS: Final = frozenset({"=", "+=", ":=", ":", ",", "==", "!="})
 # a, *b = …
-_TARGETS_BEFORE: Final = re.compile(r"[ \t]*\(?(?:\*?[\w.]{1,80}\s{0,4},\s{0,4}){0,20}\*?")
+_TARGETS_BEFORE: Final = re.compile(r"[ \t]*\(?(?:\*?[\w.]{1,80}\s{0,4},\s{0,4}){0,10}\*?")
 _TARGETS_AFTER: Final = re.compile(
-    r"(?:\*?[\w.]{1,80}+\s{0,4},?\s{0,4}){1,20}\)?\s{0,4}=(?!=)\s{0,4}"
+    r"(?:\*?[\w.]{1,80}+\s{0,4},?\s{0,4}){1,10}\)?\s{0,4}=(?!=)\s{0,4}"
 )
 MAX_BEFORE_CHARS: Final = 300  # of a line
 _SETATTR: Final = re.compile(r"\bsetattr\(\s{0,20}[\w.]{1,80},\s{0,20}$")
@@ -60,6 +60,8 @@ def _values_masked(source: str, keys: Keys, effort: Effort) -> str:
             if start >= done:
                 kept += (source[done:start], MASK, "\n" * source.count("\n", start, end))
                 done = end
+        if effort.is_spent:
+            return without_rest(kept, source, done, max(done, match.end()))
     kept.append(source[done:])
     return "".join(kept)
 
@@ -101,9 +103,9 @@ def _spans(source: str, match: re.Match[str], keys: Keys, effort: Effort) -> Ite
     if sign not in _SIGNS:
         return
     if sign == "," and not match["closing"]:
-        more = _TARGETS_AFTER.match(source, start)
         element = _element(source, match.start())
-        if more is not None and element is not None:
+        more = None if element is None else _TARGETS_AFTER.match(source, start)
+        if more is not None:
             yield from literals_of(source, more.end(), keys, effort, element=element)
     elif sign in (",", "==", "!="):
         if sign != "," or _names_next(source, match):
@@ -113,8 +115,10 @@ def _spans(source: str, match: re.Match[str], keys: Keys, effort: Effort) -> Ite
     elif sign == ":" and not match["closing"]:
         yield from _annotated(source, start, keys, effort)
     else:
-        element = _element(source, match.start()) if sign == "=" else 0
-        yield from literals_of(source, start, keys, effort, element=element or None)
+        begins = match.start()
+        is_later = sign == "=" and source[max(begins - 4, 0) : begins].rstrip(" *").endswith(",")
+        element = _element(source, begins) if is_later else None
+        yield from literals_of(source, start, keys, effort, element=element)
 
 
 def _annotated(source: str, start: int, keys: Keys, effort: Effort) -> Iterator[Span]:

@@ -9,7 +9,7 @@ from watchkeeper.core.form import MASK, without_rest
 from watchkeeper.core.sensitive import Keys
 
 MAX_MESSAGE_CHARS: Final = 600  # from the name of a field to the value that was refused
-_STEPS: Final = 4
+_STEPS: Final = 8
 
 _INPUT_VALUE: Final = re.compile(
     r"(?P<value>\binput_value=)|(?P<path>[\"']loc\\{0,3}[\"']\s{0,4}:)"

@@ -89,14 +89,16 @@ def scrub_source(source: str, *, rules: Rules = DEFAULT_RULES) -> str:
 
     The number of lines stays the same, each cut to MAX_LINE_CHARS; expressions stay as they are.
     """
-    lines = source[:MAX_SCRUBBED_CHARS].split("\n")
-    source = "\n".join(line[:MAX_LINE_CHARS] for line in lines)
+    lines = source.split("\n")
+    source = "\n".join(line[:MAX_LINE_CHARS] for line in lines)[:MAX_SCRUBBED_CHARS]
     effort = Effort()
     source = masked(source, rules.forms, effort, keeping_lines=True)
     return clean(mask_literals(source, rules.keys, effort))
 
 
 def _text(text: str, limit: int, rules: Rules, effort: Effort) -> str:
+    if effort.is_spent:
+        return CUT
     looked_at = min(MAX_SCRUBBED_CHARS, max(_LOOKED_AT * limit, _MIN_LOOKED_AT))
     is_cut = len(text) > looked_at
     text = masked(text[:looked_at], rules.forms, effort)

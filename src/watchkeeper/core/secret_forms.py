@@ -18,6 +18,7 @@ _WORD_LIST: Final = """
     realm required scheme share shares shall that token tokens type with
 """
 _SCHEME_WORDS: Final = frozenset(_WORD_LIST.split())
+MAX_COMMAND_CHARS: Final = 200  # from a command to its option
 _MIN_CODED_CHARS: Final = 8  # "Basic plan2" is no secret
 
 
@@ -31,6 +32,13 @@ def _scheme_value(match: re.Match[str]) -> str:
         coded = mixed or any(character.isdigit() or character in "+/=" for character in value)
         secret = coded and len(value) >= _MIN_CODED_CHARS
     return f"{match['scheme']}{match['gap']}{MASK}" if secret else match.group()
+
+
+def _of_curl(match: re.Match[str]) -> str:
+    """Mask the password unless the line is another program's."""
+    start = match.start()
+    before = match.string[max(start - MAX_COMMAND_CHARS, 0) : start].rpartition("\n")[2]
+    return f"{match['start']}{MASK}" if "curl " in before else match.group()
 
 
 # Lengths by country (the registry of ISO 13616), so that what follows is no part of the number.
@@ -148,10 +156,9 @@ FORMS: Final = (
     Form(  # curl --user ann:password
         hint=("curl ",),
         pattern=re.compile(
-            r"(?P<start>\bcurl\s[^\r\n]{0,200}?(?:-u|--user)[ =]?[\"']?[^\s:\"']{1,64}+:)"
-            r"[^\s\"']++"
+            r"(?P<start>(?<=\s)(?:-u|--user)[ =]?[\"']?[^\s:\"']{1,64}+:)(?P<value>[^\s\"']++)"
         ),
-        replacement=after_start,
+        replacement=_of_curl,
     ),
     Form(  # the signature of a shared link
         hint=("sig=",),

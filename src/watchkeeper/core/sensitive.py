@@ -48,6 +48,11 @@ _LOOKALIKES: Final = str.maketrans(
 )
 
 
+def holds_any(text: str, marks: Iterable[str]) -> bool:
+    """Tell whether one of the marks is in a text; looking for single signs first is faster."""
+    return any(mark[-1] in text and mark[0] in text and mark in text for mark in marks)
+
+
 def _holds(word: str, others: Iterable[str]) -> bool:
     """Tell whether another word is a part of this one, so that finding that one is enough."""
     return any(other in word and other != word for other in others)
@@ -68,6 +73,7 @@ class Keys:
     exempt: frozenset[str] = frozenset(_EXEMPT_LIST.split())
     _whole: frozenset[str] = field(init=False, repr=False)
     _marks: tuple[str, ...] = field(init=False, repr=False)
+    _may_hold: re.Pattern[str] = field(init=False, repr=False)
     _judged: dict[str, bool] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -75,9 +81,9 @@ class Keys:
         whole = self.words | {"".join(pair) for pair in self.pairs}
         marks = {*self.words, *_ENDINGS, *(max(pair, key=len) for pair in self.pairs)}
         object.__setattr__(self, "_whole", whole | {word + "s" for word in whole})
-        object.__setattr__(
-            self, "_marks", tuple(mark for mark in marks if not _holds(mark, marks))
-        )
+        shortest = tuple(sorted(mark for mark in marks if not _holds(mark, marks)))
+        object.__setattr__(self, "_marks", shortest)
+        object.__setattr__(self, "_may_hold", re.compile("|".join(map(re.escape, shortest))))
         object.__setattr__(self, "_judged", {})
 
     def extended(self, *, added: Iterable[str] = (), exempt: Iterable[str] = ()) -> "Keys":
@@ -98,6 +104,8 @@ class Keys:
         """Tell whether the value under a key is masked whatever it is."""
         known = self._judged.get(key)
         if known is None:
+            if key.isascii() and self._may_hold.search(key.lower()) is None:
+                return False
             known = self._judge(words_of(key))
             if len(self._judged) >= MAX_JUDGED:
                 self._judged.clear()
@@ -110,7 +118,9 @@ class Keys:
         if not text.isascii():
             return True
         lowered = text.lower()
-        return any(mark in lowered for mark in self._marks)
+        if len(text) <= MAX_KEY_CHARS:
+            return self._may_hold.search(lowered) is not None
+        return holds_any(lowered, self._marks)
 
     def _judge(self, words: list[str]) -> bool:
         if "_".join(words) in self.exempt:

@@ -34,14 +34,14 @@ the place, "transparent" ones, those of a "library", and those of a recursion th
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from watchkeeper.core.fingerprint import VERSION, Fingerprint, Part
-from watchkeeper.core.scrub import cut
+from watchkeeper.core.scrub import MAX_LINE_CHARS, MAX_SCRUBBED_CHARS, cut
 from watchkeeper.runtime import scrubbing
 from watchkeeper.runtime.known import Known
 from watchkeeper.runtime.record import RequestContext
@@ -177,7 +177,7 @@ def _source(filename: str, line: int) -> tuple[tuple[int, str], ...]:
     if line < 1 or line > len(lines):
         return ()
     start = max(line - SOURCE_LINES, 1)
-    begins = max(start - MAX_LINES_ABOVE, 1)
+    begins = _begin(lines, start)
     around = [text.rstrip("\r\n") for text in lines[begins - 1 : line + SOURCE_LINES]]
     # together, since a literal may go over many lines; \f and the like stay in their line
     scrubbed = scrubbing.source("\n".join(around))
@@ -185,6 +185,16 @@ def _source(filename: str, line: int) -> tuple[tuple[int, str], ...]:
         return ()
     shown = scrubbed.split("\n")[start - begins :]
     return tuple(enumerate((cut(text, MAX_SOURCE_CHARS) for text in shown), start))
+
+
+def _begin(lines: Sequence[str], start: int) -> int:
+    """Return the line to scrub from: MAX_LINES_ABOVE, or fewer where those are long."""
+    left = MAX_SCRUBBED_CHARS - (2 * SOURCE_LINES + 1) * (MAX_LINE_CHARS + 1)
+    begins = start
+    while begins > max(start - MAX_LINES_ABOVE, 1) and left > 0:
+        left -= min(len(lines[begins - 2]), MAX_LINE_CHARS) + 1
+        begins -= 1
+    return begins if left >= 0 else begins + 1
 
 
 def _message(text: str, *, limit: int = MAX_MESSAGE_CHARS) -> str:
