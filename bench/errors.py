@@ -3,7 +3,7 @@
 make bench-errors                                 everything on SQLite and PostgreSQL
 make bench-errors ARGS=--quick                    the same in less than three minutes
 make bench-errors ARGS="--only grouping"          one part: grouping, capture, storm, beside, many,
-                                                  arrivals
+                                                  scrubbing, arrivals
 make bench-errors ARGS=--markdown                 and the tables of docs/errors.md
 """
 
@@ -23,7 +23,7 @@ import goals
 import grouping
 import report
 
-PARTS: Final = ("grouping", "capture", "storm", "beside", "many", "arrivals")
+PARTS: Final = ("grouping", "capture", "storm", "beside", "many", "scrubbing", "arrivals")
 DATABASES: Final = ("sqlite", "postgresql")
 
 
@@ -38,6 +38,8 @@ class Extent:
     beside_rounds: int
     pairs: int
     many: int
+    hostile_bytes: int
+    hostile_rounds: int
     new_bugs: int
 
 
@@ -49,6 +51,8 @@ FULL: Final = Extent(
     beside_rounds=15,
     pairs=2_000,
     many=100_000,
+    hostile_bytes=65_536,
+    hostile_rounds=15,
     new_bugs=20,
 )
 QUICK: Final = Extent(
@@ -59,6 +63,8 @@ QUICK: Final = Extent(
     beside_rounds=3,
     pairs=1_000,
     many=100_000,
+    hostile_bytes=65_536,
+    hostile_rounds=5,
     new_bugs=20,
 )
 TINY: Final = Extent(
@@ -69,6 +75,8 @@ TINY: Final = Extent(
     beside_rounds=1,
     pairs=50,
     many=1_000,
+    hostile_bytes=2_048,
+    hostile_rounds=1,
     new_bugs=1,
 )
 
@@ -91,6 +99,10 @@ def run(extent: Extent, parts: list[str], names: list[str]) -> dict[str, Any]:
         found["beside"] = children.measured("beside.py", extent.beside_rounds, extent.pairs)
     if "many" in parts:
         found["many"] = children.measured("many.py", extent.many)
+    if "scrubbing" in parts:
+        found["scrubbing"] = children.measured(
+            "scrubbing.py", extent.hostile_bytes, extent.hostile_rounds
+        )
     if "arrivals" in parts:
         found["arrivals"] = {name: _arrivals(name, extent) for name in names}
     reached = [figure["reached"] for _, figure in goals.every(found)]

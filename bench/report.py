@@ -104,6 +104,7 @@ def errors_tables(found: dict[str, Any]) -> str:
     groups, rules = found["grouping"], found["grouping"]["rules"]
     ten, fifty = found["capture"]["frames_10"], found["capture"]["frames_50"]
     storm, many, beside = found["storm"], found["many"], found["beside"]
+    scrubbing = found["scrubbing"]
     fails = beside["every_second_fails"]["uvicorn"]
     where = f"with Python {found['python']} on {found['machine']}"
     arrivals = found["arrivals"]
@@ -136,6 +137,11 @@ Measured on {found["date"]} {where}. Goals are in brackets; ✗ marks one that w
 | counted of {many["bugs"]:,} different bugs | {_shown(many["counted"])} |
 | memory that they leave behind, in MB | {_shown(many["grown_mb"])} |
 | CPU of each of them, in µs | {many["us_each"]} |
+
+| Scrubbing | CPU, in ms |
+|---|--:|
+| 64 kB of hostile text, the worst of {scrubbing["kinds"]} kinds \
+| {_shown(scrubbing["worst_ms"])} |
 
 {_by_database(arrivals, "From raised to seen in the database, in s", _ARRIVALS)}
 

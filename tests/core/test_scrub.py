@@ -391,6 +391,21 @@ def test_what_was_cut_off_hides_its_last_signs_if_masks_made_it_short():
     assert "PLANTED" not in scrubbed
 
 
+def test_a_value_that_was_refused_for_a_sensitive_field_is_masked():
+    """What pydantic's `errors()` tells: the field under "loc", its value under "input"."""
+    assert [
+        {"loc": ["body", "password"], "msg": "No", "input": MASK},
+        {"loc": ["body", 7, "amount"], "msg": "No", "input": "12x"},
+        {"loc": "password", "input": "12x"},
+    ] == scrub(
+        [
+            {"loc": ("body", "password"), "msg": "No", "input": "hunter2"},
+            {"loc": ("body", 7, "amount"), "msg": "No", "input": "12x"},
+            {"loc": "password", "input": "12x"},
+        ]
+    )
+
+
 def test_a_value_named_beside_it_is_masked():
     """Lists of names and values, as a container's environment has them."""
     assert {"env": [{"name": "DB_PASSWORD", "value": MASK}, {"name": "A", "value": "b"}]} == scrub(
@@ -427,7 +442,7 @@ def test_verdicts_on_keys_are_remembered_within_bounds():
     keys = Keys()
 
     for number in range(MAX_JUDGED + 2):
-        keys.is_sensitive(f"key {number}")
+        keys.is_sensitive(f"pass {number}")
 
     assert 2 == len(keys._judged)
     assert keys.is_sensitive("password")

@@ -72,6 +72,21 @@ def test_who_waits_for_the_upkeep_can_be_measured():
     assert {"roll_up", "seal", "prune"} <= set(found["transactions"])
 
 
+def test_every_hostile_text_is_scrubbed_and_timed():
+    """The script has a line for each, and says what is above the goal."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "bench" / "scrubbing.py", "--tiny"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+    assert 0 == done.returncode, done.stderr
+    assert "goal 5 ms" in done.stdout
+    assert len(done.stdout.splitlines()) > 45
+
+
 def test_every_figure_of_storing_has_its_goal_beside_it():
     """Whoever reads the JSON sees what was to be reached, and whether it was."""
     found = json.loads(bench("--tiny", "--database", "sqlite", program="storage.py"))
@@ -116,15 +131,17 @@ def test_every_figure_of_errors_has_its_goal_beside_it():
         found["capture"]["frames_10"]["next_occurrence_us"],
         found["storm"]["share_of_a_core"],
         found["many"]["grown_mb"],
+        found["scrubbing"]["worst_ms"],
         found["arrivals"]["sqlite"]["longest_s"],
     ]
     for figure in at_least:
         assert figure["reached"] is (figure["value"] >= figure["goal"])
     for figure in at_most:
         assert figure["reached"] is (figure["value"] <= figure["goal"])
-    assert {"of": 8, "reached": sum(one["reached"] for one in at_least + at_most)} == found[
+    assert {"of": 9, "reached": sum(one["reached"] for one in at_least + at_most)} == found[
         "goals"
     ]
+    assert found["scrubbing"]["kinds"] > 45
     assert 1_000 == found["many"]["counted"]["value"]
     assert ["rule", "frame", "message"] == list(rules)
 

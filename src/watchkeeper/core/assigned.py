@@ -9,9 +9,11 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from watchkeeper.core.secret_forms import MASK
-from watchkeeper.core.sensitive import Keys
+from watchkeeper.core.effort import Effort
+from watchkeeper.core.form import CHARS_PER_STEP, MASK, without_rest
+from watchkeeper.core.sensitive import Keys, words_of
 
+STEPS_OF_VALUE: Final = 5  # finding where a value ends
 MAX_PIECES: Final = 1_000  # of one bracketed value; a longer one is masked up to the text's end
 
 # A name and the sign that gives it a value. No name begins within another one, and nothing is
@@ -19,7 +21,7 @@ MAX_PIECES: Final = 1_000  # of one bracketed value; a longer one is masked up t
 ASSIGNMENT: Final = re.compile(
     r"(?<![\w.-])(?P<key>[\w.-]++)"
     r"(?P<closing>\\{0,7}+(?:[\"'`]|%22|&(?:quot|#3[49]|#x27);)?+(?:\]|%5[Dd])?+)"
-    r"\s{0,4}+(?P<sign>=>|[=!]==?|:=|=|%3[DdAa]|:(?!=)|,|>)\s{0,4}+"
+    r"\s{0,4}+(?P<sign>=>|\+=|[=!]==?|:=|=|%3[DdAa]|:(?!=)|,|>)\s{0,4}+"
 )
 QUOTED: Final = re.compile(
     r"\(?\s{0,20}[A-Za-z]{0,2}(?:"
@@ -40,6 +42,8 @@ _CODED: Final = re.compile(
     r"(?![\[(/])(?=[^\s,;:'\"<>]*\d)(?=[^\s,;:'\"<>]*[A-Za-z])"
     r"[^\s,;:'\"<>]{6,}+(?=[\s,;]|\Z)"
 )
+_NUMBER: Final = re.compile(r"\d{3,10}+(?=[\s,;.)\]}]|\Z)(?!\.\d)")
+_NUMBERS: Final = frozenset({"pin", "otp", "totp", "mfa", "cvv", "cvc", "passcode"})
 _OPENED: Final = re.compile(r"[\w.]*+(?P<bracket>[\[({<])")
 _ODBC: Final = re.compile(r"\{(?:[^{}]|\}\})*+\}")
 _PIECES: Final = {
@@ -52,8 +56,11 @@ _PIECES: Final = {
 # Placeholders and nothing at all are no secrets.
 _HARMLESS: Final = re.compile(
     r"(?:none|null|nil|true|false|undefined|\.{3}|…|\*{1,80}|\?|%s|%\(\w{1,80}\)s|\$\d+|"
-    r"\$\{\w{1,80}\}|\{\}|:\w{1,80}|@p\d*|<\w{1,80}>)(?=[\s&;,'\"<>)\]}.]|\Z)",
+    r"\$\{\w{1,80}\}|\{\}|\x01\d{1,4}\x01|:\w{1,80}|@p\d*|<\w{1,80}>)(?=[\s&;,'\"<>)\]}.]|\Z)",
     re.IGNORECASE,
+)
+_FIELD: Final = re.compile(
+    r"\\{0,3}[\"']?(?:Bearer |Basic |Token )?(?:\x01\d{1,4}\x01|\{\}|%[sr])?\\{0,3}[\"']?"
 )
 _EMPTY: Final = frozenset({"''", '""', r"\"\"", r"\'\'"})
 _PLAIN_WORD: Final = re.compile(r"[bu]?[\"'][a-z_]{1,40}[\"']")
@@ -74,15 +81,15 @@ _OPTION: Final = re.compile(
 Spans = Callable[[str, re.Match[str]], tuple[int, int]]
 
 
-def mask_values(text: str, keys: Keys) -> str:
+def mask_values(text: str, keys: Keys, effort: Effort) -> str:
     """Return a text in which the values given to sensitive names are masked."""
     if not keys.may_occur(text):
         return text
-    text = _masked(text, keys, ASSIGNMENT, _assigned)
+    text = _masked(text, keys, effort, ASSIGNMENT, _assigned)
     if "name" in text or "key" in text:
-        text = _masked(text, keys, _LABELLED, _labelled)
+        text = _masked(text, keys, effort, _LABELLED, _labelled)
     if "--" in text:
-        text = _masked(text, keys, _OPTION, _option)
+        text = _masked(text, keys, effort, _OPTION, _option)
     return text
 
 
@@ -95,6 +102,12 @@ def names_sensitive(text: str, match: re.Match[str], keys: Keys) -> bool:
     return (before == "%" and keys.is_sensitive(key[2:])) or (
         before == "\\" and keys.is_sensitive(key[1:])
     )
+
+
+def value_end(text: str, start: int, *, key: str = "") -> int:
+    """Return where a value ends, quoted or not, that is known to be a secret."""
+    quoted = QUOTED.match(text, start)
+    return quoted.end() if quoted else _bare_end(text, start, key=key)
 
 
 def _assigned(text: str, match: re.Match[str]) -> tuple[int, int]:
@@ -110,28 +123,44 @@ def _assigned_end(text: str, match: re.Match[str]) -> int:
         return _element_end(text, match)
     quoted = QUOTED.match(text, start)
     if quoted is not None:
-        return start if quoted.group() in _EMPTY else quoted.end()
+        is_harmless = quoted.group() in _EMPTY or _FIELD.fullmatch(quoted.group())
+        return start if is_harmless else quoted.end()
     if sign in _COMPARISONS:
         return start
     if sign in _COLONS:
         if _is_header(text, match):
-            return _line_end(text, match)
+            end = _line_end(text, match)
+            return start if _FIELD.fullmatch(text, start, end) else end
         if not closing:
-            coded = _CODED.match(text, start)
+            coded = _CODED.match(text, start) or _number(text, start, match["key"])
             return coded.end() if coded else start
     return _bare_end(text, start, key=match["key"], encoded=sign[0] == "%")
 
 
-def _masked(text: str, keys: Keys, pattern: re.Pattern[str], span_of: Spans) -> str:
+def _number(text: str, start: int, key: str) -> re.Match[str] | None:
+    """Find a number that is the whole secret, as PINs and codes are."""
+    return None if _NUMBERS.isdisjoint(words_of(key)) else _NUMBER.match(text, start)
+
+
+def _masked(
+    text: str, keys: Keys, effort: Effort, pattern: re.Pattern[str], span_of: Spans
+) -> str:
     kept: list[str] = []
     done = 0
     for match in pattern.finditer(text):
-        if match.start() < done or not names_sensitive(text, match, keys):
+        if match.start() < done:
+            continue
+        is_sensitive = names_sensitive(text, match, keys)
+        if not effort.spend(STEPS_OF_VALUE if is_sensitive else 1):
+            return without_rest(kept, text, done, match.start())
+        if not is_sensitive:
             continue
         start, end = span_of(text, match)
         if end > start:
             kept += (text[done:start], MASK, "\n" * text.count("\n", start, end))
             done = end
+            if not effort.spend((end - start) // CHARS_PER_STEP):
+                return without_rest(kept, text, done, done)
     kept.append(text[done:])
     return "".join(kept)
 
@@ -235,6 +264,4 @@ def _labelled(text: str, match: re.Match[str]) -> tuple[int, int]:
 
 def _option(text: str, match: re.Match[str]) -> tuple[int, int]:
     """Find the value after --name."""
-    quoted = QUOTED.match(text, match.end())
-    end = quoted.end() if quoted else _bare_end(text, match.end(), key=match["key"])
-    return match.end(), end
+    return match.end(), value_end(text, match.end(), key=match["key"])

@@ -5,10 +5,10 @@ from itertools import islice
 from math import isfinite
 from typing import Any, Final
 
+from watchkeeper.core.form import CUT
 from watchkeeper.core.sensitive import shortened
 
-CUT: Final = "…"
-MAX_SCRUBBED_CHARS: Final = 64 * 1024  # of one text or value; the rest is dropped, not kept raw
+MAX_SCRUBBED_CHARS: Final = 32 * 1024  # of one text or value; the rest is dropped, not kept raw
 MAX_DEPTH: Final = 5
 MAX_BREADTH: Final = 50
 _ELEMENT_CHARS: Final = 16  # what an element costs of MAX_SCRUBBED_CHARS beside its text

@@ -2,39 +2,31 @@
 
 import re
 from collections.abc import Iterator
-from itertools import islice
 from typing import Final
 
-from watchkeeper.core.assigned import ASSIGNMENT, mask_values, names_sensitive
-from watchkeeper.core.secret_forms import MASK
+from watchkeeper.core.assigned import ASSIGNMENT, STEPS_OF_VALUE, mask_values, names_sensitive
+from watchkeeper.core.effort import Effort
+from watchkeeper.core.expression import LITERAL, TOKEN, Span, literals_of
+from watchkeeper.core.form import MASK, without_rest
 from watchkeeper.core.sensitive import Keys
 
-MAX_TOKENS: Final = 100  # of one value that are looked at
-MAX_BRACKETS: Final = 3  # within each other
-
-_STRING: Final = (
-    r"(?<![\w.])[A-Za-z]{0,2}(?:"
-    r'"""(?s:.*?)(?:"""|\Z)|' + r"'''(?s:.*?)(?:'''|\Z)|"
-    r'"(?:[^"\\\n]|\\(?s:.))*+(?:"|(?=\n)|\\?\Z)|'
-    r"'(?:[^'\\\n]|\\(?s:.))*+(?:'|(?=\n)|\\?\Z))"
-)
-_LITERAL: Final = re.compile(_STRING)
-_TOKEN: Final = re.compile(
-    rf"(?P<literal>{_STRING}|(?<![\w.\"'])\d[\d_]{{3,}}(?![\w.]))|"
-    r"(?P<opening>[\[({])|(?P<closing>[\])}])|(?P<end>[,;#\n]|(?<![=!<>])=(?!=))|\\\n"
-)
 _ANNOTATION: Final = re.compile(r"(?:[\w.| ]|\[[\w.\[\]|, ]{0,60}\]){1,60}=(?!=)\s{0,4}")
-_OPERATORS: Final = frozenset(
-    {"or", "and", "not", "in", "is", "if", "else", "return", "yield", "await", "lambda"}
-)
-
 _GIVEN: Final = re.compile(r"\s{0,4}=(?!=)\s{0,4}")
-_SIGNS: Final = frozenset({"=", ":=", ":", ",", "==", "!="})
+_SIGNS: Final = frozenset({"=", "+=", ":=", ":", ",", "==", "!="})
+# a, *b = …
+_TARGETS_BEFORE: Final = re.compile(r"[ \t]*\(?(?:\*?[\w.]{1,80}\s{0,4},\s{0,4}){0,10}\*?")
+_TARGETS_AFTER: Final = re.compile(
+    r"(?:\*?[\w.]{1,80}+\s{0,4},?\s{0,4}){1,10}\)?\s{0,4}=(?!=)\s{0,4}"
+)
+MAX_BEFORE_CHARS: Final = 300  # of a line
+_SETATTR: Final = re.compile(r"\bsetattr\(\s{0,20}[\w.]{1,80},\s{0,20}$")
 
-Span = tuple[int, int]
+_FIELD: Final = re.compile(r"\{\{|\}\}|\{(?:[^{}]|\{[^{}]*\}){1,500}\}")
+_PLACE: Final = re.compile("\x01(\\d{1,4})\x01")
+MAX_FIELDS: Final = 1_000  # of an f-string
 
 
-def mask_literals(source: str, keys: Keys) -> str:
+def mask_literals(source: str, keys: Keys, effort: Effort) -> str:
     """Return source in which literals given to sensitive names are masked.
 
     Assigned, as default, keyword argument or value of a dict, compared, or as the fallback of
@@ -42,83 +34,117 @@ def mask_literals(source: str, keys: Keys) -> str:
     """
     if not keys.may_occur(source):
         return source
+    return _strings_masked(_values_masked(source, keys, effort), keys, effort)
+
+
+def _values_masked(source: str, keys: Keys, effort: Effort) -> str:
     kept: list[str] = []
     done = inside_until = 0
-    strings = (string.span() for string in _LITERAL.finditer(source))
+    strings = (string.span() for string in LITERAL.finditer(source))
     begins, ends = next(strings, (len(source), 0))
     for match in ASSIGNMENT.finditer(source):
         sign = match.start("sign")
         while begins < sign:
             inside_until = ends
+            if not effort.spend():
+                return without_rest(kept, source, done, max(done, match.start()))
             begins, ends = next(strings, (len(source), 0))
         if sign < inside_until or match.start() < done:
             continue  # within a string, which is looked at as a text
-        if not names_sensitive(source, match, keys):
+        is_sensitive = names_sensitive(source, match, keys)
+        if not effort.spend(STEPS_OF_VALUE if is_sensitive else 1):
+            return without_rest(kept, source, done, match.start())
+        if not is_sensitive:
             continue
-        for start, end in _spans(source, match):
-            kept += (source[done:start], MASK, "\n" * source.count("\n", start, end))
-            done = end
+        for start, end in _spans(source, match, keys, effort):
+            if start >= done:
+                kept += (source[done:start], MASK, "\n" * source.count("\n", start, end))
+                done = end
+        if effort.is_spent:
+            return without_rest(kept, source, done, max(done, match.end()))
     kept.append(source[done:])
-    return _LITERAL.sub(lambda match: _inside(match.group(), keys), "".join(kept))
+    return "".join(kept)
 
 
-def _inside(literal: str, keys: Keys) -> str:
-    """Mask what a string holds in the manner of texts; fields of an f-string are code."""
-    is_formatted = "f" in literal[:2].lower()
-    return literal if is_formatted else mask_values(literal, keys)
+def _strings_masked(source: str, keys: Keys, effort: Effort) -> str:
+    """Mask what strings hold in the manner of texts."""
+    kept: list[str] = []
+    done = 0
+    for match in LITERAL.finditer(source):
+        if not effort.spend():
+            return without_rest(kept, source, done, match.start())
+        literal = match.group()
+        if keys.may_occur(literal):
+            kept += (source[done : match.start()], _inside(literal, keys, effort))
+            done = match.end()
+    kept.append(source[done:])
+    return "".join(kept)
 
 
-def _spans(source: str, match: re.Match[str]) -> Iterator[Span]:
+def _inside(literal: str, keys: Keys, effort: Effort) -> str:
+    """Mask what a string holds; fields of an f-string are code."""
+    if "f" not in literal[:2].lower() or "\x01" in literal:
+        return mask_values(literal, keys, effort)
+    fields: list[str] = []
+
+    def put_away(field: re.Match[str]) -> str:
+        if len(field.group()) == 2 or len(fields) >= MAX_FIELDS:
+            return field.group()
+        fields.append(field.group())
+        return f"\x01{len(fields) - 1}\x01"
+
+    masked = mask_values(_FIELD.sub(put_away, literal), keys, effort)
+    return _PLACE.sub(lambda place: fields[int(place[1])], masked)
+
+
+def _spans(source: str, match: re.Match[str], keys: Keys, effort: Effort) -> Iterator[Span]:
     """Find the literals of the value that follows a name and its sign."""
     start, sign = match.end(), match["sign"]
     if sign not in _SIGNS:
         return
-    if sign == ",":
-        is_first = source[: match.start()].rstrip("bu")[-2:-1] in ("(", "[")
-        if not (is_first and match["closing"] in ("'", '"')):
-            return
-    if sign in (",", "==", "!="):
-        literal = _TOKEN.match(source, start)
-        if literal is not None and literal["literal"] and len(literal.group()) > 2:
-            yield literal.span()
+    if sign == "," and not match["closing"]:
+        element = _element(source, match.start())
+        more = None if element is None else _TARGETS_AFTER.match(source, start)
+        if more is not None:
+            yield from literals_of(source, more.end(), keys, effort, element=element)
+    elif sign in (",", "==", "!="):
+        if sign != "," or _names_next(source, match):
+            literal = TOKEN.match(source, start)
+            if literal is not None and literal["literal"] and len(literal.group()) > 2:
+                yield literal.span()
+    elif sign == ":" and not match["closing"]:
+        yield from _annotated(source, start, keys, effort)
+    else:
+        begins = match.start()
+        is_later = sign == "=" and source[max(begins - 4, 0) : begins].rstrip(" *").endswith(",")
+        element = _element(source, begins) if is_later else None
+        yield from literals_of(source, start, keys, effort, element=element)
+
+
+def _annotated(source: str, start: int, keys: Keys, effort: Effort) -> Iterator[Span]:
+    """Find the literals of `name: annotation = value`; a quoted annotation may be a value."""
+    annotation = _ANNOTATION.match(source, start)
+    if annotation is not None:
+        yield from literals_of(source, annotation.end(), keys, effort)
         return
-    if sign == ":" and not match["closing"]:
-        annotation = _ANNOTATION.match(source, start)
-        if annotation is not None:
-            start = annotation.end()
-        else:
-            literal = _LITERAL.match(source, start)
-            if literal is None:
-                return
-            yield literal.span()
-            given = _GIVEN.match(source, literal.end())
-            if given is None:
-                return
-            start = given.end()
-    yield from _literals(source, start)
+    literal = LITERAL.match(source, start)
+    if literal is None:
+        return
+    yield literal.span()
+    given = _GIVEN.match(source, literal.end())
+    if given is not None:
+        yield from literals_of(source, given.end(), keys, effort)
 
 
-def _literals(source: str, start: int) -> Iterator[Span]:
-    """Find the literals of an expression that are not arguments of a call within it."""
-    calls: list[bool] = []  # of the open brackets, whether it is a call or a subscript
-    for token in islice(_TOKEN.finditer(source, start), MAX_TOKENS):
-        if token["literal"]:
-            if not any(calls) and token.end() - token.start() > 2:
-                yield token.span()
-        elif token["opening"]:
-            calls.append(_is_call(source[max(start, token.start() - 12) : token.start()]))
-        elif token["closing"]:
-            if not calls:
-                return
-            calls.pop()
-        elif token["end"] and not calls:
-            return
-        if len(calls) > MAX_BRACKETS:
-            return
+def _names_next(source: str, match: re.Match[str]) -> bool:
+    """Tell whether a quoted name is the first of a call or pair, or names an attribute to set."""
+    if match["closing"] not in ("'", '"'):
+        return False
+    before = source[max(match.start() - MAX_BEFORE_CHARS, 0) : match.start() - 1].rstrip("bu")
+    return before[-1:] in ("(", "[") or _SETATTR.search(before) is not None
 
 
-def _is_call(before: str) -> bool:
-    """Tell whether a bracket calls or subscripts what stands before it."""
-    word = before.rstrip()
-    ends_value = word[-1:].isalnum() or word[-1:] in tuple("_)]\"'")
-    return ends_value and word.rsplit(None, 1)[-1] not in _OPERATORS
+def _element(source: str, start: int) -> int | None:
+    """Return the place of a name among the targets that a statement begins with, if it is one."""
+    line = source[max(start - MAX_BEFORE_CHARS, 0) : start].rpartition("\n")[2]
+    return line.count(",") if _TARGETS_BEFORE.fullmatch(line) else None

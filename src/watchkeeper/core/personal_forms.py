@@ -5,15 +5,8 @@ from collections.abc import Mapping
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 
-from watchkeeper.core.secret_forms import MASK, Form, is_luhn
-
-
-def _all(match: re.Match[str]) -> str:
-    return MASK
-
-
-def _folder(match: re.Match[str]) -> str:
-    return f"{match['start']}{MASK}"
+from watchkeeper.core.card_numbers import is_luhn
+from watchkeeper.core.form import MASK, Form, after_start, whole
 
 
 def _ip(match: re.Match[str]) -> str:
@@ -36,7 +29,7 @@ PERSONAL: Final[Mapping[str, Form]] = {
     "email": Form(
         hint=("@",),
         pattern=re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)+"),
-        replacement=_all,
+        replacement=whole,
     ),
     "ip": Form(
         hint=re.compile(r"\d\.\d|:"),
@@ -53,7 +46,7 @@ PERSONAL: Final[Mapping[str, Form]] = {
             r"(?<![\w+])\+\d(?:[ ()./-]{0,2}\d){6,14}(?![\w])|"
             r"(?<![\w.-])(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}(?![\w-])"
         ),
-        replacement=_all,
+        replacement=whole,
     ),
     "mac": Form(
         hint=re.compile(r"[\da-f]{2}[:-][\da-f]{2}[:-]"),
@@ -61,21 +54,21 @@ PERSONAL: Final[Mapping[str, Form]] = {
             r"(?<![\w:-])[\da-f]{2}([:-])(?:[\da-f]{2}\1){4}[\da-f]{2}(?![\w:-])",
             re.IGNORECASE | re.ASCII,
         ),
-        replacement=_all,
+        replacement=whole,
     ),
     "user_folder": Form(
         hint=re.compile(r"/home/|/users/|\\users\\"),
         pattern=re.compile(
             r"(?P<start>(?:/home/|/Users/|[A-Za-z]:\\{1,2}Users\\{1,2}))[^\s/\\\"'<>:]++"
         ),
-        replacement=_folder,
+        replacement=after_start,
     ),
     "ssn": Form(  # social security number of the United States
         hint=re.compile(r"\d{3}-\d\d-\d{4}"),
         pattern=re.compile(
             r"(?<![\w-])(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?![\w-])", re.ASCII
         ),
-        replacement=_all,
+        replacement=whole,
     ),
     "imei": Form(
         hint=re.compile(r"\d\d[ -]?\d{6}[ -]?\d{6}[ -]?\d"),

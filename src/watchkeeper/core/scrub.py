@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from watchkeeper.core.assigned import mask_values
 from watchkeeper.core.copying import (
-    CUT,
     MAX_BREADTH,
     MAX_DEPTH,
     MAX_SCRUBBED_CHARS,
@@ -19,13 +18,16 @@ from watchkeeper.core.copying import (
     cut,
     plain,
 )
+from watchkeeper.core.effort import Effort
+from watchkeeper.core.form import CUT, MASK, Form, masked
 from watchkeeper.core.literals import mask_literals
-from watchkeeper.core.secret_forms import FORMS, MASK, Form, masked
+from watchkeeper.core.refused import is_refused_secret, mask_refused
+from watchkeeper.core.secret_forms import FORMS
 from watchkeeper.core.sensitive import DEFAULT_KEYS, MAX_KEY_CHARS, Keys, is_sensitive, words_of
 from watchkeeper.exceptions import ConfigurationError
 
 MAX_TEXT_CHARS: Final = 2_000
-MAX_LINE_CHARS: Final = 1_000  # of a line of source; a longer one was not written by hand
+MAX_LINE_CHARS: Final = 300  # of a line of source; a longer one was not written by hand
 _LOOKED_AT: Final = 5  # times the limit: masks are shorter than secrets
 _MIN_LOOKED_AT: Final = 2_048
 _MARGIN: Final = 256  # what the end of a text that was cut before may hold of a secret
@@ -70,7 +72,7 @@ def scrub(value: object, *, rules: Rules = DEFAULT_RULES) -> Any:
     Mappings and two-element [key, value] pairs are judged by key, texts by form. What is not
     JSON becomes the name of its type; at most MAX_DEPTH levels of MAX_BREADTH elements.
     """
-    return _mask(plain(value), rules)
+    return _mask(plain(value), rules, Effort())
 
 
 def scrub_text(text: str, *, limit: int = MAX_TEXT_CHARS, rules: Rules = DEFAULT_RULES) -> str:
@@ -79,13 +81,7 @@ def scrub_text(text: str, *, limit: int = MAX_TEXT_CHARS, rules: Rules = DEFAULT
     Of a long text only the first MAX_SCRUBBED_CHARS, and no more than five times the limit, are
     looked at, and nothing behind them is kept.
     """
-    looked_at = min(MAX_SCRUBBED_CHARS, max(_LOOKED_AT * limit, _MIN_LOOKED_AT))
-    is_cut = len(text) > looked_at
-    text = text[:looked_at]
-    text = mask_values(masked(text, rules.forms), rules.keys)
-    if is_cut and len(text) < limit + _MARGIN:
-        text = text[: max(len(text) - _MARGIN, 0)] + CUT
-    return cut(clean(text), limit)
+    return _text(text, limit, rules, Effort())
 
 
 def scrub_source(source: str, *, rules: Rules = DEFAULT_RULES) -> str:
@@ -93,37 +89,58 @@ def scrub_source(source: str, *, rules: Rules = DEFAULT_RULES) -> str:
 
     The number of lines stays the same, each cut to MAX_LINE_CHARS; expressions stay as they are.
     """
-    lines = source[:MAX_SCRUBBED_CHARS].split("\n")
-    source = "\n".join(line[:MAX_LINE_CHARS] for line in lines)
-    source = masked(source, rules.forms, keeping_lines=True)
-    return clean(mask_literals(source, rules.keys))
+    lines = source.split("\n")
+    source = "\n".join(line[:MAX_LINE_CHARS] for line in lines)[:MAX_SCRUBBED_CHARS]
+    effort = Effort()
+    source = masked(source, rules.forms, effort, keeping_lines=True)
+    return clean(mask_literals(source, rules.keys, effort))
 
 
-def _mask(value: Any, rules: Rules) -> Any:
+def _text(text: str, limit: int, rules: Rules, effort: Effort) -> str:
+    if effort.is_spent:
+        return CUT
+    looked_at = min(MAX_SCRUBBED_CHARS, max(_LOOKED_AT * limit, _MIN_LOOKED_AT))
+    is_cut = len(text) > looked_at
+    text = masked(text[:looked_at], rules.forms, effort)
+    text = mask_values(mask_refused(text, rules.keys, effort), rules.keys, effort)
+    if is_cut and len(text) < limit + _MARGIN:
+        text = text[: max(len(text) - _MARGIN, 0)] + CUT
+    return cut(clean(text), limit)
+
+
+def _mask(value: Any, rules: Rules, effort: Effort) -> Any:
     """Mask a copy: it holds plain values of bounded depth only."""
     if isinstance(value, str):
-        return scrub_text(value, rules=rules)
+        return _text(value, MAX_TEXT_CHARS, rules, effort)
     if isinstance(value, dict):
-        names_value = any(
-            isinstance(value.get(label), str) and rules.keys.is_sensitive(value[label])
-            for label in ("name", "key")
-        )
+        secret = _described_secret(value, rules.keys)
         return {
-            _masked_key(key, rules): MASK
-            if rules.keys.is_sensitive(key) or (names_value and key == "value")
-            else _mask(inner, rules)
+            _masked_key(key, rules, effort): MASK
+            if (secret and key == secret) or rules.keys.is_sensitive(key)
+            else _mask(inner, rules, effort)
             for key, inner in value.items()
         }
     if isinstance(value, list):
         if len(value) == 2 and isinstance(value[0], str) and rules.keys.is_sensitive(value[0]):
             return [value[0], MASK]
-        return [_mask(inner, rules) for inner in value]
+        return [_mask(inner, rules, effort) for inner in value]
     return value
 
 
-def _masked_key(key: str, rules: Rules) -> str:
+def _described_secret(value: dict[str, Any], keys: Keys) -> str:
+    """Return the key of what another one's value calls a secret: {"name": "pin", "value": …}."""
+    names_value = any(
+        isinstance(value.get(label), str) and keys.is_sensitive(value[label])
+        for label in ("name", "key")
+    )
+    if names_value:
+        return "value"
+    return "input" if is_refused_secret(value, keys) else ""
+
+
+def _masked_key(key: str, rules: Rules, effort: Effort) -> str:
     is_name = len(key) <= _LONGEST_NAME and key.isidentifier()
-    return key if is_name else scrub_text(key, limit=MAX_KEY_CHARS, rules=rules)
+    return key if is_name else _text(key, MAX_KEY_CHARS, rules, effort)
 
 
 def _texts(given: Sequence[str], setting: str) -> Sequence[str]:

@@ -6,69 +6,11 @@ may begin.
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
-MASK: Final = "[masked]"
-
-Replacement = Callable[[re.Match[str]], str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """One kind of secret: how it looks, and marks without one of which no text can hold one.
-
-    `hint` is in lower case, as is the text that it is looked for in.
-    """
-
-    hint: re.Pattern[str] | tuple[str, ...]
-    pattern: re.Pattern[str]
-    replacement: Replacement
-
-    def may_occur(self, lowered: str) -> bool:
-        """Tell by a fast look whether a text, in lower case, may hold such a secret."""
-        if isinstance(self.hint, tuple):
-            return any(mark in lowered for mark in self.hint)
-        return self.hint.search(lowered) is not None
-
-
-def masked(text: str, forms: tuple[Form, ...], *, keeping_lines: bool = False) -> str:
-    """Return a text with secrets of these forms masked, by default with fewer lines perhaps."""
-    lowered = text.lower()
-    for form in forms:
-        if form.may_occur(lowered):
-            replacement = form.replacement
-            text = form.pattern.sub(
-                _keeping_lines(replacement) if keeping_lines else replacement, text
-            )
-    return text
-
-
-def is_luhn(digits: str) -> bool:
-    """Tell whether the last digit is the check digit of the others, as on cards and phones."""
-    doubled = (sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])
-    return (sum(map(int, digits[::-2])) + sum(doubled)) % 10 == 0
-
-
-def _keeping_lines(replacement: Replacement) -> Replacement:
-    def replace(match: re.Match[str]) -> str:
-        return replacement(match) + "\n" * match.group().count("\n")
-
-    return replace
-
-
-def _all(match: re.Match[str]) -> str:
-    return MASK
-
-
-def _after_start(match: re.Match[str]) -> str:
-    return f"{match['start']}{MASK}"
-
-
-def _between(match: re.Match[str]) -> str:
-    return f"{match['start']}{MASK}{match['end']}"
-
+from watchkeeper.core.card_numbers import CARD
+from watchkeeper.core.database_forms import DATABASE_FORMS
+from watchkeeper.core.form import MASK, Form, after_start, between, whole
 
 # Before these words "bearer" names no credential.
 _WORD_LIST: Final = """
@@ -76,6 +18,7 @@ _WORD_LIST: Final = """
     realm required scheme share shares shall that token tokens type with
 """
 _SCHEME_WORDS: Final = frozenset(_WORD_LIST.split())
+MAX_COMMAND_CHARS: Final = 200  # from a command to its option
 _MIN_CODED_CHARS: Final = 8  # "Basic plan2" is no secret
 
 
@@ -91,10 +34,11 @@ def _scheme_value(match: re.Match[str]) -> str:
     return f"{match['scheme']}{match['gap']}{MASK}" if secret else match.group()
 
 
-def _card(match: re.Match[str]) -> str:
-    digits = match.group().replace(" ", "").replace("-", "")
-    is_card = 13 <= len(digits) <= 19 and is_luhn(digits)
-    return MASK if is_card else match.group()
+def _of_curl(match: re.Match[str]) -> str:
+    """Mask the password unless the line is another program's."""
+    start = match.start()
+    before = match.string[max(start - MAX_COMMAND_CHARS, 0) : start].rpartition("\n")[2]
+    return f"{match['start']}{MASK}" if "curl " in before else match.group()
 
 
 # Lengths by country (the registry of ISO 13616), so that what follows is no part of the number.
@@ -124,15 +68,6 @@ def _iban(match: re.Match[str]) -> str:
     return MASK + text[end:] if number % 97 == 1 else text
 
 
-def _parameters(match: re.Match[str]) -> str:
-    return f"{match['start']}{MASK}]"
-
-
-def _sql(match: re.Match[str]) -> str:
-    return _SQL_LITERAL.sub("?", match.group())
-
-
-_SQL_LITERAL: Final = re.compile(r"'(?:[^']|'')*+'")
 _PREFIX_LIST: Final = """
     gh[pousr]_ github_pat_ gl(?:pat|rt|dt|ptt|ft|soat|cbt|agent|imt)- xox[a-z]- xapp-
     [sr]k_live_ [sr]k_test_ whsec_ sk- AIza GOCSPX- ya29\\. hv[sbr]\\. do[op]_v1_
@@ -154,24 +89,24 @@ FORMS: Final = (
             r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----"
             r"(?s:.*?)(?:-----END [A-Z0-9 ]{0,60}-----|\Z)"
         ),
-        replacement=_all,
+        replacement=whole,
     ),
     Form(  # JSON Web Token: two or three base64url runs, five where it is encrypted
         hint=("eyj",),
         pattern=re.compile(
             r"(?<![A-Za-z0-9_-])eyJ[\w-]{5,}+\.[\w-]*+(?:\.[\w-]*+){0,3}", re.ASCII
         ),
-        replacement=_all,
+        replacement=whole,
     ),
     Form(
         hint=("akia", "asia"),
         pattern=re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
-        replacement=_all,
+        replacement=whole,
     ),
     Form(  # keys that tell their maker by a prefix
         hint=tuple(_PREFIX_MARK_LIST.split()),
         pattern=re.compile(rf"(?<![A-Za-z0-9])(?:{_PREFIXES})[A-Za-z0-9_-]{{12,}}+"),
-        replacement=_all,
+        replacement=whole,
     ),
     Form(  # longer ones, since their prefix may begin a name: SendGrid, PyPI, npm, Hugging Face
         hint=("sg.", "pypi-", "npm_", "hf_"),
@@ -180,7 +115,18 @@ FORMS: Final = (
             r"(?:npm|hf)_[A-Za-z0-9]{30,}+)",
             re.ASCII,
         ),
-        replacement=_all,
+        replacement=whole,
+    ),
+    Form(  # a password's hash: bcrypt, Argon2, crypt, Django's, Werkzeug's, passlib's
+        hint=("$2", "$argon2", "pbkdf2", "scrypt", "$5$", "$6$", "$y$"),
+        pattern=re.compile(
+            r"\$2[abxy]\$\d\d\$[A-Za-z0-9./]{53}|\$argon2(?:id?|d)\$[\w=,]{1,20}\$[\w=,]{1,60}\$"
+            r"[A-Za-z0-9+/$=]{16,}+|(?<!\w)pbkdf2[_:]\w{1,10}(?::\d{1,9}|(?=\$\d))"
+            r"(?:\$\d{1,9})?+\$[^\s$\"']{1,80}\$[A-Za-z0-9+/=]{16,}+|"
+            r"(?:(?<!\w)scrypt[:$]\d[\d:$]{1,40}|\$[56y]\$)[A-Za-z0-9./=,$]{24,}+",
+            re.ASCII,
+        ),
+        replacement=whole,
     ),
     Form(  # the path of a webhook is its password
         hint=("//hooks.", "/api/webhooks/", "telegram.org/bot"),
@@ -188,7 +134,7 @@ FORMS: Final = (
             r"(?P<start>//hooks\.[\w.-]{1,200}+(?::\d{1,5})?/|/api/webhooks/|"
             r"//api\.telegram\.org/bot)[^\s\"'<>?#\\)]++"
         ),
-        replacement=_after_start,
+        replacement=after_start,
     ),
     Form(  # user:password@ in a URL: the user stays; a password may hold "@", and "/" if no port
         hint=("://",),
@@ -196,7 +142,7 @@ FORMS: Final = (
             r"(?P<start>://[^\s/:@\[\]\"'<>]*+:)"
             r"(?:[^\s/?#\"'<>]+(?=@)|(?!\d{1,5}[/?#])[^\s:@\"'<>]+(?=@))(?P<end>@)"
         ),
-        replacement=_between,
+        replacement=between,
     ),
     Form(
         hint=("%3a%2f%2f",),
@@ -204,47 +150,20 @@ FORMS: Final = (
             r"(?P<start>%3A%2F%2F[^\s&;%]*+%3A)(?:[^\s&;%]|%(?!40|2F))++(?P<end>%40)",
             re.IGNORECASE,
         ),
-        replacement=_between,
+        replacement=between,
     ),
-    Form(  # what SQLAlchemy tells of a statement that failed: its values are anybody's
-        hint=("[sql: ",),
-        pattern=re.compile(r"\[SQL: (?s:.*?)(?:\](?=\\n|\s|\Z)|\Z)"),
-        replacement=_sql,
-    ),
-    Form(
-        hint=("insert into",),
-        pattern=re.compile(
-            r"\bINSERT\s{1,4}INTO\s[^()]{1,200}+\([^()]{1,1000}+\)\s{0,4}VALUES[^\r\n]*+",
-            re.IGNORECASE,
-        ),
-        replacement=_sql,
-    ),
-    Form(
-        hint=("[parameters: ",),
-        pattern=re.compile(r"(?P<start>\[parameters: )(?s:.*?)(?:\](?=\\n|\s{0,4}\(Back|\Z)|\Z)"),
-        replacement=_parameters,
-    ),
-    Form(  # and what PostgreSQL and MariaDB tell of a row
-        hint=(")=(", "row contains (", "duplicate entry '"),
-        pattern=re.compile(
-            r"(?P<start>Key \([^()]{1,200}\)=\(|[Rr]ow contains \(|Duplicate entry ')"
-            r"[^\n]*?(?P<end>\)(?=[ .\\]|$)|' for key|$)",
-            re.MULTILINE,
-        ),
-        replacement=_between,
-    ),
+    *DATABASE_FORMS,
     Form(  # curl --user ann:password
         hint=("curl ",),
         pattern=re.compile(
-            r"(?P<start>\bcurl\s[^\r\n]{0,200}?(?:-u|--user)[ =]?[\"']?[^\s:\"']{1,64}+:)"
-            r"[^\s\"']++"
+            r"(?P<start>(?<=\s)(?:-u|--user)[ =]?[\"']?[^\s:\"']{1,64}+:)(?P<value>[^\s\"']++)"
         ),
-        replacement=_after_start,
+        replacement=_of_curl,
     ),
     Form(  # the signature of a shared link
         hint=("sig=",),
         pattern=re.compile(r"(?P<start>[?&;]sig=)[^\s&;\"'<>]++", re.IGNORECASE),
-        replacement=_after_start,
+        replacement=after_start,
     ),
     Form(
         hint=("digest",),
@@ -260,13 +179,7 @@ FORMS: Final = (
         ),
         replacement=_scheme_value,
     ),
-    Form(  # a card's number: whole, or in groups of three digits and more
-        hint=re.compile(r"\d{3}[\d -]{8}"),
-        pattern=re.compile(
-            r"(?<![\w])(?<!\d[ .-])[3-6]\d{2,18}+(?:[ -]\d{3,7}){0,5}(?!\w)(?![ .-]\d)", re.ASCII
-        ),
-        replacement=_card,
-    ),
+    CARD,
     Form(
         hint=re.compile(r"\d\d[ -]?[a-z0-9]{4}", re.ASCII),
         pattern=re.compile(

@@ -8,27 +8,37 @@ from typing import Final
 
 MAX_KEY_CHARS: Final = 200
 MAX_JUDGED: Final = 4_096  # keys whose verdict is remembered
-_STEM_CHARS: Final = 4
 
 _WORD_LIST: Final = """
     password passwd passphrase passcode pwd pswd pass pw secret token credential auth authorization
     cookie session sessionid sid csrf csrftoken xsrf apikey privatekey signature otp totp pin
-    cvv cvc ssn iban jwt dsn
+    cvv cvc ssn iban jwt dsn mfa mnemonic passwort kennwort contrasena
 """
 _PAIR_LIST: Final = """
     api+key private+key secret+key access+key account+key master+key encryption+key signing+key
     ssh+key two+factor card+number credit+card security+code recovery+code backup+code
     forwarded+for real+ip client+ip connecting+ip remote+ip remote+addr remote+address
-    client+addr client+address ip+address password+hash
+    client+addr client+address ip+address password+hash license+key licence+key seed+phrase
+    mot+de+passe
 """
 _EXEMPT_LIST: Final = """
     token_count max_tokens token_type auth_method auth_type session_count active_sessions
     prompt_tokens completion_tokens input_tokens output_tokens total_tokens token_limit
     tokens_used token_usage auth_provider auth_backend cookie_consent session_duration
     password_length password_min_length password_changed_at shared_access_key_name
+    mfa_enabled mfa_required mfa_method mfa_type
 """
 # No harmless word ends so: PGPASSWORD, clientsecret, authtoken, stripeapikey.
-_ENDINGS: Final = ("password", "passwd", "passphrase", "secret", "token", "apikey", "privatekey")
+_ENDINGS: Final = (
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "apikey",
+    "privatekey",
+    "passwort",
+)
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
 # Letters of other scripts that look like Latin ones, beside those that Unicode itself folds.
@@ -36,6 +46,16 @@ _LOOKALIKES: Final = str.maketrans(
     "аеорсухіѕјкмтвнгԁɡԛԝοανρικτυχ\u0131",  # the very point
     "aeopcyxisjkmtbhrdgqwoavpiktuxi",
 )
+
+
+def holds_any(text: str, marks: Iterable[str]) -> bool:
+    """Tell whether one of the marks is in a text; looking for single signs first is faster."""
+    return any(mark[-1] in text and mark[0] in text and mark in text for mark in marks)
+
+
+def _holds(word: str, others: Iterable[str]) -> bool:
+    """Tell whether another word is a part of this one, so that finding that one is enough."""
+    return any(other in word and other != word for other in others)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,15 +72,18 @@ class Keys:
     )
     exempt: frozenset[str] = frozenset(_EXEMPT_LIST.split())
     _whole: frozenset[str] = field(init=False, repr=False)
-    _stems: tuple[str, ...] = field(init=False, repr=False)
+    _marks: tuple[str, ...] = field(init=False, repr=False)
+    _may_hold: re.Pattern[str] = field(init=False, repr=False)
     _judged: dict[str, bool] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Work out what every look needs."""
         whole = self.words | {"".join(pair) for pair in self.pairs}
-        stems = sorted({word[:_STEM_CHARS] for word in self.words | {p[0] for p in self.pairs}})
+        marks = {*self.words, *_ENDINGS, *(max(pair, key=len) for pair in self.pairs)}
         object.__setattr__(self, "_whole", whole | {word + "s" for word in whole})
-        object.__setattr__(self, "_stems", tuple(stems))
+        shortest = tuple(sorted(mark for mark in marks if not _holds(mark, marks)))
+        object.__setattr__(self, "_marks", shortest)
+        object.__setattr__(self, "_may_hold", re.compile("|".join(map(re.escape, shortest))))
         object.__setattr__(self, "_judged", {})
 
     def extended(self, *, added: Iterable[str] = (), exempt: Iterable[str] = ()) -> "Keys":
@@ -81,6 +104,8 @@ class Keys:
         """Tell whether the value under a key is masked whatever it is."""
         known = self._judged.get(key)
         if known is None:
+            if key.isascii() and self._may_hold.search(key.lower()) is None:
+                return False
             known = self._judge(words_of(key))
             if len(self._judged) >= MAX_JUDGED:
                 self._judged.clear()
@@ -93,7 +118,9 @@ class Keys:
         if not text.isascii():
             return True
         lowered = text.lower()
-        return any(stem in lowered for stem in self._stems)
+        if len(text) <= MAX_KEY_CHARS:
+            return self._may_hold.search(lowered) is not None
+        return holds_any(lowered, self._marks)
 
     def _judge(self, words: list[str]) -> bool:
         if "_".join(words) in self.exempt:

@@ -34,14 +34,14 @@ the place, "transparent" ones, those of a "library", and those of a recursion th
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from watchkeeper.core.fingerprint import VERSION, Fingerprint, Part
-from watchkeeper.core.scrub import cut
+from watchkeeper.core.scrub import MAX_LINE_CHARS, MAX_SCRUBBED_CHARS, cut
 from watchkeeper.runtime import scrubbing
 from watchkeeper.runtime.known import Known
 from watchkeeper.runtime.record import RequestContext
@@ -52,12 +52,15 @@ if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wa
     from watchkeeper.storage.store import Event
 
 SOURCE_LINES: Final = 5  # before and after the line
+MAX_LINES_ABOVE: Final = 200  # of those shown: what they are part of may begin there
 MAX_REMEMBERED_SOURCES: Final = 512
 MAX_SOURCE_CHARS: Final = 200  # of one line
 MAX_MESSAGE_CHARS: Final = 2_000
 MAX_NOTE_CHARS: Final = 1_000
 MAX_TITLE_CHARS: Final = 300
 MAX_TAG_CHARS: Final = 200
+MAX_WHY_PARTS: Final = 150  # of an event that is too large, those within others too
+MAX_WHY_CHARS: Final = 200
 MAX_EVENT_BYTES: Final = 256_000
 NO_REQUEST: Final = RequestContext()
 
@@ -171,16 +174,27 @@ def _frame(spot: Spot) -> dict[str, Any]:
 def _source(filename: str, line: int) -> tuple[tuple[int, str], ...]:
     """Return the lines around one, scrubbed; remembered, since a bug's samples share them."""
     lines = lines_of(filename)
-    start = max(line - SOURCE_LINES, 1)
-    around = [text.rstrip("\r\n") for text in lines[start - 1 : line + SOURCE_LINES]]
     if line < 1 or line > len(lines):
         return ()
-    # together, since a literal may go over several lines; \f and the like stay in their line
+    start = max(line - SOURCE_LINES, 1)
+    begins = _begin(lines, start)
+    around = [text.rstrip("\r\n") for text in lines[begins - 1 : line + SOURCE_LINES]]
+    # together, since a literal may go over many lines; \f and the like stay in their line
     scrubbed = scrubbing.source("\n".join(around))
     if scrubbed is None:
         return ()
-    shown = (cut(text, MAX_SOURCE_CHARS) for text in scrubbed.split("\n"))
-    return tuple(enumerate(shown, start))
+    shown = scrubbed.split("\n")[start - begins :]
+    return tuple(enumerate((cut(text, MAX_SOURCE_CHARS) for text in shown), start))
+
+
+def _begin(lines: Sequence[str], start: int) -> int:
+    """Return the line to scrub from: MAX_LINES_ABOVE, or fewer where those are long."""
+    left = MAX_SCRUBBED_CHARS - (2 * SOURCE_LINES + 1) * (MAX_LINE_CHARS + 1)
+    begins = start
+    while begins > max(start - MAX_LINES_ABOVE, 1) and left > 0:
+        left -= min(len(lines[begins - 2]), MAX_LINE_CHARS) + 1
+        begins -= 1
+    return begins if left >= 0 else begins + 1
 
 
 def _message(text: str, *, limit: int = MAX_MESSAGE_CHARS) -> str:
@@ -197,11 +211,41 @@ def _request(request: RequestContext) -> dict[str, Any]:
 
 def _fitted(data: dict[str, Any]) -> dict[str, Any]:
     """Leave out the least useful until the event is small enough."""
-    for step in (_without_library_source, _without_source, _without_chain, _without_frames):
+    for step in (
+        _with_short_why,
+        _without_library_source,
+        _without_source,
+        _without_chain,
+        _without_frames,
+    ):
         if len(json.dumps(data)) <= MAX_EVENT_BYTES:
             break
         data = step(data)
     return data
+
+
+def _with_short_why(data: dict[str, Any]) -> dict[str, Any]:
+    why: dict[str, Any] = data["why"]
+    return data | {"why": why | {"parts": _shortened(why["parts"], MAX_WHY_PARTS)}}
+
+
+def _shortened(parts: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
+    """Return the first parts, with their own and their texts cut."""
+    kept: list[dict[str, Any]] = []
+    for part in parts:
+        if limit <= 0:
+            break
+        short = part | {"text": cut(part["text"], MAX_WHY_CHARS)}
+        limit -= 1
+        if "parts" in part:
+            short["parts"] = _shortened(part["parts"], limit)
+            limit -= _count(short["parts"])
+        kept.append(short)
+    return kept
+
+
+def _count(parts: list[dict[str, Any]]) -> int:
+    return sum(1 + _count(part.get("parts", [])) for part in parts)
 
 
 def _without_library_source(data: dict[str, Any]) -> dict[str, Any]:

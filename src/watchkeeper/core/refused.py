@@ -1,0 +1,74 @@
+"""What pydantic tells of a value that it refused: beside the name of the field, not after it."""
+
+import re
+from typing import Any, Final
+
+from watchkeeper.core.assigned import value_end
+from watchkeeper.core.effort import Effort
+from watchkeeper.core.form import MASK, without_rest
+from watchkeeper.core.sensitive import Keys
+
+MAX_MESSAGE_CHARS: Final = 600  # from the name of a field to the value that was refused
+_STEPS: Final = 8
+
+_INPUT_VALUE: Final = re.compile(
+    r"(?P<value>\binput_value=)|(?P<path>[\"']loc\\{0,3}[\"']\s{0,4}:)"
+)
+_INPUT_ENDS: Final = re.compile(r", input_type=|\]?(?=\n|\\n|\Z)")
+_LINE_ENDS: Final = re.compile(r"\n|\\n")
+_PATH: Final = re.compile(r"\s{0,4}[(\[](?P<names>[^()\[\]\n]{1,300}+)[)\]]")
+_INPUT: Final = re.compile(r"[\"']input\\{0,3}[\"']\s{0,4}:\s{0,4}|[\"']loc\\{0,3}[\"']")
+_NAME: Final = re.compile(r"[\"']([^\"'\\]{1,200}+)")
+
+
+def mask_refused(text: str, keys: Keys, effort: Effort) -> str:
+    """Return a text without the values that pydantic refused for sensitive fields.
+
+    Nor those that it cut in the middle ("…"): the name of what is left may be what is missing.
+    """
+    if "input" not in text:
+        return text
+    kept: list[str] = []
+    done = 0
+    for match in _INPUT_VALUE.finditer(text):
+        if match.start() < done:
+            continue
+        if not effort.spend(_STEPS):
+            return without_rest(kept, text, done, match.start())
+        start, end = (_line if match["value"] else _described)(text, match, keys)
+        if end > start:
+            kept += (text[done:start], MASK)
+            done = end
+    kept.append(text[done:])
+    return "".join(kept)
+
+
+def is_refused_secret(described: dict[str, Any], keys: Keys) -> bool:
+    """Tell whether "input" is the value of a sensitive field, as in `ValidationError.errors()`."""
+    path = described.get("loc")
+    return isinstance(path, list) and any(
+        isinstance(name, str) and keys.is_sensitive(name) for name in path
+    )
+
+
+def _line(text: str, match: re.Match[str], keys: Keys) -> tuple[int, int]:
+    r"""Find the value in "\npassword\n  … [type=…, input_value='…', input_type=str]"."""
+    start = match.end()
+    ends = _INPUT_ENDS.search(text, start)
+    end = ends.start() if ends else len(text)
+    before = _LINE_ENDS.split(text[max(match.start() - MAX_MESSAGE_CHARS, 0) : match.start()])
+    field = before[-2] if len(before) > 1 else before[-1]
+    is_cut = "..." in text[start:end]
+    return start, end if is_cut or keys.is_sensitive(field) else start
+
+
+def _described(text: str, match: re.Match[str], keys: Keys) -> tuple[int, int]:
+    """Find the value in {'loc': ('body', 'password'), 'msg': …, 'input': '…'}."""
+    at = match.end()
+    path = _PATH.match(text, at)
+    if path is None or not any(map(keys.is_sensitive, _NAME.findall(path["names"]))):
+        return at, at
+    given = _INPUT.search(text, path.end(), path.end() + MAX_MESSAGE_CHARS)
+    if given is None or "loc" in given.group():
+        return at, at
+    return given.end(), value_end(text, given.end())
