@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from watchkeeper.core.hours import HOUR_S
 from watchkeeper.core.issues import State
 from watchkeeper.core.rising import rise
 from watchkeeper.dashboard.parameters import MAX_LIMIT, Page
@@ -13,7 +14,6 @@ from watchkeeper.dashboard.windows import align_up
 from watchkeeper.storage.issues import Search
 from watchkeeper.storage.store import Issue
 
-HOUR_S: Final = 3_600
 QUARTER_S: Final = 900
 HOURS: Final = 24
 NEW_S: Final = 86_400.0  # an issue is new for a day
