@@ -300,7 +300,43 @@ def test_a_mutes_end_is_told(text, until):
             "cli alice  merged 9 into it",
             {"after": "open", "reason": "merged", "data": {"from": 9}},
         ),
-        ("cli alice  split", {"after": "open", "reason": "split", "data": {"path": "p"}}),
+        (
+            "cli alice  split call path p",
+            {"after": "open", "reason": "split", "data": {"path": "p"}},
+        ),
+        (
+            "cli alice  split 1:aa to 4",
+            {"after": "open", "reason": "split", "data": {"fingerprint": "1:aa", "to": 4}},
+        ),
+        (
+            "cli alice  split call path p from 3",
+            {"after": "open", "reason": "split", "data": {"path": "p", "from": 3}},
+        ),
+        (
+            "what happened  resolved → came back in v2 (new release)",
+            {
+                "actor": "",
+                "before": "resolved",
+                "after": "came_back",
+                "reason": "new_release",
+                "data": {"release": "next", "last_release": "v2"},
+            },
+        ),
+        (
+            "what happened  muted → open in v2 (more events)",
+            {
+                "actor": "",
+                "before": "muted",
+                "after": "open",
+                "reason": "more_events",
+                "data": {"until": {"events": 3}, "last_release": "v2"},
+            },
+        ),
+        ("cli alice  resolved again", {"before": "resolved"}),
+        (
+            "cli alice  muted again until 3 users",
+            {"before": "muted", "after": "muted", "data": {"until": {"users": 3}}},
+        ),
     ],
 )
 def test_history_reads_as_sentences(text, more):

@@ -149,22 +149,36 @@ def until_text(until: Mapping[str, Any] | None) -> str:
 def history_text(entry: HistoryRow, *, now: float) -> str:
     """Tell one line of history: when, who, from what to what, and what was said."""
     who = entry.actor or "what happened"
-    text = f"{texts.clock(entry.at, now)} UTC  {who}"
-    if entry.before != entry.after:
-        before, after = (texts.STATES.get(one, one) for one in (entry.before, entry.after))
-        text += f"  {before} → {after}"
-    elif entry.reason == "merged":
-        text += f"  merged {entry.data.get('from')} into it"
-    elif entry.reason == "split":
-        text += "  split"
-    if entry.after == "muted" and entry.before != entry.after:
+    done = _done(entry)
+    text = f"{texts.clock(entry.at, now)} UTC  {who}" + (f"  {done}" if done else "")
+    return f"{text}: {entry.comment}" if entry.comment else text
+
+
+def _done(entry: HistoryRow) -> str:
+    """Tell what a line of history did; nothing for a comment."""
+    if entry.reason is None:
+        return ""
+    if entry.reason == "merged":
+        return f"merged {entry.data.get('from')} into it"
+    if entry.reason == "split":
+        return _split_text(entry.data)
+    before, after = (texts.STATES.get(one, one) for one in (entry.before, entry.after))
+    text = f"{before} → {after}" if before != after else f"{after} again"
+    if entry.reason != "asked":  # the data are those of the state that ended
+        release = entry.data.get("last_release")
+        return f"{text}{f' in {release}' if release else ''} ({entry.reason.replace('_', ' ')})"
+    if entry.after == "muted":
         until = entry.data.get("until")
         text += f" {until_text(until if isinstance(until, Mapping) else None)}"
-    if entry.data.get("release") == "next":
-        text += " in the next release"
-    if entry.reason not in (None, "asked", "merged", "split"):
-        text += f" ({str(entry.reason).replace('_', ' ')})"
-    return f"{text}: {entry.comment}" if entry.comment else text
+    return text + (" in the next release" if entry.data.get("release") == "next" else "")
+
+
+def _split_text(data: Mapping[str, Any]) -> str:
+    """Tell what was split off, into which issue or from which one, as far as that is known."""
+    path, fingerprint = data.get("path"), data.get("fingerprint")
+    what = f" call path {path}" if path else f" {fingerprint}" if fingerprint else ""
+    ways = (f" {way} {data[way]}" for way in ("from", "to") if data.get(way))
+    return f"split{what}{''.join(ways)}"
 
 
 def _event_heading(event: EventView) -> str:
