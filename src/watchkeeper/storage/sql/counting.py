@@ -13,13 +13,13 @@ from sqlalchemy import Connection, func, select
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import FrameKey
+from watchkeeper.exceptions import CollisionError
 from watchkeeper.storage import issue_rows
 from watchkeeper.storage.issue_rows import FacetKey
 from watchkeeper.storage.issues import MAX_FACETS, Facet, FacetKind
 from watchkeeper.storage.records import IssueCount
 from watchkeeper.storage.sql import standing
 from watchkeeper.storage.sql.base import Part, chunks, new_id
-from watchkeeper.storage.sql.faults import CollisionError
 from watchkeeper.storage.sql.schema import issue, issue_alias, issue_count, issue_facet
 
 
