@@ -9,6 +9,7 @@ from stored import sample
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Frame, FrameKey
+from watchkeeper.integrations.outcomes import METHODS, OTHER_METHOD
 from watchkeeper.runtime.triage import Triage
 from watchkeeper.storage import open_store
 from watchkeeper.storage.memory import MemoryStore
@@ -213,6 +214,13 @@ class TestList:
 
         names = {"shop.PaymentTimeout": PAY, "KeyError": SKU}
         assert found == [names[one] for one in types(ask(store, f"errors.json?{query}"))]
+
+    @pytest.mark.parametrize("method", sorted({*METHODS, OTHER_METHOD}))
+    def test_a_route_without_a_method_finds_every_one(self, store, writer, method):
+        """All that requests are counted by."""
+        writer.write(PAY, NOW - 100, route="/cart", method=method)
+
+        assert ["shop.PaymentTimeout"] == types(ask(store, "errors.json?route=/cart"))
 
     def test_more_says_that_there_are_further_ones(self, store, writer):
         """A page that is full is told apart from the last one."""

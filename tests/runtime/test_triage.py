@@ -499,19 +499,36 @@ def test_a_number_goes_before_a_fingerprint(store):
 @pytest.mark.parametrize(
     ("problem", "name"),
     [
-        (r"'00000000' begins the fingerprints of several issues: 3 \(1:", "00000000"),
+        (r"'00000000' begins the fingerprints of several issues: 1 \(1:", "00000000"),
         (r"there is no issue '000'", "000"),
         (r"there is no issue 'abcd' of shop \(production\): give its number", "abcd"),
         (r"there is no issue '9999999999999999999'", "9" * 19),
         (r"there is no issue ''", ""),
+        (r"there is no issue 'id:77'", "id:77"),
     ],
 )
 def test_a_name_that_is_not_clear_is_refused(store, problem, name):
     """The error lists what it could mean, or says how issues are named."""
-    if name == "00000000":
-        store.write(batch(frame(10), issues=[counted("1:00000000000000cc")]))
+    store.write(batch(frame(10), issues=[counted("1:00000000000000cc")]))
     with pytest.raises(TriageError, match=problem):
         find_issue(store, SHOP, name)
+
+
+@pytest.mark.parametrize("name", ["2:00000000000000dd", "2:00000000000000d", "00000000000000d"])
+def test_an_issue_of_an_older_version_is_found_by_what_its_events_show(store, name):
+    """The digits that an event shows need not be those that its issue began with."""
+    found = counted("2:00000000000000dd", aliases=(ONE,))
+    store.write(batch(frame(10), issues=[found]))
+
+    assert number(store, ONE) == find_issue(store, SHOP, name).id
+
+
+def test_a_fingerprint_goes_before_one_with_a_call_path(store):
+    """Part of it was split off; its digits alone name what is left."""
+    part = triage(store).split(number(store, ONE), path="p2")
+
+    assert number(store, ONE) == find_issue(store, SHOP, "00000000000000a").id
+    assert part.id == find_issue(store, SHOP, "00000000000000aa/p").id
 
 
 def test_issues_beyond_the_first_page_are_found_by_their_beginning():

@@ -75,6 +75,26 @@ def change(issue: Issue, after: State = State.RESOLVED, **more: Any) -> IssueCha
     return IssueChange(issue=issue, state=after, data=data, entry=entry(issue, after, **more))
 
 
+class TestNames:
+    """What leads to an issue."""
+
+    def test_names_are_found_by_how_they_begin(self, store: Store, writer: Writer):
+        """Older ones too, in their order; signs that a search knows are taken as they are."""
+        writer.write(counted("2:00000000000000dd", aliases=(A,)), counted(B))
+        writer.write(counted("2:100%"), counted("2:100"))
+        ours = writer.issue("2:00000000000000dd").id
+
+        found = store.issue_names(["1:0000", "2:0000"], **HERE, limit=9)
+
+        assert [(A, ours), (B, writer.issue(B).id), ("2:00000000000000dd", ours)] == [
+            *found.items()
+        ]
+        assert [A] == list(store.issue_names(["1:0000", "2:0000"], **HERE, limit=1))
+        assert ["2:100%"] == list(store.issue_names(["2:100%"], **HERE, limit=9))
+        assert {} == store.issue_names(["2_"], **HERE, limit=9)
+        assert {} == store.issue_names(["1:0000"], **THERE, limit=9)
+
+
 class TestStates:
     """What people make of an issue."""
 

@@ -12,7 +12,9 @@ from watchkeeper.storage.records import Event, Issue, IssueCount
 from watchkeeper.storage.rows import MAX_FINGERPRINT, MAX_NAME, MAX_OUTPUT, MAX_TITLE, cut
 
 MAX_ALIASES: Final = 5  # older fingerprints kept per error: one for each algorithm still in use
-METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+METHODS: Final = (  # as requests are counted by; others are "_OTHER"
+    *("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "_OTHER"),
+)
 
 FacetKey = tuple[FacetKind, str]
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, or_, select
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import slot_start
@@ -68,6 +68,25 @@ class SqlIssues(SqlCounting):
         scope = Scope(service=service, environment=environment)
         with self._database.read() as connection:
             return self._owners(connection, scope, fingerprints)
+
+    def issue_names(
+        self, begins: Collection[str], *, service: str, environment: str, limit: int
+    ) -> dict[str, int]:
+        """Find the names of a scope that begin so, and their issues; the first in order."""
+        names = issue_alias.c.fingerprint
+        # Read the names that begin in one of some ways.
+        statement = (
+            select(names, issue_alias.c.issue)
+            .where(
+                issue_alias.c.service == service,
+                issue_alias.c.environment == environment,
+                or_(*(names.startswith(one, autoescape=True) for one in sorted(begins))),
+            )
+            .order_by(names)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return {row.fingerprint: row.issue for row in connection.execute(statement)}
 
     def issue_fingerprints(self, issue_id: int) -> list[str]:
         """List every name that leads to an issue, sorted."""
