@@ -158,6 +158,40 @@ Context
   plan: pro""" == as_text(view())
 
 
+def test_a_group_shows_what_it_holds_and_notes_are_shown():
+    """Its members come before what it was raised from; who added a note had something to say."""
+    group = {
+        "type": "ExceptionGroup",
+        "message": "two orders (2 sub-exceptions)",
+        "frames": [APP],
+        "notes": ["while importing\nfile 7"],
+        "group": [
+            {"type": "KeyError", "message": "'sku'", "frames": [APP], "notes": ["row 3"]},
+            {"type": "ValueError", "message": "", "frames": []},
+        ],
+        "causes": [{"type": "OSError", "message": "gone", "relation": "cause", "frames": []}],
+    }
+
+    lines = [text for _, text in event_lines(view(data=group), source=False)]
+
+    assert [
+        "ExceptionGroup: two orders (2 sub-exceptions)",
+        "  | while importing",
+        "  | file 7",
+        "  shop/pay.py:12 in charge",
+        "      raise Late(answer)",
+        "",
+        "Member: KeyError: 'sku'",
+        "  | row 3",
+        "  shop/pay.py:12 in charge",
+        "      raise Late(answer)",
+        "",
+        "Member: ValueError",
+        "",
+        "Caused by OSError: gone",
+    ] == lines[lines.index("ExceptionGroup: two orders (2 sub-exceptions)") :][:14]
+
+
 def test_with_its_source_the_line_that_failed_is_marked():
     """On a terminal the frame that raised is open."""
     lines = [text for _, text in event_lines(view(), source=True)]

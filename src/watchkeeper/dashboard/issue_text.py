@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
+from watchkeeper.core.issues import State
 from watchkeeper.dashboard import texts
 from watchkeeper.dashboard.stacks import FrameGroup, Stack, StackFrame, Trace, read_stack
 from watchkeeper.dashboard.views_issues import (
@@ -18,7 +19,7 @@ MAX_SHARES: Final = 5
 MAX_HISTORY: Final = 10
 MAX_LINKS: Final = 5
 
-_RELATIONS: Final = {"cause": "Caused by "}
+_RELATIONS: Final = {"": "", "cause": "Caused by ", "member": "Member: "}
 _SHOWN_ALREADY: Final = frozenset({"method", "route", "status", "request_id"})
 
 
@@ -111,16 +112,23 @@ def more_lines(view: IssueView) -> Iterator[Line]:
 
 
 def state_text(issue: IssueSummary) -> str:
-    """Tell an issue's state with its conditions: "muted by cli alice until 100 in all"."""
-    text = texts.STATES.get(issue.state, issue.state)
-    if issue.next_release:
+    """Tell an issue's state, with its conditions and what is to be noticed: "open, new"."""
+    text = made_text(
+        issue.state, by=issue.state_by, until=issue.until, next_release=issue.next_release
+    )
+    return ", ".join(part for part in (text, mark_text(issue)) if part)
+
+
+def made_text(
+    state: str, *, by: str | None, until: Mapping[str, Any] | None, next_release: bool
+) -> str:
+    """Tell what was made of an issue: "muted by cli alice until 100 times in all"."""
+    text = texts.STATES.get(state, state)
+    if next_release:
         text += " in the next release"
-    if issue.state_by:
-        text += f" by {issue.state_by}"
-    if issue.state == "muted":
-        text += f" {until_text(issue.until)}"
-    marks = [mark_text(issue)] if mark_text(issue) else []
-    return ", ".join([text, *marks])
+    if by:
+        text += f" by {by}"
+    return f"{text} {until_text(until)}" if state == State.MUTED else text
 
 
 def mark_text(issue: IssueSummary) -> str:
@@ -194,11 +202,13 @@ def _event_heading(event: EventView) -> str:
 
 
 def _trace_lines(trace: Trace, *, source: bool) -> Iterator[Line]:
-    before = _RELATIONS.get(trace.relation, "While handling " if trace.relation else "")
+    before = _RELATIONS.get(trace.relation, "While handling ")
     yield Role.PLAIN, ""
     first, *rest = (f"{before}{trace.type}: {trace.message}".rstrip(": ")).split("\n")
     yield Role.TITLE, first
     yield from ((Role.PLAIN, f"  {line}") for line in rest)
+    for note in trace.notes:
+        yield from ((Role.PLAIN, f"  | {line}") for line in note.split("\n"))
     for group in trace.groups:
         yield from _group_lines(group, source=source)
 
