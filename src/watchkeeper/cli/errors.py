@@ -18,7 +18,6 @@ from watchkeeper.cli.upkeep import consent
 from watchkeeper.core.kept_events import MAX_EVENTS
 from watchkeeper.core.units import parse_duration
 from watchkeeper.dashboard import api
-from watchkeeper.dashboard.issue import issue_view
 from watchkeeper.dashboard.issue_text import as_text, until_text
 from watchkeeper.dashboard.issues import UNSOLVED, issues
 from watchkeeper.dashboard.parameters import ParameterError, parse_page
@@ -123,6 +122,8 @@ def list_issues(source: Source, user: str | None, as_json: bool, **asked: str | 
 @_as_json
 def show(source: Source, name: str, event: int, text: bool, as_json: bool) -> None:
     """Show an issue: stack, request, where and how often it happens, what was done with it."""
+    from watchkeeper.dashboard.issue import issue_view  # a list need not wait for it
+
     if not 1 <= event <= MAX_EVENTS:
         raise ConfigurationError(f"--event: write a number from 1, the newest, to {MAX_EVENTS}")
     with _opened(source) as (store, now):
