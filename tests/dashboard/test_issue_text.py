@@ -95,6 +95,7 @@ def view(*, data=DATA, **more) -> IssueView:
     row = EventRow(
         id="e" * 32,
         issue=7,
+        fingerprint="1:bb",
         at=NOW - 120,
         method="POST",
         route="/pay",
@@ -268,10 +269,10 @@ def test_what_belongs_to_it_is_listed():
         "  incident 3  07:55 UTC  New issue",
         f"  request {'5' * 32}  07:58 UTC  POST /pay → 500, 250 ms",
         "",
-        "Why grouped here: 1:aa",
+        "Why grouped here: 1:bb",
         "  type shop.Late",
         "  in shop.pay:charge",
-        "  here as well: 1:bb",
+        "  here as well: 1:aa",
     ] == [text for _, text in more_lines(shown)]
 
 

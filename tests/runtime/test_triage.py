@@ -351,6 +351,18 @@ def test_a_fingerprint_of_one_call_path_is_not_offered(store):
         triage(store).split(one, fingerprint=f"{ONE}/p2")
 
 
+def test_a_fingerprint_of_an_older_algorithm_is_no_part_of_an_issue(store):
+    """An error has one of each: to split by one of them would take all and leave a shell."""
+    store.write(batch(frame(10), issues=[counted("2:00000000000000dd", aliases=("1:dd",))]))
+    one = number(store, "2:00000000000000dd")
+
+    for name in ("2:", "1:dd"):
+        with pytest.raises(TriageError, match="nothing would be left"):
+            triage(store).split(one, fingerprint=name)
+    triage(store).merge(one, number(store, TWO))
+    assert [TWO] == store.issue_fingerprints(triage(store).split(one, fingerprint=TWO).id)
+
+
 def test_a_path_that_stored_events_alone_know_can_be_split_off(store):
     """More paths than are counted apart: the event shows one, so it has a name."""
     counts = [counted(TWO, 9, path=f"path{n:02}") for n in range(50)]

@@ -79,6 +79,7 @@ def event_row(event: Event, issue_id: int | None) -> EventRow:
     return EventRow(
         id=event.id,
         issue=issue_id,
+        fingerprint=event.fingerprint,
         at=event.at,
         method=event.method,
         route=event.route,

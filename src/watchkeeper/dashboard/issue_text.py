@@ -79,7 +79,6 @@ def event_lines(view: IssueView, *, source: bool) -> Iterator[Line]:
 
 def more_lines(view: IssueView) -> Iterator[Line]:
     """Tell where it happens, what people did, what belongs to it, and why it is grouped so."""
-    issue = view.issue
     yield from _share_lines("Routes", view.routes)
     yield from _share_lines("Releases", view.releases)
     if len(view.paths) > 1:
@@ -102,11 +101,12 @@ def more_lines(view: IssueView) -> Iterator[Line]:
     if links:
         yield from _section("Belongs to it")
         yield from ((Role.PLAIN, line) for line in links)
-    yield from _section(f"Why grouped here: {issue.fingerprint}")
+    shown = view.event.event.fingerprint if view.event is not None else view.issue.fingerprint
+    yield from _section(f"Why grouped here: {shown}")
     why = read_stack(view.event.data).why if view.event is not None else ()
     for part in why or ("(its parts were not stored)",):
         yield Role.DIM, f"  {part}"
-    others = [one for one in view.fingerprints if one != issue.fingerprint]
+    others = [one for one in view.fingerprints if one != shown]
     if others:
         yield Role.DIM, f"  here as well: {', '.join(others)}"
 

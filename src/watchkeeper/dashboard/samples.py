@@ -16,7 +16,7 @@ from watchkeeper.dashboard.views_inside import (
     SampleWorker,
     WaterfallSpan,
 )
-from watchkeeper.storage.issue_rows import event_names
+from watchkeeper.storage.issue_rows import event_names, whole
 from watchkeeper.storage.store import Sample
 
 MAX_EVENTS: Final = 20  # of one request
@@ -77,7 +77,7 @@ def read_samples(
     """
     names = None if issue is None else query.store.issue_fingerprints(issue)
     # One that came by a call path which was split off has the fingerprint of all others.
-    whole = None if names is None else {one.partition("/")[0] for one in names}
+    wholes = None if names is None else {whole(one) for one in names}
     most = limit
     while True:
         found = query.store.samples(
@@ -88,7 +88,7 @@ def read_samples(
             limit=most,
             route=route,
             reason=reason,
-            fingerprints=whole,
+            fingerprints=wholes,
             request_id=request_id,
         )
         query.pause()

@@ -87,6 +87,7 @@ class EventRow:
 
     id: str
     issue: int | None
+    fingerprint: str
     at: float
     method: str
     route: str

@@ -5,7 +5,7 @@ from typing import Final
 from watchkeeper.core.fingerprint import VERSION
 from watchkeeper.core.metrics import Scope
 from watchkeeper.exceptions import TriageError
-from watchkeeper.storage.issue_rows import is_merged_name
+from watchkeeper.storage.issue_rows import is_merged_name, is_whole
 from watchkeeper.storage.store import Issue, Store
 
 MAX_ID_DIGITS: Final = 18
@@ -60,9 +60,9 @@ def _beginning(store: Store, scope: Scope, begin: str) -> dict[int, str]:
         limit=MAX_LOOKED,
     )
     found = {name: number for name, number in names.items() if not is_merged_name(name)}
-    whole = {name: number for name, number in found.items() if "/" not in name}
+    wholes = {name: number for name, number in found.items() if is_whole(name)}
     issues: dict[int, str] = {}
-    for name, number in (whole or found).items():
+    for name, number in (wholes or found).items():
         issues.setdefault(number, name)
     return issues
 

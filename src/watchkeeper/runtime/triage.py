@@ -11,6 +11,7 @@ from watchkeeper.core.scrub import scrub_text
 from watchkeeper.exceptions import CollisionError, ConfigurationError, TriageError
 from watchkeeper.runtime.audit import Action, write_down
 from watchkeeper.runtime.issue_names import begins, is_of
+from watchkeeper.storage.issue_rows import is_whole, whole
 from watchkeeper.storage.issues import (
     MAX_FACETS,
     FacetKind,
@@ -25,6 +26,7 @@ MIN_PERIOD_S: Final = 60.0
 MAX_PERIOD_S: Final = 7 * 86_400.0
 MAX_COUNT: Final = 1_000_000_000
 ATTEMPTS: Final = 2  # a change that somebody else was faster with is tried once more
+MAX_HISTORY: Final = 1_000  # lines that are looked through for merges
 AHEAD_S: Final = 86_400.0  # a release may be marked by a clock that is ahead of ours
 
 Done = TypeVar("Done")
@@ -143,12 +145,13 @@ class Triage:
         issue = self.issue(issue_id)
         if fingerprint:
             names = self._store.issue_fingerprints(issue.id)
-            known = [one for one in names if "/" not in one]  # else of one call path
+            known = [one for one in names if is_whole(one)]
             chosen = {"fingerprint": _chosen(fingerprint, known, what="fingerprint")}
+            parts = self._merged(issue)
         else:
-            known = self._paths(issue)
+            known = parts = self._paths(issue)
             chosen = {"path": _chosen(path, known, what="path")}
-        if len(known) == 1:
+        if min(len(known), len(parts)) == 1:
             raise TriageError(
                 f"split: issue {issue.id} has this one {next(iter(chosen))} alone, so nothing "
                 "would be left of it"
@@ -208,6 +211,13 @@ class Triage:
         raise TriageError(
             f"issue {issue_id} is being changed by somebody else at this moment; look again"
         )
+
+    def _merged(self, issue: Issue) -> list[str]:
+        """List the fingerprints of the issues that it is made of: not of older algorithms too."""
+        history = self._store.issue_entries(issue.id, limit=MAX_HISTORY)
+        merged = (one.data.get("fingerprint") for one in history if one.reason is Reason.MERGED)
+        found = (issue.fingerprint, *(one for one in merged if isinstance(one, str)))
+        return list(dict.fromkeys(whole(one) for one in found))
 
     def _paths(self, issue: Issue) -> list[str]:
         """List the call paths that an issue came by: those counted, and those of stored events."""

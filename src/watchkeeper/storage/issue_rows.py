@@ -35,6 +35,16 @@ def by_path(fingerprint: str, path: str) -> str:
     return cut(f"{fingerprint}/{path}", MAX_FINGERPRINT)
 
 
+def is_whole(name: str) -> bool:
+    """Tell whether a name is a fingerprint, whatever the call path."""
+    return "/" not in name and not is_merged_name(name)
+
+
+def whole(name: str) -> str:
+    """Return the fingerprint of a name."""
+    return name.partition("/")[0]
+
+
 def merged_name(issue_id: int) -> str:
     """Return the name by which an issue that was merged into another one leads there."""
     return f"id:{issue_id}"
@@ -125,7 +135,7 @@ def split_names(
     `names` are those that lead to the issue, `paths` the call paths that it was seen by. None of
     them if nothing came under the fingerprint or by the path, or nothing would be left.
     """
-    whole = [one for one in names if "/" not in one and not is_merged_name(one)]
+    whole = [one for one in names if is_whole(one)]
     if path:
         if path not in paths or len(paths) < 2:
             return []
