@@ -191,8 +191,8 @@ class TestStates:
         writer.write(counted(A, aliases=(B,)), counted(C))
         store.change_issue(change(writer.issue(A), State.IGNORED))
 
-        assert frozenset({A, B}) == store.ignored_fingerprints(**HERE)
-        assert frozenset() == store.ignored_fingerprints(**THERE)
+        assert {A: True, B: True} == store.ignored_fingerprints(**HERE)
+        assert {} == store.ignored_fingerprints(**THERE)
 
     def test_a_deleted_issue_is_gone_with_all_it_held(self, store: Store, writer: Writer):
         """If it happens again it is new."""
@@ -530,7 +530,18 @@ class TestSplit:
         assert new is not None
         store.change_issue(change(new, State.IGNORED))
 
-        assert frozenset({f"{A}/p2"}) == store.ignored_fingerprints(**HERE)
+        assert {f"{A}/p2": True} == store.ignored_fingerprints(**HERE)
+
+    def test_a_part_of_what_is_ignored_need_not_be(self, store: Store, writer: Writer):
+        """It is told apart, since its fingerprint alone says otherwise."""
+        writer.write(counted(path="p1"), counted(path="p2"), counted(B, path="p1"))
+        writer.write(counted(B, path="p2"))
+        for name in (A, B):
+            issue = writer.issue(name)
+            assert store.split_issue(issue.id, path="p2", entry=entry(issue)) is not None
+        store.change_issue(change(writer.issue(A), State.IGNORED))
+
+        assert {A: True, f"{A}/p2": False} == store.ignored_fingerprints(**HERE)
 
     def test_parts_are_put_together_again(self, store: Store, writer: Writer):
         """Merging a part back leaves nothing behind."""

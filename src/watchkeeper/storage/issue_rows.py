@@ -43,6 +43,17 @@ def is_merged_name(name: str) -> bool:
     return name.startswith("id:")
 
 
+def ignored(names: Collection[str], split: Iterable[str]) -> dict[str, bool]:
+    """Tell of names whether what they lead to is ignored.
+
+    `names` lead to ignored issues; of those that were `split` off by a path, the ones beneath
+    them that do not are told too.
+    """
+    told = dict.fromkeys(sorted(one for one in names if not is_merged_name(one)), True)
+    beneath = (one for one in split if one not in told and one.partition("/")[0] in told)
+    return told | dict.fromkeys(beneath, False)
+
+
 def names(found: IssueCount) -> tuple[str, ...]:
     """Return all names that may lead to an error's issue, in the order they are tried."""
     plain = fingerprints(found)

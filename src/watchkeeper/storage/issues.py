@@ -148,10 +148,11 @@ class TriageStore(Protocol):
     def delete_issue(self, issue_id: int) -> bool:
         """Delete an issue with all it holds; if it happens again it is new. False: none there."""
 
-    def ignored_fingerprints(self, *, service: str, environment: str) -> frozenset[str]:
-        """Return the names that lead to issues which are ignored, at most MAX_IGNORED.
+    def ignored_fingerprints(self, *, service: str, environment: str) -> Mapping[str, bool]:
+        """Return the names that lead to issues which are ignored (True), at most MAX_IGNORED.
 
         A name is a fingerprint, or a fingerprint and a call path ("1:…/…") that was split off.
+        False: split off from what is ignored, and not ignored itself.
         """
 
 

@@ -163,17 +163,16 @@ class MemoryTriage(Tables):
         with self._lock:
             return bool(self._drop_issues([issue_id] if issue_id in self._issues else []))
 
-    def ignored_fingerprints(self, *, service: str, environment: str) -> frozenset[str]:
-        """Return the names that lead to issues which are ignored, at most MAX_IGNORED."""
+    def ignored_fingerprints(self, *, service: str, environment: str) -> Mapping[str, bool]:
+        """Return the names that lead to issues which are ignored (True), at most MAX_IGNORED."""
         with self._lock:
-            found = [
-                name
+            owners = {
+                name: self._issues[owner]
                 for (one, where, name), owner in self._aliases.items()
                 if (one, where) == (service, environment)
-                and self._issues[owner].state == State.IGNORED
-                and not issue_rows.is_merged_name(name)
-            ]
-        return frozenset(sorted(found)[:MAX_IGNORED])
+            }
+        found = sorted(name for name, one in owners.items() if one.state == State.IGNORED)
+        return issue_rows.ignored(found[:MAX_IGNORED], (one for one in owners if "/" in one))
 
     def _is_found(self, issue: Issue, search: Search) -> bool:
         text = search.text.lower()

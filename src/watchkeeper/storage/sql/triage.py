@@ -1,6 +1,7 @@
 """What people do with issues in a SQL database: finding them, their states and their history."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, literal, or_, select, update
@@ -150,8 +151,8 @@ class SqlTriage(Part):
             connection.execute(held)
             return bool(drop_issues(connection, [issue_id]))
 
-    def ignored_fingerprints(self, *, service: str, environment: str) -> frozenset[str]:
-        """Return the names that lead to issues which are ignored, at most MAX_IGNORED."""
+    def ignored_fingerprints(self, *, service: str, environment: str) -> Mapping[str, bool]:
+        """Return the names that lead to issues which are ignored (True), at most MAX_IGNORED."""
         # Find the names of ignored issues.
         statement = (
             select(issue_alias.c.fingerprint)
@@ -164,9 +165,16 @@ class SqlTriage(Part):
             .order_by(issue_alias.c.fingerprint)
             .limit(MAX_IGNORED)
         )
+        # Find the names that were split off; asked for only where something is ignored.
+        split = select(issue_alias.c.fingerprint).where(
+            issue_alias.c.service == service,
+            issue_alias.c.environment == environment,
+            issue_alias.c.fingerprint.like("%/%"),
+        )
         with self._database.read() as connection:
             names = list(connection.execute(statement).scalars())
-        return frozenset(one for one in names if not issue_rows.is_merged_name(one))
+            parts = connection.execute(split).scalars() if names else ()
+            return issue_rows.ignored(names, parts)
 
 
 def note(connection: Connection, issue_id: int, entry: IssueEntry) -> None:
