@@ -138,6 +138,22 @@ class TestStates:
         assert resolved is not None
         assert replace(resolved, count=2, last_at=60.0) == writer.issue()
 
+    def test_the_highest_level_stays(self, store: Store, writer: Writer):
+        """What began as a warning and became an error is found, and told, as one."""
+        for level, then in (
+            ("warning", "warning"),
+            ("info", "warning"),
+            ("critical", "critical"),
+            ("strange", "critical"),
+            ("error", "critical"),
+        ):
+            writer.write(counted(level=level))
+            assert then == writer.issue().level
+        assert 1 == len(store.find_issues(replace(ALL, level="critical")))
+
+        writer.write(counted(B, level="strange"), counted(B, level="info", path="p2"))
+        assert "info" == writer.issue(B).level
+
     def test_comments_join_the_history(self, store: Store, writer: Writer):
         """The newest line comes first; a comment is cut to what fits."""
         writer.write(counted())
@@ -416,6 +432,71 @@ class TestMerge:
 
         assert {a.id} == {one.id for one in map(store.issue, (a.id, b.id, c.id)) if one}
         assert [A, B, C] == store.issue_fingerprints(a.id)
+
+    def test_a_mute_goes_on_as_long_as_it_would_have(self, store: Store, writer: Writer):
+        """What the other issue counted did not happen since: totals move along."""
+        writer.write(
+            counted(A, count=10, users=("u1", "u2"), path="p1"),
+            counted(A, count=4, path="p2"),
+            counted(B, count=500, users=("u2", "u3", "u4")),
+        )
+        ends = {"events": 110, "users": 5, "at": 900.0}
+        muted = store.change_issue(change(writer.issue(A), State.MUTED, data={"until": ends}))
+        assert muted is not None
+
+        merged = store.merge_issues(muted.id, writer.issue(B).id, entry=entry(muted))
+
+        assert merged is not None
+        assert ("muted", 50.0) == (merged.state, merged.state_at)
+        assert {"until": {"events": 610, "users": 7, "at": 900.0}} == merged.state_data
+        assert store.split_issue(muted.id, path="p2", entry=entry(muted)) is not None
+        left = writer.issue(A)
+        assert (510, 606) == (left.count, left.state_data["until"]["events"])
+
+    @pytest.mark.parametrize(
+        ("resolved_at", "data", "other_at", "since"),
+        [
+            (100.0, {}, None, 150.0),  # the other one is open and was seen at 150
+            (100.0, {}, 200.0, 200.0),
+            (300.0, {}, 200.0, 300.0),
+            (100.0, {"release": "next"}, 200.0, 200.0),
+            (100.0, {"release": "next"}, None, 100.0),  # a newer release may have it
+            (20.0, {}, 200.0, 20.0),  # it happened again before the merge
+        ],
+    )
+    def test_a_resolved_issue_stays_resolved(
+        self,
+        store: Store,
+        writer: Writer,
+        resolved_at: float,
+        data: dict[str, str],
+        other_at: float | None,
+        since: float,
+    ):
+        """What the other one was repaired of, or counted by then, does not bring it back."""
+        writer.write(counted(A, at=30.0), counted(B, at=150.0))
+        into = store.change_issue(change(writer.issue(A), at=resolved_at, data=data))
+        assert into is not None
+        if other_at is not None:
+            store.change_issue(change(writer.issue(B), at=other_at))
+
+        merged = store.merge_issues(into.id, writer.issue(B).id, entry=entry(into, at=400.0))
+
+        assert merged is not None
+        assert ("resolved", since, data) == (merged.state, merged.state_at, merged.state_data)
+
+    def test_the_first_release_is_that_of_the_earlier_one(self, store: Store, writer: Writer):
+        """Of two issues, and of a flush that comes late."""
+        writer.write(counted(A, at=300.0), scope=replace(SHOP, release="v5"))
+        writer.write(counted(B, at=250.0), scope=replace(SHOP, release="v4"))
+        into = writer.issue(A)
+
+        merged = store.merge_issues(into.id, writer.issue(B).id, entry=entry(into))
+        assert merged is not None
+        assert (250.0, "v4", "v5") == (merged.first_at, merged.scope.release, merged.last_release)
+
+        writer.write(counted(A, at=240.0), scope=replace(SHOP, release="v3"))
+        assert (240.0, "v3") == (writer.issue(A).first_at, writer.issue(A).scope.release)
 
     def test_what_happens_afterwards_counts_there(self, store: Store, writer: Writer):
         """The fingerprint of the one that is gone leads to the other."""

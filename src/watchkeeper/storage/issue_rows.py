@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
-from watchkeeper.core.issues import State
+from watchkeeper.core.issues import NEXT, State
 from watchkeeper.core.kept_events import EventMark
 from watchkeeper.core.metrics import Scope
+from watchkeeper.core.rule import LEVELS
 from watchkeeper.storage.issues import MAX_FACETS, Facet, FacetKind, IssueEntry
 from watchkeeper.storage.records import Event, Issue, IssueCount
 from watchkeeper.storage.rows import MAX_FINGERPRINT, MAX_NAME, MAX_OUTPUT, MAX_TITLE, cut
@@ -96,11 +97,18 @@ def new_issue(issue_id: int, scope: Scope, found: IssueCount) -> Issue:
     )
 
 
+def higher(level: str, other: str) -> str:
+    """Return the higher of two levels; one that is not known is the lowest."""
+    return max(level, other, key=lambda one: LEVELS.index(one) if one in LEVELS else -1)
+
+
 def seen_again(issue: Issue, scope: Scope, found: IssueCount) -> Issue:
     """Add what one more slot counted to a known issue."""
-    newer = found.last_at >= issue.last_at
+    newer, older = found.last_at >= issue.last_at, found.first_at < issue.first_at
     return replace(
         issue,
+        scope=replace(issue.scope, release=scope.release) if older else issue.scope,
+        level=higher(issue.level, cut(found.level, MAX_NAME)),
         count=issue.count + found.count,
         first_at=min(issue.first_at, found.first_at),
         last_at=max(issue.last_at, found.last_at),
@@ -108,16 +116,63 @@ def seen_again(issue: Issue, scope: Scope, found: IssueCount) -> Issue:
     )
 
 
-def joined(into: Issue, other: Issue) -> Issue:
-    """Return what an issue is once another one is merged into it; users are counted apart."""
-    newer = other.last_at > into.last_at
+def joined(into: Issue, other: Issue, *, new_users: int) -> Issue:
+    """Return what an issue is once another one, with so many users it had not, is merged into it.
+
+    It keeps its state: what the other one counted by then neither ends a mute nor brings it back.
+    """
+    newer, older = other.last_at > into.last_at, other.first_at < into.first_at
     return replace(
         into,
+        scope=replace(into.scope, release=other.scope.release) if older else into.scope,
         count=into.count + other.count,
         first_at=min(into.first_at, other.first_at),
         last_at=max(into.last_at, other.last_at),
         last_release=other.last_release if newer else into.last_release,
+        state_at=_resolved_at(into, other),
+        state_data=_until(into, more_events=other.count, more_users=new_users),
         version=into.version + 1,
+        users=into.users + new_users,
+    )
+
+
+def _resolved_at(into: Issue, other: Issue) -> float:
+    """Return since when an issue is resolved, together with another one.
+
+    What has happened again since, but was not moved on yet, comes back all the same; so does what
+    is resolved in the next release, if a newer one had the other issue and that is open.
+    """
+    if into.state != State.RESOLVED or into.last_at > into.state_at:
+        return into.state_at
+    moments = [into.state_at]
+    if other.state == State.RESOLVED:
+        moments.append(other.state_at)
+    if into.state_data.get("release") != NEXT:
+        moments.append(other.last_at)
+    return max(moments)
+
+
+def _until(issue: Issue, *, more_events: int, more_users: int = 0) -> Mapping[str, Any]:
+    """Return the data of a state whose totals grew by what did not happen since."""
+    ends = issue.state_data.get("until")
+    if issue.state != State.MUTED or not isinstance(ends, Mapping):
+        return issue.state_data
+    more = {"events": more_events, "users": more_users}
+    moved = {
+        name: value + more[name] if name in more and isinstance(value, int) else value
+        for name, value in ends.items()
+    }
+    return {**issue.state_data, "until": moved}
+
+
+def left_over(issue: Issue, new: Issue) -> Issue:
+    """Return what an issue is once another one was split off it."""
+    gone = min(new.count, issue.count)
+    return replace(
+        issue,
+        count=issue.count - gone,
+        state_data=_until(issue, more_events=-gone),
+        version=issue.version + 1,
     )
 
 

@@ -109,7 +109,9 @@ class MemoryTriage(Tables):
                 return None
             if not same_scope(first.scope, second.scope.service, second.scope.environment):
                 return None
-            self._issues[into] = issue_rows.joined(first, second)
+            self._add_facets(into, self._facets.pop(other, {}))
+            new_users = self._issues[into].users - first.users
+            self._issues[into] = issue_rows.joined(first, second, new_users=new_users)
             self._move_aliases(into, [key for key, at in self._aliases.items() if at == other])
             name = issue_rows.merged_name(other)
             self._aliases[first.scope.service, first.scope.environment, name] = into
@@ -120,7 +122,6 @@ class MemoryTriage(Tables):
             for number, one in self._entries.items():
                 if one.issue == other:
                     self._entries[number] = replace(one, issue=into)
-            self._add_facets(into, self._facets.pop(other, {}))
             del self._issues[other]
             self._note(into, issue_rows.cut_entry(entry))
             return self._issues[into]
@@ -146,9 +147,7 @@ class MemoryTriage(Tables):
             new = issue_rows.split_off(issue, names[0], [*map(mark, moved)], facet, entry=entry)
             new = replace(new, id=self._next_id("issue"))
             self._issues[new.id] = new
-            self._issues[issue_id] = replace(
-                issue, count=max(issue.count - new.count, 0), version=issue.version + 1
-            )
+            self._issues[issue_id] = issue_rows.left_over(issue, new)
             scope = (issue.scope.service, issue.scope.environment)
             self._move_aliases(new.id, [(*scope, name) for name in names])
             self._move_events(new.id, [one.id for one in moved])

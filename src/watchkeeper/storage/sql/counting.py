@@ -17,6 +17,7 @@ from watchkeeper.storage import issue_rows
 from watchkeeper.storage.issue_rows import FacetKey
 from watchkeeper.storage.issues import MAX_FACETS, Facet, FacetKind
 from watchkeeper.storage.records import IssueCount
+from watchkeeper.storage.rows import MAX_NAME, cut
 from watchkeeper.storage.sql import standing
 from watchkeeper.storage.sql.base import Part, chunks, new_id
 from watchkeeper.storage.sql.faults import CollisionError
@@ -30,6 +31,7 @@ class _Tally:
     count: int = 0
     first_at: float = float("inf")
     last_at: float = 0.0
+    level: str = ""
     names: set[str] = field(default_factory=set)
     facets: list[Facet] = field(default_factory=list)
 
@@ -37,6 +39,7 @@ class _Tally:
         self.count += found.count
         self.first_at = min(self.first_at, found.first_at)
         self.last_at = max(self.last_at, found.last_at)
+        self.level = issue_rows.higher(self.level, cut(found.level, MAX_NAME))
         self.facets.extend(issue_rows.facets(found, scope).values())
 
 
@@ -169,6 +172,7 @@ class SqlCounting(Part):
                     "earliest": one.first_at,
                     "latest": one.last_at,
                     "latest_release": scope.release,
+                    "latest_level": one.level,
                     "more_users": new_users[owner],
                 }
                 for owner, one in tallies.items()

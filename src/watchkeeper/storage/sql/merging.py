@@ -1,5 +1,6 @@
 """Issues merged and split in a SQL database, each in one transaction."""
 
+import json
 from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, literal, select, update
@@ -41,20 +42,8 @@ class SqlMerging(Part):
             self._lead(connection, held[into].scope, into, [issue_rows.merged_name(other)])
             # The other issue holds nothing any more.
             connection.execute(delete(issue).where(issue.c.id == other))
-            joined = issue_rows.joined(held[into], held[other])
-            # What the two are together.
-            connection.execute(
-                update(issue)
-                .where(issue.c.id == into)
-                .values(
-                    count=joined.count,
-                    first_at=joined.first_at,
-                    last_at=joined.last_at,
-                    last_release=joined.last_release,
-                    version=joined.version,
-                    users=joined.users + new_users,
-                )
-            )
+            joined = issue_rows.joined(held[into], held[other], new_users=new_users)
+            _save(connection, joined)
             note(connection, into, issue_rows.cut_entry(entry))
             return issue_now(connection, into)
 
@@ -80,15 +69,7 @@ class SqlMerging(Part):
             new = self._split_off(
                 connection, before, names, and_(event.c.issue == issue_id, theirs), path, entry
             )
-            # The rest of the issue.
-            connection.execute(
-                update(issue)
-                .where(issue.c.id == issue_id)
-                .values(
-                    count=max(before.count - new.count, 0),
-                    version=before.version + 1,
-                )
-            )
+            _save(connection, issue_rows.left_over(before, new))
             self._lead(connection, before.scope, new.id, names)
             for owner in (issue_id, new.id):
                 note(connection, owner, issue_rows.cut_entry(entry))
@@ -196,6 +177,24 @@ def _hold(connection: Connection, ids: Sequence[int]) -> list[Issue]:
     # Lock issues in the order of their ids, as a flush does.
     held = select(issue).where(issue.c.id.in_(ids)).order_by(issue.c.id).with_for_update()
     return [read_issue(row) for row in connection.execute(held)]
+
+
+def _save(connection: Connection, now: Issue) -> None:
+    # Write what became of an issue that is held.
+    changed = update(issue).where(issue.c.id == now.id)
+    connection.execute(
+        changed.values(
+            release=now.scope.release,
+            count=now.count,
+            first_at=now.first_at,
+            last_at=now.last_at,
+            last_release=now.last_release,
+            state_at=now.state_at,
+            state_data=json.dumps(now.state_data),
+            version=now.version,
+            users=now.users,
+        )
+    )
 
 
 def _place(scope: Scope) -> tuple[str, str]:
