@@ -14,6 +14,7 @@ from watchkeeper.core.metrics import Scope
 from watchkeeper.core.pack import PACK
 from watchkeeper.core.rules import Rule
 from watchkeeper.runtime.alerts import AlertEngine
+from watchkeeper.runtime.issue_states import MAX_MOVED
 from watchkeeper.runtime.thinning import coarsen_counts, thin_out
 from watchkeeper.storage import Store, open_store
 from watchkeeper.storage.issues import IssueChange, IssueEntry
@@ -47,6 +48,20 @@ def engine(store: Store, *rules: Rule) -> AlertEngine:
         link=lambda incident: f"/watchkeeper/#{incident.id}",
         installed_at=0.0,
     )
+
+
+def put(store: Store, issue: Issue, state: State, data: dict[str, Any], *, at: float) -> None:
+    """Change an issue's state by hand."""
+    entry = IssueEntry(
+        issue=issue.id,
+        at=at,
+        actor="cli alice",
+        before=issue.state,
+        after=state.value,
+        reason=Reason.ASKED,
+    )
+    change = IssueChange(issue=issue, state=state, data=data, entry=entry)
+    assert store.change_issue(change) is not None
 
 
 class Shop:
@@ -86,17 +101,7 @@ class Shop:
 
     def change(self, state: State, data: dict[str, Any] | None = None) -> None:
         """Change its state by hand."""
-        issue = self.issue()
-        entry = IssueEntry(
-            issue=issue.id,
-            at=self.now,
-            actor="cli alice",
-            before=issue.state,
-            after=state.value,
-            reason=Reason.ASKED,
-        )
-        change = IssueChange(issue=issue, state=state, data=data or {}, entry=entry)
-        assert self.store.change_issue(change) is not None
+        put(self.store, self.issue(), state, data or {}, at=self.now)
 
     def told(self) -> list[str]:
         """Return what people were told."""
@@ -254,6 +259,24 @@ def test_two_workers_bring_an_issue_back_once(store: Store):
         one.after for one in store.issue_entries(shop.issue().id, limit=9)
     ]
     assert ["Issue came back: ValueError: no such plan"] == shop.told()
+
+
+def test_every_issue_has_its_turn(store: Store):
+    """However many others are muted or resolved, the one whose time has come is moved."""
+    shop = Shop(store)
+    shop.quiet()
+    names = [f"1:{number:016x}" for number in range(2 * MAX_MOVED + 50)]
+    one = frame(int(shop.now), 1, values={})
+    store.write(batch(one, issues=[counted(name, at=shop.now) for name in (*names, A)]))
+    for issue in store.issues(**HERE, seen_since=0.0, limit=999):
+        if issue.fingerprint != A:
+            put(store, issue, State.MUTED, {"until": {"events": 1_000}}, at=shop.now)
+    shop.change(State.MUTED, {"until": {"events": 2}})
+
+    for _ in range(3):
+        shop.slot()
+
+    assert "open" == shop.issue().state
 
 
 def test_events_beyond_fifty_go(store: Store):

@@ -170,17 +170,23 @@ class TestStates:
         assert [first] == store.issue_entries(issue.id, limit=1)
 
     def test_what_may_have_to_move_is_listed(self, store: Store, writer: Writer):
-        """Muted issues, and resolved ones that happened since, the latest first."""
-        writer.write(counted(A), counted(B), counted(C), counted("1:00000000000000dd"))
+        """Issues muted until something, and resolved ones that happened since, by their ids."""
+        d, e = (f"1:00000000000000{letter}" for letter in ("dd", "ee"))
+        for one in (A, B, C, d, e):
+            writer.write(counted(one))
         store.change_issue(change(writer.issue(A), State.RESOLVED))
-        store.change_issue(change(writer.issue(B), State.RESOLVED))
-        store.change_issue(change(writer.issue(C), State.MUTED))
-        writer.write(counted(B, at=60.0), counted("1:00000000000000dd", at=60.0))
+        store.change_issue(change(writer.issue(B), State.MUTED, data={"until": {"at": 90.0}}))
+        store.change_issue(change(writer.issue(C), State.RESOLVED))
+        store.change_issue(change(writer.issue(d), State.MUTED))
+        writer.write(counted(C, at=60.0), counted(d, at=60.0), counted(e, at=60.0))
 
-        stirred = store.stirred_issues(**HERE, limit=9)
+        def stirred(**more: int) -> list[str]:
+            found = store.stirred_issues(**{**HERE, "limit": 9, **more})
+            return [one.fingerprint for one in found]
 
-        assert [B, C] == [one.fingerprint for one in stirred]
-        assert [B] == [one.fingerprint for one in store.stirred_issues(**HERE, limit=1)]
+        assert [B, C] == stirred()
+        assert [B] == stirred(limit=1)
+        assert [C] == stirred(after=writer.issue(B).id)
         assert [] == store.stirred_issues(**THERE, limit=9)
 
     def test_returns_are_listed(self, store: Store, writer: Writer):

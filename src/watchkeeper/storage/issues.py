@@ -106,8 +106,13 @@ class TriageStore(Protocol):
         None, having changed nothing, if the version is not the one that was read any more.
         """
 
-    def stirred_issues(self, *, service: str, environment: str, limit: int) -> list[Issue]:
-        """List what may have to move: muted issues, and resolved ones seen since; latest first."""
+    def stirred_issues(
+        self, *, service: str, environment: str, limit: int, after: int = 0
+    ) -> list[Issue]:
+        """List what may have to move: issues muted until something, and resolved ones seen since.
+
+        By their ids, those above `after`.
+        """
 
     def issue_returns(
         self, *, service: str, environment: str, since: float, limit: int

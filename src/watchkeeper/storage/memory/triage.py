@@ -52,19 +52,25 @@ class MemoryTriage(Tables):
             self._note(before.id, entry)
             return self._issues[before.id]
 
-    def stirred_issues(self, *, service: str, environment: str, limit: int) -> list[Issue]:
-        """List what may have to move: muted issues, and resolved ones seen since; latest first."""
+    def stirred_issues(
+        self, *, service: str, environment: str, limit: int, after: int = 0
+    ) -> list[Issue]:
+        """List what may have to move: issues muted until something, and resolved ones seen since.
+
+        By their ids, those above `after`.
+        """
         with self._lock:
             found = [
                 one
                 for one in self._issues.values()
-                if same_scope(one.scope, service, environment)
+                if one.id > after
+                and same_scope(one.scope, service, environment)
                 and (
-                    one.state == State.MUTED
+                    (one.state == State.MUTED and one.state_data)
                     or (one.state == State.RESOLVED and one.last_at > one.state_at)
                 )
             ]
-        return sorted(found, key=lambda one: (one.last_at, one.id), reverse=True)[:limit]
+        return sorted(found, key=lambda one: one.id)[:limit]
 
     def issue_returns(
         self, *, service: str, environment: str, since: float, limit: int

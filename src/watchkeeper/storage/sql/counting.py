@@ -283,7 +283,8 @@ class SqlCounting(Part):
         for some in chunks(owners):
             # Read the facets of issues that have many, but for their users.
             known = select(issue_facet.c.issue, issue_facet.c.kind, issue_facet.c.value).where(
-                issue_facet.c.issue.in_(some), issue_facet.c.kind < FacetKind.USER.value
+                issue_facet.c.issue.in_(some),
+                issue_facet.c.kind.in_([one for one in FacetKind if one is not FacetKind.USER]),
             )
             for row in connection.execute(known):
                 keys[row.issue].add((FacetKind(row.kind), row.value))

@@ -218,7 +218,9 @@ def _paths(connection: Connection, issue_id: int) -> set[str]:
 
 def _facets(connection: Connection, issue_id: int, value: str = "") -> dict[FacetKey, Facet]:
     # Read the facets of an issue.
-    facets = select(issue_facet).where(issue_facet.c.issue == issue_id)
+    facets = select(issue_facet).where(
+        issue_facet.c.issue == issue_id, issue_facet.c.kind.in_([*FacetKind])
+    )
     if value:
         facets = facets.where(issue_facet.c.value == value)
     return {

@@ -19,6 +19,7 @@ from watchkeeper.storage.issues import (
 )
 from watchkeeper.storage.records import Issue
 from watchkeeper.storage.sql.base import Part
+from watchkeeper.storage.sql.details import read_object
 from watchkeeper.storage.sql.issues import drop_issues, read_issue
 from watchkeeper.storage.sql.schema import event, issue, issue_alias, issue_entry, issue_facet
 
@@ -67,25 +68,33 @@ class SqlTriage(Part):
             note(connection, before.id, entry)
             return issue_now(connection, before.id)
 
-    def stirred_issues(self, *, service: str, environment: str, limit: int) -> list[Issue]:
-        """List what may have to move: muted issues, and resolved ones seen since; latest first."""
-        seen_since = and_(
-            issue.c.state == State.RESOLVED.value, issue.c.last_at > issue.c.state_at
-        )
-        # Find the issues that what happened may move on.
-        statement = (
-            select(issue)
-            .where(
-                issue.c.service == service,
-                issue.c.environment == environment,
-                issue.c.state.in_([State.MUTED.value, State.RESOLVED.value]),
-                or_(issue.c.state == State.MUTED.value, seen_since),
-            )
-            .order_by(issue.c.last_at.desc(), issue.c.id.desc())
-            .limit(limit)
-        )
+    def stirred_issues(
+        self, *, service: str, environment: str, limit: int, after: int = 0
+    ) -> list[Issue]:
+        """List what may have to move: issues muted until something, and resolved ones seen since.
+
+        By their ids, those above `after`.
+        """
+        muted = and_(issue.c.state == State.MUTED.value, issue.c.state_data != "{}")
+        resolved = and_(issue.c.state == State.RESOLVED.value, issue.c.last_at > issue.c.state_at)
+        found: list[Issue] = []
         with self._database.read() as connection:
-            return [read_issue(row) for row in connection.execute(statement)]
+            # One state at a time, which the index finds without reading all that are open.
+            for stirred in (muted, resolved):
+                # Find the issues that what happened may move on.
+                statement = (
+                    select(issue)
+                    .where(
+                        issue.c.service == service,
+                        issue.c.environment == environment,
+                        stirred,
+                        issue.c.id > after,
+                    )
+                    .order_by(issue.c.id)
+                    .limit(limit)
+                )
+                found += [read_issue(row) for row in connection.execute(statement)]
+        return sorted(found, key=lambda one: one.id)[:limit]
 
     def issue_returns(
         self, *, service: str, environment: str, since: float, limit: int
@@ -220,7 +229,7 @@ def _entry(row: Any) -> IssueEntry:
         after=row.state_after,
         reason=Reason(row.reason) if row.reason else None,
         comment=row.comment,
-        data=json.loads(row.data),
+        data=read_object(row.data),
     )
 
 
