@@ -10,12 +10,13 @@ import pytest
 from stored import HERE, SHOP, batch, counted, event, frame
 
 from watchkeeper.core.issues import Reason, State, Until, in_next_release
+from watchkeeper.core.kept_events import MAX_EVENTS
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.pack import PACK
 from watchkeeper.core.rules import Rule
 from watchkeeper.runtime.alerts import AlertEngine
 from watchkeeper.runtime.issue_states import MAX_MOVED
-from watchkeeper.runtime.thinning import coarsen_counts, thin_out
+from watchkeeper.runtime.thinning import MAX_THINNED, coarsen_counts, thin_out
 from watchkeeper.storage import Store, open_store
 from watchkeeper.storage.issues import IssueChange, IssueEntry
 from watchkeeper.storage.memory import MemoryStore
@@ -293,6 +294,24 @@ def test_events_beyond_fifty_go(store: Store):
     left = [one.at for one in store.events(shop.issue().id, limit=999)]
     assert (50, 300.0, 1.0) == (len(left), left[0], left[-1])
     assert 300 == shop.issue().count
+
+
+def test_every_crowded_issue_is_thinned_out(store: Store):
+    """However many there are, and though the first of them are crowded again each time."""
+    Shop(store).quiet()
+    names = [f"1:{number:016x}" for number in range(MAX_THINNED + 50)]
+    for turn in range(2):
+        events = [
+            event(turn * 10_000_000 + number * 1_000 + each, 60.0 * turn + each, name)
+            for number, name in enumerate(names)
+            for each in range(51)
+        ]
+        one = frame(20_000 + 10 * turn, 1, values={})
+        store.write(batch(one, issues=[counted(name) for name in names], events=events))
+
+        thin_out(store, pause=lambda: None)
+
+        assert [] == store.crowded_issues(most=MAX_EVENTS, limit=999)
 
 
 def test_counts_become_coarser_with_time(store: Store):

@@ -176,7 +176,7 @@ class EventStore(Protocol):
         """Read the events of one request, newest first."""
 
     def crowded_issues(self, *, most: int, limit: int) -> list[int]:
-        """Return up to `limit` issues that have more than `most` events."""
+        """Return up to `limit` issues that have more than `most` events, fullest first."""
 
     def event_marks(self, issue_id: int) -> list[EventMark]:
         """Read what decides which events of an issue are kept, oldest first."""

@@ -44,12 +44,13 @@ class MemoryEvents(Tables):
         return _newest(found)[:limit] if request_id else []
 
     def crowded_issues(self, *, most: int, limit: int) -> list[int]:
-        """Return up to `limit` issues that have more than `most` events."""
+        """Return up to `limit` issues that have more than `most` events, fullest first."""
         counts: dict[int, int] = {}
         with self._lock:
             for owner, _ in self._events.values():
                 counts[owner] = counts.get(owner, 0) + 1
-        return sorted(owner for owner, count in counts.items() if count > most)[:limit]
+        crowded = sorted((-count, owner) for owner, count in counts.items() if count > most)
+        return [owner for _, owner in crowded[:limit]]
 
     def event_marks(self, issue_id: int) -> list[EventMark]:
         """Read what decides which events of an issue are kept, oldest first."""

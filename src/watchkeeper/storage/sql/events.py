@@ -57,13 +57,13 @@ class SqlEvents(SqlCounting):
             return [read_event(row) for row in connection.execute(statement)]
 
     def crowded_issues(self, *, most: int, limit: int) -> list[int]:
-        """Return up to `limit` issues that have more than `most` events."""
+        """Return up to `limit` issues that have more than `most` events, fullest first."""
         # Count the events of each issue, in the index alone.
         statement = (
             select(event.c.issue)
             .group_by(event.c.issue)
             .having(func.count() > most)
-            .order_by(event.c.issue)
+            .order_by(func.count().desc(), event.c.issue)
             .limit(limit)
         )
         with self._database.read() as connection:
