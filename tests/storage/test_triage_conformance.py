@@ -423,8 +423,8 @@ class TestMerge:
             route.last_at,
         )
         lines = store.issue_entries(into.id, limit=9)
-        assert [("", {"from": other.id}), ("see the log", {})] == [
-            (line.comment, line.data) for line in lines
+        assert [("", other.id), ("see the log", None)] == [
+            (line.comment, line.data.get("from")) for line in lines
         ]
         assert [expected] == store.find_issues(ALL)
 
@@ -558,8 +558,30 @@ class TestSplit:
         assert ["p2"] == [one.path for one in store.events(new.id, limit=9)]
         assert ["p1"] == [one.value for one in store.facets(issue.id, FacetKind.PATH, limit=9)]
         assert ["p2"] == [one.value for one in store.facets(new.id, FacetKind.PATH, limit=9)]
-        assert [Reason.SPLIT] == [one.reason for one in store.issue_entries(new.id, limit=9)]
-        assert [Reason.SPLIT] == [one.reason for one in store.issue_entries(issue.id, limit=9)]
+
+    def test_both_parts_say_where_they_went(self, store: Store, writer: Writer):
+        """The new one came to be open, whatever the state of what it was split off."""
+        writer.write(counted(path="p1"), counted(path="p2"))
+        issue = store.change_issue(change(writer.issue(), State.IGNORED))
+        assert issue is not None
+        told = entry(issue, State.IGNORED, at=60.0, reason=Reason.SPLIT, data={"path": "p2"})
+
+        new = store.split_issue(issue.id, path="p2", entry=told)
+
+        assert new is not None
+        (mine,) = store.issue_entries(new.id, limit=9)
+        theirs = store.issue_entries(issue.id, limit=1)[0]
+        assert ("ignored", "open", {"path": "p2", "from": issue.id}) == (
+            mine.before,
+            mine.after,
+            mine.data,
+        )
+        assert ("ignored", "ignored", {"path": "p2", "to": new.id}) == (
+            theirs.before,
+            theirs.after,
+            theirs.data,
+        )
+        assert {Reason.SPLIT} == {mine.reason, theirs.reason}
 
     def test_what_comes_by_a_path_that_was_split_off_counts_there(
         self, store: Store, writer: Writer
@@ -598,6 +620,30 @@ class TestSplit:
         assert (5, 7) == (writer.issue(A).count, writer.issue(B).count)
         assert new.id == writer.issue(B).id
         assert [event(2).id] == [one.id for one in store.events(new.id, limit=9)]
+
+    def test_what_was_merged_gets_its_name_back(self, store: Store, writer: Writer):
+        """Whether it has events or not; links from before it was merged lead to it again."""
+        own = {"type": "KeyError", "title": "KeyError: y", "culprit": "shop.b:g"}
+        writer.write(counted(A, at=30.0))
+        writer.write(
+            counted(B, at=20.0, level="warning", **own), scope=replace(SHOP, release="v0")
+        )
+        writer.write(counted(C, at=25.0, type="OSError", title="OSError: z"))
+        a, b, c = writer.issue(A), writer.issue(B), writer.issue(C)
+        store.merge_issues(b.id, c.id, entry=entry(b, at=51.0, reason=Reason.MERGED))
+        store.merge_issues(a.id, b.id, entry=entry(a, at=52.0, reason=Reason.MERGED))
+
+        new = store.split_issue(a.id, fingerprint=B, entry=entry(a, at=60.0))
+        other = store.split_issue(a.id, fingerprint=C, entry=entry(a, at=61.0))
+
+        assert new is not None
+        assert other is not None
+        restored = replace(b, id=new.id, last_at=25.0, last_release="v1", state_at=60.0)
+        assert replace(restored, state_by="cli alice", count=0, version=1) == new
+        assert ("OSError", "OSError: z", 25.0) == (other.type, other.title, other.first_at)
+        assert [new, other] == [store.issue(b.id), store.issue(c.id)]
+        assert ("ValueError", 3) == (writer.issue(A).type, writer.issue(A).count)
+        assert [new] == store.find_issues(replace(ALL, type="KeyError"))
 
     def test_something_has_to_come_and_something_to_stay(self, store: Store, writer: Writer):
         """Nothing changes where one part would be empty."""

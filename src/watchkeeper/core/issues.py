@@ -75,8 +75,10 @@ class Until:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
         """Read the stored form; what is missing, or no number, is not set."""
-        found = {name: data.get(name) for name in cls.__slots__}
-        return cls(**{name: one for name, one in found.items() if isinstance(one, int | float)})
+        found: dict[str, Any] = {
+            name: data[name] for name in cls.__slots__ if isinstance(data.get(name), int | float)
+        }
+        return cls(**found)
 
 
 def until_of(data: Mapping[str, Any]) -> Until:

@@ -1,11 +1,10 @@
-"""How issues, facets and history are made, cut and joined: what every store does alike."""
+"""How issues, facets and history are made, cut and named: what every store does alike."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
-from watchkeeper.core.issues import NEXT, State
-from watchkeeper.core.kept_events import EventMark
+from watchkeeper.core.issues import State
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.rule import LEVELS
 from watchkeeper.storage.issues import MAX_FACETS, Facet, FacetKind, IssueEntry
@@ -113,122 +112,6 @@ def seen_again(issue: Issue, scope: Scope, found: IssueCount) -> Issue:
         first_at=min(issue.first_at, found.first_at),
         last_at=max(issue.last_at, found.last_at),
         last_release=scope.release if newer else issue.last_release,
-    )
-
-
-def joined(into: Issue, other: Issue, *, new_users: int) -> Issue:
-    """Return what an issue is once another one, with so many users it had not, is merged into it.
-
-    It keeps its state: what the other one counted by then neither ends a mute nor brings it back.
-    """
-    newer, older = other.last_at > into.last_at, other.first_at < into.first_at
-    return replace(
-        into,
-        scope=replace(into.scope, release=other.scope.release) if older else into.scope,
-        count=into.count + other.count,
-        first_at=min(into.first_at, other.first_at),
-        last_at=max(into.last_at, other.last_at),
-        last_release=other.last_release if newer else into.last_release,
-        state_at=_resolved_at(into, other),
-        state_data=_until(into, more_events=other.count, more_users=new_users),
-        version=into.version + 1,
-        users=into.users + new_users,
-    )
-
-
-def _resolved_at(into: Issue, other: Issue) -> float:
-    """Return since when an issue is resolved, together with another one.
-
-    What has happened again since, but was not moved on yet, comes back all the same; so does what
-    is resolved in the next release, if a newer one had the other issue and that is open.
-    """
-    if into.state != State.RESOLVED or into.last_at > into.state_at:
-        return into.state_at
-    moments = [into.state_at]
-    if other.state == State.RESOLVED:
-        moments.append(other.state_at)
-    if into.state_data.get("release") != NEXT:
-        moments.append(other.last_at)
-    return max(moments)
-
-
-def _until(issue: Issue, *, more_events: int, more_users: int = 0) -> Mapping[str, Any]:
-    """Return the data of a state whose totals grew by what did not happen since."""
-    ends = issue.state_data.get("until")
-    if issue.state != State.MUTED or not isinstance(ends, Mapping):
-        return issue.state_data
-    more = {"events": more_events, "users": more_users}
-    moved = {
-        name: value + more[name] if name in more and isinstance(value, int) else value
-        for name, value in ends.items()
-    }
-    return {**issue.state_data, "until": moved}
-
-
-def left_over(issue: Issue, new: Issue) -> Issue:
-    """Return what an issue is once another one was split off it."""
-    gone = min(new.count, issue.count)
-    return replace(
-        issue,
-        count=issue.count - gone,
-        state_data=_until(issue, more_events=-gone),
-        version=issue.version + 1,
-    )
-
-
-def split_names(
-    issue: Issue,
-    names: Collection[str],
-    *,
-    fingerprint: str,
-    path: str,
-    paths: Collection[str],
-) -> list[str]:
-    """Return the names that are to lead to an issue of their own, the one it is called by first.
-
-    `names` are those that lead to the issue, `paths` the call paths that it was seen by. None of
-    them if nothing came under the fingerprint or by the path, or nothing would be left.
-    """
-    whole = [one for one in names if "/" not in one and not is_merged_name(one)]
-    if path:
-        if path not in paths or len(paths) < 2:
-            return []
-        ends = f"/{path}"
-        found = [one for one in names if one.endswith(ends)] + [
-            by_path(one, path) for one in whole
-        ]
-        first = by_path(issue.fingerprint, path)
-        return sorted(dict.fromkeys(found), key=lambda one: (one != first, one))
-    if fingerprint not in whole or len(whole) < 2:
-        return []
-    begins = f"{fingerprint}/"
-    return [fingerprint, *(one for one in names if one.startswith(begins))]
-
-
-def split_off(
-    issue: Issue,
-    name: str,
-    moved: Collection[EventMark],
-    path: Facet | None,
-    *,
-    entry: IssueEntry,
-) -> Issue:
-    """Return the issue that is made of what came under a name: its events, its path's total."""
-    moments = [one.at for one in moved] + ([path.first_at, path.last_at] if path else [])
-    return replace(
-        issue,
-        id=0,
-        fingerprint=name,
-        state=State.OPEN.value,
-        count=path.count if path else 0,
-        first_at=min(moments, default=issue.first_at),
-        last_at=max(moments, default=issue.last_at),
-        last_release=max(moved, key=lambda one: one.at).release if moved else issue.last_release,
-        state_at=entry.at,
-        state_by=entry.actor,
-        state_data={},
-        version=1,  # nobody needs to be told of it as new
-        users=0,
     )
 
 

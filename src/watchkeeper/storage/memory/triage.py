@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from watchkeeper.core.issues import RETURNS, State
+from watchkeeper.core.issues import RETURNS, Reason, State
 from watchkeeper.core.metrics import Scope
-from watchkeeper.storage import issue_rows
+from watchkeeper.storage import issue_parts, issue_rows
 from watchkeeper.storage.issues import (
     MAX_IGNORED,
     Facet,
@@ -117,8 +117,10 @@ class MemoryTriage(Tables):
                 return None
             self._add_facets(into, self._facets.pop(other, {}))
             new_users = self._issues[into].users - first.users
-            self._issues[into] = issue_rows.joined(first, second, new_users=new_users)
-            self._move_aliases(into, [key for key, at in self._aliases.items() if at == other])
+            self._issues[into] = issue_parts.joined(first, second, new_users=new_users)
+            keys = [key for key, at in self._aliases.items() if at == other]
+            line = issue_parts.merge_line(entry, second, sorted(name for _, _, name in keys))
+            self._move_aliases(into, keys)
             name = issue_rows.merged_name(other)
             self._aliases[first.scope.service, first.scope.environment, name] = into
             for key in [key for key in self._counts if key[0] == other]:
@@ -129,7 +131,7 @@ class MemoryTriage(Tables):
                 if one.issue == other:
                     self._entries[number] = replace(one, issue=into)
             del self._issues[other]
-            self._note(into, issue_rows.cut_entry(entry))
+            self._note(into, line)
             return self._issues[into]
 
     def split_issue(
@@ -150,17 +152,26 @@ class MemoryTriage(Tables):
                 and (one.path == path if path else one.fingerprint == fingerprint)
             ]
             facet = self._facets.get(issue_id, {}).pop((FacetKind.PATH, path), None)
-            new = issue_rows.split_off(issue, names[0], [*map(mark, moved)], facet, entry=entry)
+            formers = issue_parts.formers(names[0], self._merges(issue_id))
+            new = issue_parts.split_off(
+                issue,
+                names[0],
+                [*map(mark, moved)],
+                facet,
+                former=next(iter(formers), None),
+                entry=entry,
+            )
             new = replace(new, id=self._next_id("issue"))
             self._issues[new.id] = new
-            self._issues[issue_id] = issue_rows.left_over(issue, new)
+            self._issues[issue_id] = issue_parts.left_over(issue, new)
             scope = (issue.scope.service, issue.scope.environment)
+            names += issue_parts.former_names(formers, names[0])
             self._move_aliases(new.id, [(*scope, name) for name in names])
             self._move_events(new.id, [one.id for one in moved])
             if facet is not None:
                 self._add_facets(new.id, {(facet.kind, facet.value): facet})
-            for owner in (issue_id, new.id):
-                self._note(owner, issue_rows.cut_entry(entry))
+            for line in issue_parts.split_lines(entry, issue, new.id):
+                self._note(line.issue, line)
             return self._issues[new.id]
 
     def delete_issue(self, issue_id: int) -> bool:
@@ -253,7 +264,7 @@ class MemoryTriage(Tables):
     def _split_names(self, issue: Issue, fingerprint: str, path: str) -> list[str]:
         """Return the names that are to lead elsewhere; none if nothing would come or stay."""
         names = sorted(name for (_, _, name), at in self._aliases.items() if at == issue.id)
-        return issue_rows.split_names(
+        return issue_parts.split_names(
             issue,
             names,
             fingerprint=fingerprint,
@@ -261,6 +272,12 @@ class MemoryTriage(Tables):
             paths={one for kind, one in self._facets.get(issue.id, {}) if kind is FacetKind.PATH}
             | {one.path for at, one in self._events.values() if at == issue.id and one.path},
         )
+
+    def _merges(self, issue_id: int) -> list[IssueEntry]:
+        lines = [one for one in self._entries.values() if one.issue == issue_id]
+        lines.sort(key=lambda one: (one.at, one.id), reverse=True)
+        merges = [one for one in lines if one.reason is Reason.MERGED]
+        return merges[: issue_parts.MAX_MERGES]
 
     def _move_aliases(self, owner: int, keys: Iterable[tuple[str, str, str]]) -> None:
         for key in keys:

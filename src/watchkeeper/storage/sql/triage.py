@@ -114,7 +114,7 @@ class SqlTriage(Part):
             .limit(limit)
         )
         with self._database.read() as connection:
-            return [_entry(row) for row in connection.execute(statement)]
+            return [read_entry(row) for row in connection.execute(statement)]
 
     def comment_issue(self, entry: IssueEntry) -> bool:
         """Add a comment to an issue's history; False if there is no such issue."""
@@ -136,7 +136,7 @@ class SqlTriage(Part):
             .limit(limit)
         )
         with self._database.read() as connection:
-            return [_entry(row) for row in connection.execute(statement)]
+            return [read_entry(row) for row in connection.execute(statement)]
 
     def facets(self, issue_id: int, kind: FacetKind, *, limit: int) -> list[Facet]:
         """Read the values of a kind, most frequent first, then latest first."""
@@ -219,7 +219,8 @@ def read_facet(row: Any) -> Facet:
     )
 
 
-def _entry(row: Any) -> IssueEntry:
+def read_entry(row: Any) -> IssueEntry:
+    """Make a line of history of its row."""
     return IssueEntry(
         id=row.id,
         issue=row.issue,
