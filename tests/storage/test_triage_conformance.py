@@ -7,11 +7,12 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from stored import HERE, OTHER, SHOP, THERE, batch, counted, event, frame
+from stored import HERE, OTHER, SHOP, THERE, batch, counted, event, frame, sample
 
 from watchkeeper.core.issues import Reason, State
 from watchkeeper.core.metrics import Scope
 from watchkeeper.storage import Store
+from watchkeeper.storage.issue_rows import row_names
 from watchkeeper.storage.issues import (
     Facet,
     FacetKind,
@@ -558,6 +559,28 @@ class TestSplit:
         assert ["p2"] == [one.path for one in store.events(new.id, limit=9)]
         assert ["p1"] == [one.value for one in store.facets(issue.id, FacetKind.PATH, limit=9)]
         assert ["p2"] == [one.value for one in store.facets(new.id, FacetKind.PATH, limit=9)]
+
+    def test_what_is_stored_knows_its_issue(self, store: Store, writer: Writer):
+        """An event says under which it is stored, and a sample's path leads to the part."""
+        writer.write(
+            counted(path="p1"),
+            counted(path="p2"),
+            events=[replace(event(1), path="p1"), replace(event(2), path="p2", request_id="r")],
+        )
+        issue = writer.issue()
+        new = store.split_issue(issue.id, path="p2", entry=entry(issue))
+        assert new is not None
+
+        assert [issue.id] == [one.issue for one in store.events(issue.id, limit=9)]
+        assert [new.id] == [one.issue for one in store.events(new.id, limit=9)]
+        assert [new.id] == [one.issue for one in store.events_of_request("r", **HERE, limit=9)]
+        found = store.event(event(2).id, **HERE)
+        assert found is not None
+        assert new.id == found.issue
+        names = row_names(sample(fingerprint=A, path="p2"))
+        known = store.issue_ids(names, **HERE)
+        assert [new.id, issue.id] == [known[one] for one in names]
+        assert () == row_names(sample())
 
     def test_both_parts_say_where_they_went(self, store: Store, writer: Writer):
         """The new one came to be open, whatever the state of what it was split off."""

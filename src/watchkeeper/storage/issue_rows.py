@@ -8,7 +8,7 @@ from watchkeeper.core.issues import State
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.rule import LEVELS
 from watchkeeper.storage.issues import MAX_FACETS, Facet, FacetKind, IssueEntry
-from watchkeeper.storage.records import Event, Issue, IssueCount
+from watchkeeper.storage.records import Event, Issue, IssueCount, Sample
 from watchkeeper.storage.rows import MAX_FINGERPRINT, MAX_NAME, MAX_OUTPUT, MAX_TITLE, cut
 
 MAX_ALIASES: Final = 5  # older fingerprints kept per error: one for each algorithm still in use
@@ -61,10 +61,10 @@ def names(found: IssueCount) -> tuple[str, ...]:
     return paths + plain
 
 
-def event_names(event: Event) -> tuple[str, ...]:
-    """Return the names that may lead to an event's issue, in the order they are tried."""
-    paths = (by_path(event.fingerprint, event.path),) if event.path else ()
-    return (*paths, cut(event.fingerprint, MAX_FINGERPRINT))
+def row_names(row: Event | Sample) -> tuple[str, ...]:
+    """Return the names that may lead to an event's or a sample's issue, as they are tried."""
+    paths = (by_path(row.fingerprint, row.path),) if row.path else ()
+    return (*paths, cut(row.fingerprint, MAX_FINGERPRINT)) if row.fingerprint else ()
 
 
 def new_names(found: IssueCount, owner: str | None) -> tuple[str, ...]:
