@@ -555,14 +555,36 @@ class TestLinks:
 
     def test_the_errors_of_a_request_are_those_that_they_are_stored_under(self, store, writer):
         """Of what came by a call path that was split off, the new issue."""
-        failed = replace(sample(1, at=NOW - 300), fingerprint=PAY, request_id="req-1")
-        writer.write(PAY, NOW - 302, path="pa")
+        failed = replace(sample(1, at=NOW - 300), fingerprint=PAY, path="pb", request_id="req-1")
+        other = replace(sample(2, at=NOW - 301), fingerprint=PAY, path="pa")
+        writer.write(PAY, NOW - 302, path="pa", samples=[other])
         writer.write(PAY, NOW - 301, path="pb", samples=[failed], request_id="req-1")
         made = act(store).split(writer.number(PAY), path="pb")
 
-        (one,) = ask(store, f"samples/{failed.id}.json")["events"]
+        found = ask(store, f"samples/{failed.id}.json")
 
-        assert made.id == one["issue"]
+        assert [made.id] == [one["issue"] for one in found["events"]]
+        assert made.id == found["sample"]["issue"]
+        for issue, one in ((made.id, failed), (writer.number(PAY), other)):
+            for address in (f"errors/{issue}.json", f"samples.json?issue={issue}"):
+                assert [one.id] == [row["id"] for row in ask(store, address)["samples"]]
+
+    def test_an_incident_goes_with_the_issue_that_was_merged_and_split_off_again(
+        self, store, writer
+    ):
+        """The old links lead to the new issue, and it alone names them."""
+        writer.write(PAY, NOW - 7_200)
+        writer.write(SKU, NOW - 7_200)
+        pay, sku = writer.number(PAY), writer.number(SKU)
+        told = incident(store, "New issue", since=NOW - 7_200, state="event", issue=sku)
+        act(store, now=NOW - 60).merge(pay, sku)
+        made = act(store, now=NOW - 30).split(pay, fingerprint=SKU)
+
+        assert [made.id] == [one["id"] for one in ask(store, f"incidents/{told}.json")["issues"]]
+        assert [[told], []] == [
+            [one["id"] for one in ask(store, f"errors/{issue}.json")["incidents"]]
+            for issue in (made.id, pay)
+        ]
 
     def test_an_incident_that_is_not_there_is_not_found(self, store):
         """Nor is one of another service."""

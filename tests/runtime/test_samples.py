@@ -195,6 +195,17 @@ def test_a_failed_request_of_an_ignored_issue_is_not_stored(sampler):
     assert [known("bb").fingerprint, ""] == [one.fingerprint for one in sampler.take()]
 
 
+def test_a_failed_request_names_its_error_and_the_path_to_it(sampler):
+    """So that it is found under an issue that was split by the path."""
+    failing = known("aa")
+    sampler.keep_failed(taken(reason=Reason.FAILED), failing)
+
+    (sample,) = sampler.take()
+
+    assert (failing.settle().value, failing.settle().path) == (sample.fingerprint, sample.path)
+    assert len(sample.path) == 16
+
+
 def test_what_has_no_room_is_dropped_and_counted(sampler):
     """Between two flushes no more than a bound is held."""
     for _ in range(MAX_HELD + 7):

@@ -115,5 +115,5 @@ def _samples(query: Query, within: Within) -> tuple[SampleRow, ...]:
             reason=reason,
             issue=None if about is None else about.id,
         )
-        rows += [row_of(one, issue) for one, issue in found if within.holds(one, {issue})]
+        rows += [row_of(one, issue) for one, issue in found if within.holds(one, issue)]
     return tuple(rows[:MAX_SAMPLES])

@@ -3,7 +3,7 @@
 from typing import Final
 
 from watchkeeper.core.hours import HOUR_S
-from watchkeeper.dashboard.incidents import MAX_HISTORY, incidents_of_issue
+from watchkeeper.dashboard.incidents import incidents_of_issue
 from watchkeeper.dashboard.issues import bars, of_scope, summaries
 from watchkeeper.dashboard.parameters import Page
 from watchkeeper.dashboard.samples import read_samples, row_of
@@ -26,6 +26,7 @@ DAY_S: Final = 86_400
 TRENDS: Final = {"day": (24, HOUR_S), "week": (28, 6 * HOUR_S), "month": (30, DAY_S)}
 SAMPLES_S: Final = 7 * 86_400.0
 MAX_SAMPLES: Final = 10
+MAX_HISTORY: Final = 100
 
 
 def issue_view(query: Query, issue_id: int, *, number: int = 1) -> IssueView | None:
@@ -53,9 +54,7 @@ def issue_view(query: Query, issue_id: int, *, number: int = 1) -> IssueView | N
         paths=_shares(query, issue, FacetKind.PATH),
         history=tuple(_history(one) for one in history),
         samples=_samples(query, issue),
-        incidents=incidents_of_issue(
-            query, issue, history=history, routes=[one.value for one in routes]
-        ),
+        incidents=incidents_of_issue(query, issue, routes=[one.value for one in routes]),
     )
 
 

@@ -1,6 +1,6 @@
 """Stored requests, as a list and one by one with what happened inside."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from watchkeeper.dashboard.incidents import incidents_of_sample
@@ -16,7 +16,7 @@ from watchkeeper.dashboard.views_inside import (
     SampleWorker,
     WaterfallSpan,
 )
-from watchkeeper.storage.issue_rows import event_names, whole
+from watchkeeper.storage.issue_rows import row_names, whole
 from watchkeeper.storage.store import Sample
 
 MAX_EVENTS: Final = 20  # of one request
@@ -147,27 +147,15 @@ def row_of(one: Sample, issue: int | None) -> SampleRow:
 
 
 def _issues(query: Query, found: Sequence[Sample]) -> Mapping[str, int]:
-    names = {name for one in found for name in _names(one)}
-    return _numbers(query, names)
-
-
-def _names(one: Sample) -> tuple[str, ...]:
-    """Return the names that may lead to the issue of a sample, in the order they are tried."""
-    return (one.fingerprint,) if one.fingerprint else ()
-
-
-def _issue(one: Sample, numbers: Mapping[str, int]) -> int | None:
-    return _first(_names(one), numbers)
-
-
-def _numbers(query: Query, names: Collection[str]) -> Mapping[str, int]:
+    """Find the issues that the names of samples lead to."""
+    names = {name for one in found for name in row_names(one)}
     if not names:
         return {}
     return query.store.issue_ids(names, service=query.service, environment=query.environment)
 
 
-def _first(names: Sequence[str], numbers: Mapping[str, int]) -> int | None:
-    return next((numbers[one] for one in names if one in numbers), None)
+def _issue(one: Sample, numbers: Mapping[str, int]) -> int | None:
+    return next((numbers[name] for name in row_names(one) if name in numbers), None)
 
 
 def _events(query: Query, found: Sample) -> tuple[SampleEvent, ...]:
@@ -177,11 +165,7 @@ def _events(query: Query, found: Sample) -> tuple[SampleEvent, ...]:
     events = query.store.events_of_request(
         found.request_id, service=query.service, environment=query.environment, limit=MAX_EVENTS
     )
-    numbers = _numbers(query, {name for one in events for name in event_names(one)})
-    return tuple(
-        SampleEvent(id=one.id, issue=_first(event_names(one), numbers), at=one.at)
-        for one in events
-    )
+    return tuple(SampleEvent(id=one.id, issue=one.issue or None, at=one.at) for one in events)
 
 
 def _worker(query: Query, found: Sample) -> SampleWorker | None:

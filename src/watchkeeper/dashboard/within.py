@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final, Self
 
@@ -12,7 +12,7 @@ from watchkeeper.core.rising import LEAST, TIMES
 from watchkeeper.core.sampling import Reason
 from watchkeeper.core.slot import slot_start
 from watchkeeper.dashboard.windows import align_up
-from watchkeeper.storage.issue_rows import route_values
+from watchkeeper.storage.issue_rows import merged_name, route_values
 from watchkeeper.storage.store import Incident, Issue, Sample
 
 MARGIN_S: Final = 600.0  # an alert takes a while to see what began before it
@@ -94,15 +94,18 @@ class Within:
         """Tell whether it is about one of an issue's routes, or about all of the service."""
         return self.route is None or not set(route_values(self.route)).isdisjoint(routes)
 
-    def holds(self, sample: Sample, issues: Collection[int | None] = ()) -> bool:
-        """Tell whether a request that failed, or was slow, was one of it.
+    def leading(self, owners: Mapping[str, int]) -> Self:
+        """Return it with the issue that it leads to now, by the names of merged issues."""
+        if self.issue is None:
+            return self
+        return replace(self, issue=owners.get(merged_name(self.issue), self.issue))
 
-        `issues` are the numbers of the issue that it failed with, if it did.
-        """
+    def holds(self, sample: Sample, issue: int | None) -> bool:
+        """Tell whether a request that failed (with an issue), or was slow, was one of it."""
         if sample.reason == Reason.ORDINARY or not self.start <= sample.at < self.end:
             return False
         if self.issue is not None:
-            return self.issue in issues
+            return issue == self.issue
         return self.is_of({sample.route, f"{sample.method} {sample.route}"})
 
 

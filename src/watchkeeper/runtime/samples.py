@@ -172,6 +172,7 @@ class Sampler:
     def _shaped(self, taken: Taken) -> Sample:
         from watchkeeper.storage.store import Sample
 
+        failed = None if taken.issue is None else taken.issue.settle()
         return Sample(
             id=uuid4().hex,
             at=taken.at,
@@ -181,7 +182,8 @@ class Sampler:
             status=taken.status,
             duration_s=taken.seconds,
             request_id=scrubbing.name(taken.request_id),
-            fingerprint="" if taken.issue is None else taken.issue.fingerprint,
+            fingerprint="" if failed is None else failed.value,
+            path="" if failed is None else failed.path,
             release=self._scope.release,
             data=_data(taken),
         )

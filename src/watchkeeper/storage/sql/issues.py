@@ -1,6 +1,5 @@
 """Issues and their counts in a SQL database."""
 
-import json
 from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from watchkeeper.storage import issue_rows
 from watchkeeper.storage.sql import standing
 from watchkeeper.storage.sql.base import chunks
 from watchkeeper.storage.sql.counting import SqlCounting
+from watchkeeper.storage.sql.details import read_object
 from watchkeeper.storage.sql.schema import (
     event,
     issue,
@@ -185,7 +185,7 @@ def read_issue(row: Any) -> Issue:
         last_release=row.last_release,
         state_at=row.state_at,
         state_by=row.state_by,
-        state_data=json.loads(row.state_data),
+        state_data=read_object(row.state_data),
         version=row.version,
         users=row.users,
     )
