@@ -105,6 +105,7 @@ class Watchkeeper:
         self.sampler = Sampler(
             self.scope, look_from=self._look_from, enabled=settings.samples, clock=clock
         )
+        self.sampler.is_ignored = lambda known: self.issues.groups.is_ignored(known)
         self.own_cost = OwnCost(
             self.recorder,
             slot_s=settings.slot_s,

@@ -21,6 +21,10 @@ class StorageUnavailableError(StorageError):
     """The database cannot be reached or is busy now; the same call may work later."""
 
 
+class CollisionError(StorageUnavailableError):
+    """Another transaction was in the way and went first; the same call may work at once."""
+
+
 class SchemaError(StorageError):
     """The tables are of a schema that this version does not know; upgrade this process."""
 

@@ -9,8 +9,11 @@ import pytest
 from watchkeeper.app import Watchkeeper, capture_exception, current, forget_current, obtain
 from watchkeeper.core.catalogue import HTTP_DURATION
 from watchkeeper.core.rules import Alert
+from watchkeeper.core.sampling import Reason
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify.notifier import Notification
+from watchkeeper.runtime.record import Taken
+from watchkeeper.runtime.triage import Triage
 from watchkeeper.settings import Settings, load
 from watchkeeper.testing import ManualClock
 
@@ -279,3 +282,43 @@ def test_a_forked_child_begins_anew(make, clock):
     assert "False 0 None" == os.read(read, 100).decode()
     os.close(read)
     os.close(write)
+
+
+def test_an_ignored_issue_is_counted_and_no_more(make, clock):
+    """Neither its event nor its failed request is stored once the process has learnt of it."""
+    wk = make()
+    here = {"service": "shop", "environment": "test"}
+
+    def fail() -> None:
+        try:
+            raise KeyError("sku")
+        except KeyError as error:
+            known = wk.issues.capture(error)
+        taken = Taken(
+            None,
+            start=0.0,
+            at=clock(),
+            reason=Reason.FAILED,
+            method="GET",
+            route="/",
+            status=500,
+            seconds=0.05,
+            request_id="r",
+            choice=None,
+        )
+        wk.sampler.keep_failed(taken, known)
+
+    fail()
+    cycle(wk, clock)
+    (issue,) = wk.store.issues(**here, seen_since=0.0, limit=9)
+    Triage(wk.store, wk.scope, actor="cli alice", now=clock()).ignore(issue.id)
+    wk.issues.groups.ignored = wk.store.ignored_fingerprints(**here)  # learnt as slots end
+    fail()
+    cycle(wk, clock)
+
+    found = wk.store.samples(**here, since=0.0, until=clock() + 1, limit=9)
+    assert (2, 1, 1) == (
+        wk.store.issue(issue.id).count,
+        len(wk.store.events(issue.id, limit=9)),
+        len(found),
+    )

@@ -136,6 +136,8 @@ def test_a_list_can_be_narrowed(errors, store):
     assert [PAY] == found("--since", "10m")
     assert [PAY] == found("--sort", "count", "--limit", "1")
     assert [] == found("--release", "v9")
+    assert [PAY, PLAN] == found("--level", "error")
+    assert [] == found("--level", "critical")
 
 
 def test_nothing_found_says_how_to_find_more(errors):
@@ -318,14 +320,25 @@ def test_resolving_in_the_next_release_names_what_is_missing(errors):
 @everywhere
 def test_issues_are_merged_and_split_again(errors, store, url):
     """The first one stays; a fingerprint of it can be taken out again."""
-    merged = errors("merge", "9f3c000000000001", "9f3c000000000002", "0123", "--yes")
+    names = ("9f3c000000000001", "9f3c000000000002", "0123")
+    merged = errors("merge", *names, "--comment", "one bug", "--yes")
 
     assert merged.stdout.endswith(": one issue of 3\n")
     assert {PAY: "open"} == states(store)
+    assert "one bug" == store.issue_entries(number(store, PAY), limit=1)[0].comment
     parted = errors("split", PAY, "--fingerprint", "0123")
     assert parted.stdout.endswith(f"split from {number(store, PAY)}\n")
     assert {PAY: "open", PLAN: "open"} == states(store)
     assert ["issue.split", "issue.merge", "issue.merge"] == [what for what, _ in audited(url)]
+
+
+def test_merging_an_issue_with_itself_is_refused(errors, store):
+    """Whatever it is called; nobody is asked, and nothing is said to be done."""
+    pay = str(number(store, PAY))
+    done = errors("merge", pay, pay, f"#{pay}", PAY)
+
+    assert (1, "") == (done.returncode, done.stdout)
+    assert f"{pay} and #{pay} and {PAY} are one issue; name two" in done.stderr
 
 
 @everywhere

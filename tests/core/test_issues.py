@@ -17,6 +17,7 @@ from watchkeeper.core.issues import (
     Until,
     decide,
     in_next_release,
+    until_of,
 )
 
 SINCE = 100.0
@@ -170,3 +171,19 @@ def test_what_ends_a_mute_is_read_as_it_was_written(one: Until):
     """The stored form holds what is set, and nothing else."""
     assert one == Until.from_data(one.to_data())
     assert None not in one.to_data().values()
+
+
+@pytest.mark.parametrize(
+    "data", [{}, {"until": 5}, {"until": ["at"]}, {"until": {"at": "soon", "events": None}}]
+)
+def test_a_mute_whose_end_cannot_be_read_has_none(data: dict[str, Any]):
+    """A newer version's, or one that was damaged, holds nobody up."""
+    assert Until() == until_of(data)
+    assert Decision(State.MUTED, Reason.QUIET) == decide(
+        State.MUTED, data, seen(count=10**9), since=0.0, now=1e9
+    )
+
+
+def test_a_reason_of_a_newer_version_is_another_one():
+    """So that its line of history can be shown."""
+    assert Reason.OTHER is Reason("asked_by_robot")

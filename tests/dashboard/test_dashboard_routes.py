@@ -362,7 +362,17 @@ def test_what_was_done_with_an_issue_is_shown():
     assert '<span class="tag quiet">resolved</span>' in overview
     assert "/errors/1" in overview
     assert "/errors/2" not in overview
-    assert "<dt>State</dt><dd>resolved</dd>" in page
+    assert "<dt>State</dt><dd>resolved by cli alice</dd>" in page
+
+
+def test_a_mute_tells_how_long_it_lasts():
+    """The page says by whom, and until when."""
+    store = made_shop()
+    Triage(store, SCOPE, actor="cli alice", now=NOW).mute(1, users=900)
+
+    page = text(Browser(watched(store)).get("/errors/1"))
+
+    assert "<dt>State</dt><dd>muted by cli alice until 900 users</dd>" in page
 
 
 def test_an_issue_of_another_service_is_not_shown():

@@ -717,6 +717,7 @@ class TestSamples:
             "user": "5f1d",
             "tags": {"plan": "pro"},
             "events": [],
+            "incidents": [],
         } == content
 
     def test_a_sample_names_its_issue(self):

@@ -95,6 +95,7 @@ def view(*, data=DATA, **more) -> IssueView:
     row = EventRow(
         id="e" * 32,
         issue=7,
+        fingerprint="1:bb",
         at=NOW - 120,
         method="POST",
         route="/pay",
@@ -156,6 +157,40 @@ Request
 
 Context
   plan: pro""" == as_text(view())
+
+
+def test_a_group_shows_what_it_holds_and_notes_are_shown():
+    """Its members come before what it was raised from; who added a note had something to say."""
+    group = {
+        "type": "ExceptionGroup",
+        "message": "two orders (2 sub-exceptions)",
+        "frames": [APP],
+        "notes": ["while importing\nfile 7"],
+        "group": [
+            {"type": "KeyError", "message": "'sku'", "frames": [APP], "notes": ["row 3"]},
+            {"type": "ValueError", "message": "", "frames": []},
+        ],
+        "causes": [{"type": "OSError", "message": "gone", "relation": "cause", "frames": []}],
+    }
+
+    lines = [text for _, text in event_lines(view(data=group), source=False)]
+
+    assert [
+        "ExceptionGroup: two orders (2 sub-exceptions)",
+        "  | while importing",
+        "  | file 7",
+        "  shop/pay.py:12 in charge",
+        "      raise Late(answer)",
+        "",
+        "Member: KeyError: 'sku'",
+        "  | row 3",
+        "  shop/pay.py:12 in charge",
+        "      raise Late(answer)",
+        "",
+        "Member: ValueError",
+        "",
+        "Caused by OSError: gone",
+    ] == lines[lines.index("ExceptionGroup: two orders (2 sub-exceptions)") :][:14]
 
 
 def test_with_its_source_the_line_that_failed_is_marked():
@@ -234,10 +269,10 @@ def test_what_belongs_to_it_is_listed():
         "  incident 3  07:55 UTC  New issue",
         f"  request {'5' * 32}  07:58 UTC  POST /pay → 500, 250 ms",
         "",
-        "Why grouped here: 1:aa",
+        "Why grouped here: 1:bb",
         "  type shop.Late",
         "  in shop.pay:charge",
-        "  here as well: 1:bb",
+        "  here as well: 1:aa",
     ] == [text for _, text in more_lines(shown)]
 
 
@@ -300,7 +335,43 @@ def test_a_mutes_end_is_told(text, until):
             "cli alice  merged 9 into it",
             {"after": "open", "reason": "merged", "data": {"from": 9}},
         ),
-        ("cli alice  split", {"after": "open", "reason": "split", "data": {"path": "p"}}),
+        (
+            "cli alice  split call path p",
+            {"after": "open", "reason": "split", "data": {"path": "p"}},
+        ),
+        (
+            "cli alice  split 1:aa to 4",
+            {"after": "open", "reason": "split", "data": {"fingerprint": "1:aa", "to": 4}},
+        ),
+        (
+            "cli alice  split call path p from 3",
+            {"after": "open", "reason": "split", "data": {"path": "p", "from": 3}},
+        ),
+        (
+            "what happened  resolved → came back in v2 (new release)",
+            {
+                "actor": "",
+                "before": "resolved",
+                "after": "came_back",
+                "reason": "new_release",
+                "data": {"release": "next", "last_release": "v2"},
+            },
+        ),
+        (
+            "what happened  muted → open in v2 (more events)",
+            {
+                "actor": "",
+                "before": "muted",
+                "after": "open",
+                "reason": "more_events",
+                "data": {"until": {"events": 3}, "last_release": "v2"},
+            },
+        ),
+        ("cli alice  resolved again", {"before": "resolved"}),
+        (
+            "cli alice  muted again until 3 users",
+            {"before": "muted", "after": "muted", "data": {"until": {"users": 3}}},
+        ),
     ],
 )
 def test_history_reads_as_sentences(text, more):

@@ -9,6 +9,7 @@ from stored import sample
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Frame, FrameKey
+from watchkeeper.integrations.outcomes import METHODS, OTHER_METHOD
 from watchkeeper.runtime.triage import Triage
 from watchkeeper.storage import open_store
 from watchkeeper.storage.memory import MemoryStore
@@ -58,12 +59,13 @@ class Writer:
             "culprit": "shop.pay:charge" if fingerprint == PAY else "shop.cart:add",
         }
         route, path = more.pop("route", "/checkout"), more.pop("path", "")
+        method = more.pop("method", "POST")
         found = IssueCount(
             fingerprint=fingerprint,
             count=count,
             first_at=at,
             last_at=at,
-            routes={f"POST {route}": count},
+            routes={f"{method} {route}".strip(): count},
             path=path,
             **known,
             users=more.pop("users", ()),
@@ -74,7 +76,7 @@ class Writer:
             id=f"{self.events:032x}",
             fingerprint=fingerprint,
             at=at,
-            method="POST",
+            method=method,
             route=route,
             status=500,
             release=scope.release,
@@ -213,6 +215,13 @@ class TestList:
         names = {"shop.PaymentTimeout": PAY, "KeyError": SKU}
         assert found == [names[one] for one in types(ask(store, f"errors.json?{query}"))]
 
+    @pytest.mark.parametrize("method", sorted({*METHODS, OTHER_METHOD}))
+    def test_a_route_without_a_method_finds_every_one(self, store, writer, method):
+        """All that requests are counted by."""
+        writer.write(PAY, NOW - 100, route="/cart", method=method)
+
+        assert ["shop.PaymentTimeout"] == types(ask(store, "errors.json?route=/cart"))
+
     def test_more_says_that_there_are_further_ones(self, store, writer):
         """A page that is full is told apart from the last one."""
         writer.write(SKU, NOW - 200)
@@ -318,23 +327,53 @@ class TestOne:
 
         assert (failed.id, writer.number(PAY)) == (one["id"], one["issue"])
 
-    def test_its_incidents_tell_of_it_or_were_on_its_routes(self, store, writer):
-        """What was sent about it, and alerts of its routes while it happened."""
+    def test_its_incidents_tell_of_it_or_it_began_or_rose_within_them(self, store, writer):
+        """What was sent about it, and alerts of its routes and of the service that it explains."""
         writer.write(PAY, NOW - 7_000)
-        writer.write(PAY, NOW - 300)
+        writer.write(PAY, NOW - 300, count=20)
         issue = writer.number(PAY)
+        labels = {"route": "/checkout"}
+        began = incident(store, "Began", since=NOW - 7_100, until=NOW - 6_900)
         new = incident(store, "New issue", since=NOW - 7_000, state="event", issue=issue)
-        at_once = incident(
-            store, "Slow", since=NOW - 600, labels={"route": "/checkout"}, until=NOW - 200
-        )
+        rose = incident(store, "High error rate", since=NOW - 700, until=NOW - 250)
+        here = incident(store, "Slow", since=NOW - 600, labels=labels, until=NOW - 200)
         incident(store, "Elsewhere", since=NOW - 600, labels={"route": "/cart"})
-        incident(store, "Later", since=NOW - 100, labels={"route": "/checkout"})
+        incident(store, "Not then", since=NOW - 4_000, labels=labels, until=NOW - 2_000)
         incident(store, "Another issue", since=NOW - 600, state="event", issue=issue + 1)
-        incident(store, "Everywhere", since=NOW - 600)
 
-        found = ask(store, f"errors/{issue}.json")["incidents"]
+        found = [one["id"] for one in ask(store, f"errors/{issue}.json")["incidents"]]
 
-        assert [at_once, new] == [one["id"] for one in found]
+        assert [here, rose, new, began] == found
+
+    @pytest.mark.parametrize("labels", [{}, {"route": "/checkout"}, {"route": "(quiet)"}])
+    @pytest.mark.parametrize("until", [None, NOW - 250])
+    def test_issue_and_incident_name_each_other(self, store, writer, labels, until):
+        """The same test on both sides, whatever the incident is about."""
+        writer.write(SKU, NOW - 9_000, count=50, route="/checkout")
+        writer.write(SKU, NOW - 300, count=12, route="/checkout")
+        writer.write(PAY, NOW - 280)
+        number = incident(store, since=NOW - 600, until=until, labels=labels)
+
+        within = ask(store, f"incidents/{number}.json")["issues"]
+
+        assert [writer.number(PAY), writer.number(SKU)] == [one["id"] for one in within]
+        for one in within:
+            listed = ask(store, f"errors/{one['id']}.json")["incidents"]
+            assert [number] == [row["id"] for row in listed]
+
+    def test_an_incident_of_a_job_and_its_issue_name_each_other(self, store, writer):
+        """A job's name may have spaces."""
+        name = "job:nightly import"
+        writer.write(PAY, NOW - 300, route=name, method="")
+        writer.write(SKU, NOW - 300)
+        number = incident(store, since=NOW - 400, labels={"job": "nightly import"})
+
+        assert [writer.number(PAY)] == [
+            one["id"] for one in ask(store, f"incidents/{number}.json")["issues"]
+        ]
+        assert [number] == [
+            one["id"] for one in ask(store, f"errors/{writer.number(PAY)}.json")["incidents"]
+        ]
 
     def test_incidents_of_an_issue_that_was_merged_into_it_stay(self, store, writer):
         """A link from a message leads on, and the issue goes on naming it."""
@@ -452,6 +491,100 @@ class TestLinks:
         (one,) = ask(store, f"incidents/{number}.json")["issues"]
 
         assert pay == one["id"]
+
+    def test_an_incident_keeps_its_issues_on_a_busy_service(self, store, writer):
+        """Many that were seen since do not push them out."""
+        writer.write(PAY, NOW - 80_000, count=3)
+        number = incident(store, since=NOW - 80_100, until=NOW - 79_000)
+        for one in range(300):
+            writer.write(f"1:ff{one:014x}", NOW - 9_000 + one, count=4)
+
+        (one,) = ask(store, f"incidents/{number}.json")["issues"]
+
+        assert writer.number(PAY) == one["id"]
+
+    def test_before_is_counted_as_finely_as_within(self, store, writer):
+        """Where the span before is known by the hour alone, hours are compared with hours."""
+        start = (NOW - 47 * HOUR_S) // HOUR_S * HOUR_S
+        writer.write(PAY, start - 4 * HOUR_S - 600, count=30)
+        writer.write(PAY, start + 60, count=40)
+        store.roll_issue_counts(HOUR_S, before=start - HOUR_S, limit=9)
+        number = incident(store, since=start, until=start + 4 * HOUR_S)
+
+        assert [] == ask(store, f"incidents/{number}.json")["issues"]
+
+    def test_an_incident_and_its_requests_name_each_other(self, store, writer):
+        """Failed ones first, then slow ones; an ordinary one is of none, nor is one of before."""
+        failed = replace(sample(1, at=NOW - 300), reason="failed")
+        slow = replace(sample(2, at=NOW - 200), reason="slow")
+        ordinary = replace(sample(3, at=NOW - 200), reason="ordinary")
+        before = replace(sample(4, at=NOW - 5_000), reason="failed")
+        writer.write(PAY, NOW - 300, samples=[failed, slow, ordinary, before])
+        number = incident(store, since=NOW - 400)
+        route = incident(store, "Slow", since=NOW - 400, labels={"route": failed.route})
+        incident(store, "Elsewhere", since=NOW - 400, labels={"route": "/elsewhere"})
+        incident(store, "Before", since=NOW - 9_000, until=NOW - 8_000)
+
+        rows = ask(store, f"incidents/{number}.json")["samples"]
+
+        assert [failed.id, slow.id] == [one["id"] for one in rows]
+        for one in (failed, slow):
+            found = ask(store, f"samples/{one.id}.json")["incidents"]
+            assert [route, number] == [row["id"] for row in found]
+        for one in (ordinary, before):
+            assert [] == ask(store, f"samples/{one.id}.json")["incidents"]
+
+    def test_an_incident_of_an_issue_and_its_requests_name_each_other(self, store, writer):
+        """Also once it went into another one; a request that failed otherwise is not named."""
+        ours = replace(sample(1, at=NOW - 300), reason="failed", fingerprint=SKU)
+        other = replace(sample(2, at=NOW - 300), reason="failed", fingerprint="1:cc")
+        writer.write(PAY, NOW - 7_200)
+        writer.write(SKU, NOW - 300, samples=[ours, other])
+        number = incident(
+            store, "New issue", since=NOW - 290, state="event", issue=writer.number(SKU)
+        )
+        act(store).merge(writer.number(PAY), writer.number(SKU))
+
+        rows = ask(store, f"incidents/{number}.json")["samples"]
+
+        assert [ours.id] == [one["id"] for one in rows]
+        assert [[number], []] == [
+            [row["id"] for row in ask(store, f"samples/{one.id}.json")["incidents"]]
+            for one in (ours, other)
+        ]
+
+    def test_the_errors_of_a_request_are_those_that_they_are_stored_under(self, store, writer):
+        """Of what came by a call path that was split off, the new issue."""
+        failed = replace(sample(1, at=NOW - 300), fingerprint=PAY, path="pb", request_id="req-1")
+        other = replace(sample(2, at=NOW - 301), fingerprint=PAY, path="pa")
+        writer.write(PAY, NOW - 302, path="pa", samples=[other])
+        writer.write(PAY, NOW - 301, path="pb", samples=[failed], request_id="req-1")
+        made = act(store).split(writer.number(PAY), path="pb")
+
+        found = ask(store, f"samples/{failed.id}.json")
+
+        assert [made.id] == [one["issue"] for one in found["events"]]
+        assert made.id == found["sample"]["issue"]
+        for issue, one in ((made.id, failed), (writer.number(PAY), other)):
+            for address in (f"errors/{issue}.json", f"samples.json?issue={issue}"):
+                assert [one.id] == [row["id"] for row in ask(store, address)["samples"]]
+
+    def test_an_incident_goes_with_the_issue_that_was_merged_and_split_off_again(
+        self, store, writer
+    ):
+        """The old links lead to the new issue, and it alone names them."""
+        writer.write(PAY, NOW - 7_200)
+        writer.write(SKU, NOW - 7_200)
+        pay, sku = writer.number(PAY), writer.number(SKU)
+        told = incident(store, "New issue", since=NOW - 7_200, state="event", issue=sku)
+        act(store, now=NOW - 60).merge(pay, sku)
+        made = act(store, now=NOW - 30).split(pay, fingerprint=SKU)
+
+        assert [made.id] == [one["id"] for one in ask(store, f"incidents/{told}.json")["issues"]]
+        assert [[told], []] == [
+            [one["id"] for one in ask(store, f"errors/{issue}.json")["incidents"]]
+            for issue in (made.id, pay)
+        ]
 
     def test_an_incident_that_is_not_there_is_not_found(self, store):
         """Nor is one of another service."""

@@ -131,12 +131,24 @@ def test_of_ignored_issues_no_samples_are_taken(issues: Issues, shop: SimpleName
     assert 1 == len(events)
 
     for name in (count.fingerprint, f"{count.fingerprint}/{count.path}"):
-        issues.groups.ignored = frozenset({name})
+        issues.groups.ignored = {name: True}
         for _ in range(3):
             fail(issues, shop.cart)
         ((count,), events) = issues.take()
         assert (3, [], 0) == (count.count, events, issues.groups.dropped_samples)
 
-    issues.groups.ignored = frozenset({"1:other"})
+    issues.groups.ignored = {"1:other": True}
     fail(issues, shop.cart)
+    assert 1 == len(issues.take()[1])
+
+
+def test_a_path_that_was_split_off_decides_for_itself(issues: Issues, shop: SimpleNamespace):
+    """What is left of the issue may be ignored while the part is not."""
+    fail(issues, shop.cart)
+    ((count,), _) = issues.take()
+
+    part = f"{count.fingerprint}/{count.path}"
+    issues.groups.ignored = {count.fingerprint: True, part: False}
+    fail(issues, shop.cart)
+
     assert 1 == len(issues.take()[1])

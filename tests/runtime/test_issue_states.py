@@ -10,11 +10,13 @@ import pytest
 from stored import HERE, SHOP, batch, counted, event, frame
 
 from watchkeeper.core.issues import Reason, State, Until, in_next_release
+from watchkeeper.core.kept_events import MAX_EVENTS
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.pack import PACK
 from watchkeeper.core.rules import Rule
 from watchkeeper.runtime.alerts import AlertEngine
-from watchkeeper.runtime.thinning import coarsen_counts, thin_out
+from watchkeeper.runtime.issue_states import MAX_MOVED
+from watchkeeper.runtime.thinning import MAX_THINNED, coarsen_counts, thin_out
 from watchkeeper.storage import Store, open_store
 from watchkeeper.storage.issues import IssueChange, IssueEntry
 from watchkeeper.storage.memory import MemoryStore
@@ -47,6 +49,20 @@ def engine(store: Store, *rules: Rule) -> AlertEngine:
         link=lambda incident: f"/watchkeeper/#{incident.id}",
         installed_at=0.0,
     )
+
+
+def put(store: Store, issue: Issue, state: State, data: dict[str, Any], *, at: float) -> None:
+    """Change an issue's state by hand."""
+    entry = IssueEntry(
+        issue=issue.id,
+        at=at,
+        actor="cli alice",
+        before=issue.state,
+        after=state.value,
+        reason=Reason.ASKED,
+    )
+    change = IssueChange(issue=issue, state=state, data=data, entry=entry)
+    assert store.change_issue(change) is not None
 
 
 class Shop:
@@ -86,17 +102,7 @@ class Shop:
 
     def change(self, state: State, data: dict[str, Any] | None = None) -> None:
         """Change its state by hand."""
-        issue = self.issue()
-        entry = IssueEntry(
-            issue=issue.id,
-            at=self.now,
-            actor="cli alice",
-            before=issue.state,
-            after=state.value,
-            reason=Reason.ASKED,
-        )
-        change = IssueChange(issue=issue, state=state, data=data or {}, entry=entry)
-        assert self.store.change_issue(change) is not None
+        put(self.store, self.issue(), state, data or {}, at=self.now)
 
     def told(self) -> list[str]:
         """Return what people were told."""
@@ -256,6 +262,24 @@ def test_two_workers_bring_an_issue_back_once(store: Store):
     assert ["Issue came back: ValueError: no such plan"] == shop.told()
 
 
+def test_every_issue_has_its_turn(store: Store):
+    """However many others are muted or resolved, the one whose time has come is moved."""
+    shop = Shop(store)
+    shop.quiet()
+    names = [f"1:{number:016x}" for number in range(2 * MAX_MOVED + 50)]
+    one = frame(int(shop.now), 1, values={})
+    store.write(batch(one, issues=[counted(name, at=shop.now) for name in (*names, A)]))
+    for issue in store.issues(**HERE, seen_since=0.0, limit=999):
+        if issue.fingerprint != A:
+            put(store, issue, State.MUTED, {"until": {"events": 1_000}}, at=shop.now)
+    shop.change(State.MUTED, {"until": {"events": 2}})
+
+    for _ in range(3):
+        shop.slot()
+
+    assert "open" == shop.issue().state
+
+
 def test_events_beyond_fifty_go(store: Store):
     """Of an issue that happens all the time the first, the last and some between stay."""
     shop = Shop(store)
@@ -270,6 +294,24 @@ def test_events_beyond_fifty_go(store: Store):
     left = [one.at for one in store.events(shop.issue().id, limit=999)]
     assert (50, 300.0, 1.0) == (len(left), left[0], left[-1])
     assert 300 == shop.issue().count
+
+
+def test_every_crowded_issue_is_thinned_out(store: Store):
+    """However many there are, and though the first of them are crowded again each time."""
+    Shop(store).quiet()
+    names = [f"1:{number:016x}" for number in range(MAX_THINNED + 50)]
+    for turn in range(2):
+        events = [
+            event(turn * 10_000_000 + number * 1_000 + each, 60.0 * turn + each, name)
+            for number, name in enumerate(names)
+            for each in range(51)
+        ]
+        one = frame(20_000 + 10 * turn, 1, values={})
+        store.write(batch(one, issues=[counted(name) for name in names], events=events))
+
+        thin_out(store, pause=lambda: None)
+
+        assert [] == store.crowded_issues(most=MAX_EVENTS, limit=999)
 
 
 def test_counts_become_coarser_with_time(store: Store):

@@ -186,6 +186,26 @@ def test_failed_requests_are_limited_per_issue_and_minute(sampler):
     )
 
 
+def test_a_failed_request_of_an_ignored_issue_is_not_stored(sampler):
+    """Ignored is counted, and no more; what failed otherwise is stored."""
+    sampler.is_ignored = lambda issue: issue.fingerprint == known("aa").fingerprint
+    for issue in (known("aa"), known("bb"), None):
+        sampler.keep_failed(taken(reason=Reason.FAILED), issue)
+
+    assert [known("bb").fingerprint, ""] == [one.fingerprint for one in sampler.take()]
+
+
+def test_a_failed_request_names_its_error_and_the_path_to_it(sampler):
+    """So that it is found under an issue that was split by the path."""
+    failing = known("aa")
+    sampler.keep_failed(taken(reason=Reason.FAILED), failing)
+
+    (sample,) = sampler.take()
+
+    assert (failing.settle().value, failing.settle().path) == (sample.fingerprint, sample.path)
+    assert len(sample.path) == 16
+
+
 def test_what_has_no_room_is_dropped_and_counted(sampler):
     """Between two flushes no more than a bound is held."""
     for _ in range(MAX_HELD + 7):

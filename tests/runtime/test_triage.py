@@ -7,7 +7,12 @@ from stored import HERE, OTHER, SHOP, batch, counted, event, frame
 
 from watchkeeper.core.issues import State
 from watchkeeper.core.metrics import Scope
-from watchkeeper.exceptions import ConfigurationError, TriageError
+from watchkeeper.exceptions import (
+    CollisionError,
+    ConfigurationError,
+    StorageError,
+    TriageError,
+)
 from watchkeeper.runtime.issue_names import find_issue
 from watchkeeper.runtime.triage import Triage
 from watchkeeper.storage.issues import IssueChange, IssueEntry
@@ -86,6 +91,20 @@ def test_what_is_done_already_leaves_no_second_line(store):
     assert [NOW] == [entry.at for entry in store.issue_entries(one, limit=9)]
 
 
+def test_what_happened_since_is_resolved_once_more(store):
+    """Nobody is told "resolved" of an issue that is about to come back for what is over."""
+    one = number(store, ONE)
+    triage(store).resolve(one)
+    store.write(batch(frame(1_050), issues=[counted(ONE, at=NOW + 50)]))
+
+    again = triage(store, now=NOW + 60).resolve(one)
+
+    assert ("resolved", NOW + 60) == (again.state, again.state_at)
+    assert [("resolved", "resolved"), ("open", "resolved")] == [
+        (before, after) for _, before, after, _, _ in history(store, one)
+    ]
+
+
 def test_resolving_in_the_next_release_needs_releases(store):
     """Without releases no event could ever be of a newer one: the error names the cure."""
     one = number(store, ONE)
@@ -139,6 +158,15 @@ def test_a_mute_until_fewer_users_than_there_are_is_refused(store):
     """It would end at once."""
     with pytest.raises(TriageError, match="has met 2 users already"):
         triage(store).mute(number(store, ONE), users=2)
+
+
+def test_a_mute_until_more_users_than_are_told_apart_names_another_cure(store):
+    """Nobody is asked to write a number that is refused as well."""
+    users = tuple(f"user{n}" for n in range(1_000))
+    store.write(batch(frame(10), issues=[counted(TWO, 1_000, users=users)]))
+
+    with pytest.raises(TriageError, match="met 1,000 users already; more than 1,000 are not told"):
+        triage(store).mute(number(store, TWO), users=1_000)
 
 
 def test_an_issue_is_opened_again(store):
@@ -203,6 +231,70 @@ def test_who_was_faster_is_not_run_over(hurries):
     ]
 
 
+class Crowded(MemoryStore):
+    """A store in which other transactions go first, a number of times."""
+
+    collisions = 0
+
+    def _collide(self):
+        if self.collisions:
+            self.collisions -= 1
+            raise CollisionError
+
+    def change_issue(self, change):
+        """Change an issue, unless another transaction goes first; the others likewise."""
+        self._collide()
+        return super().change_issue(change)
+
+    def merge_issues(self, into, other, *, entry):
+        self._collide()
+        return super().merge_issues(into, other, entry=entry)
+
+    def split_issue(self, issue_id, *, fingerprint="", path="", entry):
+        self._collide()
+        return super().split_issue(issue_id, fingerprint=fingerprint, path=path, entry=entry)
+
+    def delete_issue(self, issue_id):
+        self._collide()
+        return super().delete_issue(issue_id)
+
+    def comment_issue(self, entry):
+        self._collide()
+        return super().comment_issue(entry)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda who, one: who.resolve(one),
+        lambda who, one: who.comment(one, "x"),
+        lambda who, one: who.merge(one, one + 1),
+        lambda who, one: who.split(one, path="p1"),
+        lambda who, one: who.delete(one),
+    ],
+)
+def test_what_loses_against_another_transaction_is_tried_once_more(act):
+    """A flush that was in the way for a moment is no reason to ask a person twice."""
+    store = Crowded()
+    store.write(batch(frame(0), issues=[counted(ONE, path="p1"), counted(ONE, path="p2")]))
+    store.write(batch(frame(10), issues=[counted(TWO)]))
+    store.collisions = 1
+
+    act(triage(store), number(store, ONE))
+
+    assert 1 == len(audit(store))
+
+
+def test_what_loses_twice_is_told():
+    """Somebody who is asked to try again later has a reason."""
+    store = Crowded()
+    store.write(batch(frame(0), issues=[counted(ONE)]))
+    store.collisions = 2
+
+    with pytest.raises(CollisionError):
+        triage(store).resolve(number(store, ONE))
+
+
 def test_two_issues_become_one(store):
     """Counts, events and fingerprints are together; the number of either finds it."""
     one, two = number(store, ONE), number(store, TWO)
@@ -213,7 +305,9 @@ def test_two_issues_become_one(store):
     assert one == triage(store).issue(two).id
     assert [ONE, TWO] == store.issue_fingerprints(one)
     data = {"from": two, "title": "ValueError: no such plan", "fingerprint": TWO}
-    assert ("cli alice", "open", "open", "merged", data) == history(store, one)[0]
+    (*line, told) = history(store, one)[0]
+    assert ["cli alice", "open", "open", "merged"] == line
+    assert data == {name: value for name, value in told.items() if name != "was"}
     assert [("cli alice", "issue.merge", str(one), {"from": two})] == audit(store)
 
 
@@ -245,6 +339,95 @@ def test_an_issue_is_split_by_the_beginning_of_a_fingerprint(store):
     made = triage(store).split(one, fingerprint="00000000000000b")
 
     assert [TWO] == store.issue_fingerprints(made.id)
+
+
+def test_a_fingerprint_of_one_call_path_is_not_offered(store):
+    """Of a path that was split off and merged back no fingerprint is left to split by."""
+    one = number(store, ONE)
+    part = triage(store).split(one, path="p2")
+    triage(store).merge(one, part.id)
+
+    with pytest.raises(TriageError, match="nothing would be left"):
+        triage(store).split(one, fingerprint=ONE)
+    with pytest.raises(TriageError, match=f"begins none of the issue's: {ONE}$"):
+        triage(store).split(one, fingerprint=f"{ONE}/p2")
+
+
+def test_a_fingerprint_of_an_older_algorithm_is_no_part_of_an_issue(store):
+    """An error has one of each: to split by one of them would take all and leave a shell."""
+    store.write(batch(frame(10), issues=[counted("2:00000000000000dd", aliases=("1:dd",))]))
+    one = number(store, "2:00000000000000dd")
+
+    for name in ("2:", "1:dd"):
+        with pytest.raises(TriageError, match="nothing would be left"):
+            triage(store).split(one, fingerprint=name)
+    triage(store).merge(one, number(store, TWO))
+    assert [TWO] == store.issue_fingerprints(triage(store).split(one, fingerprint=TWO).id)
+
+
+def test_a_path_that_stored_events_alone_know_can_be_split_off(store):
+    """More paths than are counted apart: the event shows one, so it has a name."""
+    counts = [counted(TWO, 9, path=f"path{n:02}") for n in range(50)]
+    last = replace(event(9, fingerprint=TWO, at=20.0), path="beyond")
+    beyond = counted(TWO, 1, path="beyond")
+    store.write(batch(frame(10), issues=counts))
+    store.write(batch(frame(20), issues=[beyond], events=[last]))
+
+    made = triage(store).split(number(store, TWO), path="beyo")
+
+    assert [last.id] == [one.id for one in store.events(made.id, limit=9)]
+
+
+def test_a_split_of_which_nothing_would_come_says_so():
+    """The issue is there: it is not said to be gone."""
+    store = Unsplit()
+    store.write(batch(frame(0), issues=[counted(ONE, path="p1"), counted(ONE, path="p2")]))
+
+    with pytest.raises(TriageError, match="nothing would come of it, or nothing would be left"):
+        triage(store).split(number(store, ONE), path="p1")
+
+
+class Unsplit(MemoryStore):
+    """A store in which a path's last trace went since it was looked up."""
+
+    def split_issue(self, issue_id, *, fingerprint="", path="", entry):
+        """Find nothing that came by it."""
+        return super().split_issue(issue_id, path="gone", entry=entry)
+
+
+def test_what_is_said_of_a_merge_and_a_split_is_in_the_history(store):
+    """Masked as every comment."""
+    one = number(store, ONE)
+    triage(store).merge(one, number(store, TWO), comment="same bug, password=hunter2")
+    triage(store).split(one, path="p2", comment="not this one")
+
+    assert ["not this one", "same bug, password=[masked]"] == [
+        entry.comment for entry in store.issue_entries(one, limit=9)
+    ]
+
+
+def test_what_is_said_of_a_deletion_is_in_the_audit(store):
+    """The history goes with the issue."""
+    triage(store).delete(number(store, ONE), comment="noise")
+
+    ((_, _, _, data),) = audit(store)
+    assert "noise" == data["comment"]
+
+
+class Unaudited(MemoryStore):
+    """A store that takes no audit."""
+
+    def audit(self, entry):
+        """Fail as a full disk would."""
+        raise StorageError("disk full")
+
+
+def test_what_cannot_be_audited_is_done_all_the_same():
+    """And is not told as a failure."""
+    store = Unaudited()
+    store.write(batch(frame(0), issues=[counted(ONE)]))
+
+    assert "resolved" == triage(store).resolve(number(store, ONE)).state
 
 
 @pytest.mark.parametrize(
@@ -330,19 +513,36 @@ def test_a_number_goes_before_a_fingerprint(store):
 @pytest.mark.parametrize(
     ("problem", "name"),
     [
-        (r"'00000000' begins the fingerprints of several issues: 3 \(1:", "00000000"),
+        (r"'00000000' begins the fingerprints of several issues: 1 \(1:", "00000000"),
         (r"there is no issue '000'", "000"),
         (r"there is no issue 'abcd' of shop \(production\): give its number", "abcd"),
         (r"there is no issue '9999999999999999999'", "9" * 19),
         (r"there is no issue ''", ""),
+        (r"there is no issue 'id:77'", "id:77"),
     ],
 )
 def test_a_name_that_is_not_clear_is_refused(store, problem, name):
     """The error lists what it could mean, or says how issues are named."""
-    if name == "00000000":
-        store.write(batch(frame(10), issues=[counted("1:00000000000000cc")]))
+    store.write(batch(frame(10), issues=[counted("1:00000000000000cc")]))
     with pytest.raises(TriageError, match=problem):
         find_issue(store, SHOP, name)
+
+
+@pytest.mark.parametrize("name", ["2:00000000000000dd", "2:00000000000000d", "00000000000000d"])
+def test_an_issue_of_an_older_version_is_found_by_what_its_events_show(store, name):
+    """The digits that an event shows need not be those that its issue began with."""
+    found = counted("2:00000000000000dd", aliases=(ONE,))
+    store.write(batch(frame(10), issues=[found]))
+
+    assert number(store, ONE) == find_issue(store, SHOP, name).id
+
+
+def test_a_fingerprint_goes_before_one_with_a_call_path(store):
+    """Part of it was split off; its digits alone name what is left."""
+    part = triage(store).split(number(store, ONE), path="p2")
+
+    assert number(store, ONE) == find_issue(store, SHOP, "00000000000000a").id
+    assert part.id == find_issue(store, SHOP, "00000000000000aa/p").id
 
 
 def test_issues_beyond_the_first_page_are_found_by_their_beginning():

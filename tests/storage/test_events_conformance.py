@@ -56,7 +56,11 @@ def test_crowded_issues_are_thinned_out(store: Store):
 
     assert [many] == store.crowded_issues(most=2, limit=9)
     assert [] == store.crowded_issues(most=4, limit=9)
-    assert 1 == len(store.crowded_issues(most=1, limit=1))
+    assert [many] == store.crowded_issues(most=1, limit=1)
+    more = write(store, *range(11, 17), fingerprint=B)
+    assert [few, many] == store.crowded_issues(most=1, limit=9)
+    assert few == more
+    store.drop_events(few, [event(number).id for number in range(11, 17)])
     marks = store.event_marks(many)
     assert EventMark(id=event(1).id, at=1.0, route="POST /checkout", release="v1") == marks[0]
     assert [1.0, 2.0, 3.0, 4.0] == [one.at for one in marks]

@@ -49,9 +49,10 @@ class TestSamples:
 
     def test_what_was_written_is_read(self, store: Store, write: Writing, worker: Worker):
         """A sample comes back as it was, under its worker, with what happened inside."""
-        write(samples=[sample(1, at=5.5)])
+        failed = sample(1, at=5.5, fingerprint="1:00aa", path="00bb")
+        write(samples=[failed])
 
-        expected = replace(sample(1, at=5.5), worker=worker.id)
+        expected = replace(failed, worker=worker.id)
         assert expected == store.sample(f"{1:032x}", **HERE)
         assert [expected] == store.samples(**HERE, since=0, until=10, limit=9)
         assert store.sample(f"{2:032x}", **HERE) is None
@@ -110,17 +111,26 @@ class TestSamples:
         long = "x" * 5_000
         write(
             samples=[
-                sample(1, method=long, route=long, request_id=long, fingerprint=long, release=long)
+                sample(
+                    1,
+                    method=long,
+                    route=long,
+                    request_id=long,
+                    fingerprint=long,
+                    release=long,
+                    path=long,
+                )
             ]
         )
 
         (kept,) = store.samples(**HERE, since=0, until=10, limit=1)
-        assert (MAX_NAME, MAX_NAME, MAX_NAME, MAX_FINGERPRINT, MAX_NAME) == (
+        assert (*[MAX_NAME] * 3, MAX_FINGERPRINT, MAX_NAME, MAX_FINGERPRINT) == (
             len(kept.method),
             len(kept.route),
             len(kept.request_id),
             len(kept.fingerprint),
             len(kept.release),
+            len(kept.path),
         )
 
     def test_old_ones_are_pruned(self, store: Store, write: Writing):

@@ -7,11 +7,12 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from stored import HERE, OTHER, SHOP, THERE, batch, counted, event, frame
+from stored import HERE, OTHER, SHOP, THERE, batch, counted, event, frame, sample
 
 from watchkeeper.core.issues import Reason, State
 from watchkeeper.core.metrics import Scope
 from watchkeeper.storage import Store
+from watchkeeper.storage.issue_rows import row_names
 from watchkeeper.storage.issues import (
     Facet,
     FacetKind,
@@ -73,6 +74,26 @@ def change(issue: Issue, after: State = State.RESOLVED, **more: Any) -> IssueCha
     """Make the change of an issue's state."""
     data = more.pop("data", {})
     return IssueChange(issue=issue, state=after, data=data, entry=entry(issue, after, **more))
+
+
+class TestNames:
+    """What leads to an issue."""
+
+    def test_names_are_found_by_how_they_begin(self, store: Store, writer: Writer):
+        """Older ones too, in their order; signs that a search knows are taken as they are."""
+        writer.write(counted("2:00000000000000dd", aliases=(A,)), counted(B))
+        writer.write(counted("2:100%"), counted("2:100"))
+        ours = writer.issue("2:00000000000000dd").id
+
+        found = store.issue_names(["1:0000", "2:0000"], **HERE, limit=9)
+
+        assert [(A, ours), (B, writer.issue(B).id), ("2:00000000000000dd", ours)] == [
+            *found.items()
+        ]
+        assert [A] == list(store.issue_names(["1:0000", "2:0000"], **HERE, limit=1))
+        assert ["2:100%"] == list(store.issue_names(["2:100%"], **HERE, limit=9))
+        assert {} == store.issue_names(["2_"], **HERE, limit=9)
+        assert {} == store.issue_names(["1:0000"], **THERE, limit=9)
 
 
 class TestStates:
@@ -138,6 +159,22 @@ class TestStates:
         assert resolved is not None
         assert replace(resolved, count=2, last_at=60.0) == writer.issue()
 
+    def test_the_highest_level_stays(self, store: Store, writer: Writer):
+        """What began as a warning and became an error is found, and told, as one."""
+        for level, then in (
+            ("warning", "warning"),
+            ("info", "warning"),
+            ("critical", "critical"),
+            ("strange", "critical"),
+            ("error", "critical"),
+        ):
+            writer.write(counted(level=level))
+            assert then == writer.issue().level
+        assert 1 == len(store.find_issues(replace(ALL, level="critical")))
+
+        writer.write(counted(B, level="strange"), counted(B, level="info", path="p2"))
+        assert "info" == writer.issue(B).level
+
     def test_comments_join_the_history(self, store: Store, writer: Writer):
         """The newest line comes first; a comment is cut to what fits."""
         writer.write(counted())
@@ -154,17 +191,23 @@ class TestStates:
         assert [first] == store.issue_entries(issue.id, limit=1)
 
     def test_what_may_have_to_move_is_listed(self, store: Store, writer: Writer):
-        """Muted issues, and resolved ones that happened since, the latest first."""
-        writer.write(counted(A), counted(B), counted(C), counted("1:00000000000000dd"))
+        """Issues muted until something, and resolved ones that happened since, by their ids."""
+        d, e = (f"1:00000000000000{letter}" for letter in ("dd", "ee"))
+        for one in (A, B, C, d, e):
+            writer.write(counted(one))
         store.change_issue(change(writer.issue(A), State.RESOLVED))
-        store.change_issue(change(writer.issue(B), State.RESOLVED))
-        store.change_issue(change(writer.issue(C), State.MUTED))
-        writer.write(counted(B, at=60.0), counted("1:00000000000000dd", at=60.0))
+        store.change_issue(change(writer.issue(B), State.MUTED, data={"until": {"at": 90.0}}))
+        store.change_issue(change(writer.issue(C), State.RESOLVED))
+        store.change_issue(change(writer.issue(d), State.MUTED))
+        writer.write(counted(C, at=60.0), counted(d, at=60.0), counted(e, at=60.0))
 
-        stirred = store.stirred_issues(**HERE, limit=9)
+        def stirred(**more: int) -> list[str]:
+            found = store.stirred_issues(**{**HERE, "limit": 9, **more})
+            return [one.fingerprint for one in found]
 
-        assert [B, C] == [one.fingerprint for one in stirred]
-        assert [B] == [one.fingerprint for one in store.stirred_issues(**HERE, limit=1)]
+        assert [B, C] == stirred()
+        assert [B] == stirred(limit=1)
+        assert [C] == stirred(after=writer.issue(B).id)
         assert [] == store.stirred_issues(**THERE, limit=9)
 
     def test_returns_are_listed(self, store: Store, writer: Writer):
@@ -191,8 +234,8 @@ class TestStates:
         writer.write(counted(A, aliases=(B,)), counted(C))
         store.change_issue(change(writer.issue(A), State.IGNORED))
 
-        assert frozenset({A, B}) == store.ignored_fingerprints(**HERE)
-        assert frozenset() == store.ignored_fingerprints(**THERE)
+        assert {A: True, B: True} == store.ignored_fingerprints(**HERE)
+        assert {} == store.ignored_fingerprints(**THERE)
 
     def test_a_deleted_issue_is_gone_with_all_it_held(self, store: Store, writer: Writer):
         """If it happens again it is new."""
@@ -401,8 +444,8 @@ class TestMerge:
             route.last_at,
         )
         lines = store.issue_entries(into.id, limit=9)
-        assert [("", {"from": other.id}), ("see the log", {})] == [
-            (line.comment, line.data) for line in lines
+        assert [("", other.id), ("see the log", None)] == [
+            (line.comment, line.data.get("from")) for line in lines
         ]
         assert [expected] == store.find_issues(ALL)
 
@@ -416,6 +459,71 @@ class TestMerge:
 
         assert {a.id} == {one.id for one in map(store.issue, (a.id, b.id, c.id)) if one}
         assert [A, B, C] == store.issue_fingerprints(a.id)
+
+    def test_a_mute_goes_on_as_long_as_it_would_have(self, store: Store, writer: Writer):
+        """What the other issue counted did not happen since: totals move along."""
+        writer.write(
+            counted(A, count=10, users=("u1", "u2"), path="p1"),
+            counted(A, count=4, path="p2"),
+            counted(B, count=500, users=("u2", "u3", "u4")),
+        )
+        ends = {"events": 110, "users": 5, "at": 900.0}
+        muted = store.change_issue(change(writer.issue(A), State.MUTED, data={"until": ends}))
+        assert muted is not None
+
+        merged = store.merge_issues(muted.id, writer.issue(B).id, entry=entry(muted))
+
+        assert merged is not None
+        assert ("muted", 50.0) == (merged.state, merged.state_at)
+        assert {"until": {"events": 610, "users": 7, "at": 900.0}} == merged.state_data
+        assert store.split_issue(muted.id, path="p2", entry=entry(muted)) is not None
+        left = writer.issue(A)
+        assert (510, 606) == (left.count, left.state_data["until"]["events"])
+
+    @pytest.mark.parametrize(
+        ("resolved_at", "data", "other_at", "since"),
+        [
+            (100.0, {}, None, 150.0),  # the other one is open and was seen at 150
+            (100.0, {}, 200.0, 200.0),
+            (300.0, {}, 200.0, 300.0),
+            (100.0, {"release": "next"}, 200.0, 200.0),
+            (100.0, {"release": "next"}, None, 100.0),  # a newer release may have it
+            (20.0, {}, 200.0, 20.0),  # it happened again before the merge
+        ],
+    )
+    def test_a_resolved_issue_stays_resolved(
+        self,
+        store: Store,
+        writer: Writer,
+        resolved_at: float,
+        data: dict[str, str],
+        other_at: float | None,
+        since: float,
+    ):
+        """What the other one was repaired of, or counted by then, does not bring it back."""
+        writer.write(counted(A, at=30.0), counted(B, at=150.0))
+        into = store.change_issue(change(writer.issue(A), at=resolved_at, data=data))
+        assert into is not None
+        if other_at is not None:
+            store.change_issue(change(writer.issue(B), at=other_at))
+
+        merged = store.merge_issues(into.id, writer.issue(B).id, entry=entry(into, at=400.0))
+
+        assert merged is not None
+        assert ("resolved", since, data) == (merged.state, merged.state_at, merged.state_data)
+
+    def test_the_first_release_is_that_of_the_earlier_one(self, store: Store, writer: Writer):
+        """Of two issues, and of a flush that comes late."""
+        writer.write(counted(A, at=300.0), scope=replace(SHOP, release="v5"))
+        writer.write(counted(B, at=250.0), scope=replace(SHOP, release="v4"))
+        into = writer.issue(A)
+
+        merged = store.merge_issues(into.id, writer.issue(B).id, entry=entry(into))
+        assert merged is not None
+        assert (250.0, "v4", "v5") == (merged.first_at, merged.scope.release, merged.last_release)
+
+        writer.write(counted(A, at=240.0), scope=replace(SHOP, release="v3"))
+        assert (240.0, "v3") == (writer.issue(A).first_at, writer.issue(A).scope.release)
 
     def test_what_happens_afterwards_counts_there(self, store: Store, writer: Writer):
         """The fingerprint of the one that is gone leads to the other."""
@@ -471,8 +579,52 @@ class TestSplit:
         assert ["p2"] == [one.path for one in store.events(new.id, limit=9)]
         assert ["p1"] == [one.value for one in store.facets(issue.id, FacetKind.PATH, limit=9)]
         assert ["p2"] == [one.value for one in store.facets(new.id, FacetKind.PATH, limit=9)]
-        assert [Reason.SPLIT] == [one.reason for one in store.issue_entries(new.id, limit=9)]
-        assert [Reason.SPLIT] == [one.reason for one in store.issue_entries(issue.id, limit=9)]
+
+    def test_what_is_stored_knows_its_issue(self, store: Store, writer: Writer):
+        """An event says under which it is stored, and a sample's path leads to the part."""
+        writer.write(
+            counted(path="p1"),
+            counted(path="p2"),
+            events=[replace(event(1), path="p1"), replace(event(2), path="p2", request_id="r")],
+        )
+        issue = writer.issue()
+        new = store.split_issue(issue.id, path="p2", entry=entry(issue))
+        assert new is not None
+
+        assert [issue.id] == [one.issue for one in store.events(issue.id, limit=9)]
+        assert [new.id] == [one.issue for one in store.events(new.id, limit=9)]
+        assert [new.id] == [one.issue for one in store.events_of_request("r", **HERE, limit=9)]
+        found = store.event(event(2).id, **HERE)
+        assert found is not None
+        assert new.id == found.issue
+        names = row_names(sample(fingerprint=A, path="p2"))
+        known = store.issue_ids(names, **HERE)
+        assert [new.id, issue.id] == [known[one] for one in names]
+        assert () == row_names(sample())
+
+    def test_both_parts_say_where_they_went(self, store: Store, writer: Writer):
+        """The new one came to be open, whatever the state of what it was split off."""
+        writer.write(counted(path="p1"), counted(path="p2"))
+        issue = store.change_issue(change(writer.issue(), State.IGNORED))
+        assert issue is not None
+        told = entry(issue, State.IGNORED, at=60.0, reason=Reason.SPLIT, data={"path": "p2"})
+
+        new = store.split_issue(issue.id, path="p2", entry=told)
+
+        assert new is not None
+        (mine,) = store.issue_entries(new.id, limit=9)
+        theirs = store.issue_entries(issue.id, limit=1)[0]
+        assert ("ignored", "open", {"path": "p2", "from": issue.id}) == (
+            mine.before,
+            mine.after,
+            mine.data,
+        )
+        assert ("ignored", "ignored", {"path": "p2", "to": new.id}) == (
+            theirs.before,
+            theirs.after,
+            theirs.data,
+        )
+        assert {Reason.SPLIT} == {mine.reason, theirs.reason}
 
     def test_what_comes_by_a_path_that_was_split_off_counts_there(
         self, store: Store, writer: Writer
@@ -512,6 +664,30 @@ class TestSplit:
         assert new.id == writer.issue(B).id
         assert [event(2).id] == [one.id for one in store.events(new.id, limit=9)]
 
+    def test_what_was_merged_gets_its_name_back(self, store: Store, writer: Writer):
+        """Whether it has events or not; links from before it was merged lead to it again."""
+        own = {"type": "KeyError", "title": "KeyError: y", "culprit": "shop.b:g"}
+        writer.write(counted(A, at=30.0))
+        writer.write(
+            counted(B, at=20.0, level="warning", **own), scope=replace(SHOP, release="v0")
+        )
+        writer.write(counted(C, at=25.0, type="OSError", title="OSError: z"))
+        a, b, c = writer.issue(A), writer.issue(B), writer.issue(C)
+        store.merge_issues(b.id, c.id, entry=entry(b, at=51.0, reason=Reason.MERGED))
+        store.merge_issues(a.id, b.id, entry=entry(a, at=52.0, reason=Reason.MERGED))
+
+        new = store.split_issue(a.id, fingerprint=B, entry=entry(a, at=60.0))
+        other = store.split_issue(a.id, fingerprint=C, entry=entry(a, at=61.0))
+
+        assert new is not None
+        assert other is not None
+        restored = replace(b, id=new.id, last_at=25.0, last_release="v1", state_at=60.0)
+        assert replace(restored, state_by="cli alice", count=0, version=1) == new
+        assert ("OSError", "OSError: z", 25.0) == (other.type, other.title, other.first_at)
+        assert [new, other] == [store.issue(b.id), store.issue(c.id)]
+        assert ("ValueError", 3) == (writer.issue(A).type, writer.issue(A).count)
+        assert [new] == store.find_issues(replace(ALL, type="KeyError"))
+
     def test_something_has_to_come_and_something_to_stay(self, store: Store, writer: Writer):
         """Nothing changes where one part would be empty."""
         writer.write(counted(path="p1"))
@@ -530,7 +706,18 @@ class TestSplit:
         assert new is not None
         store.change_issue(change(new, State.IGNORED))
 
-        assert frozenset({f"{A}/p2"}) == store.ignored_fingerprints(**HERE)
+        assert {f"{A}/p2": True} == store.ignored_fingerprints(**HERE)
+
+    def test_a_part_of_what_is_ignored_need_not_be(self, store: Store, writer: Writer):
+        """It is told apart, since its fingerprint alone says otherwise."""
+        writer.write(counted(path="p1"), counted(path="p2"), counted(B, path="p1"))
+        writer.write(counted(B, path="p2"))
+        for name in (A, B):
+            issue = writer.issue(name)
+            assert store.split_issue(issue.id, path="p2", entry=entry(issue)) is not None
+        store.change_issue(change(writer.issue(A), State.IGNORED))
+
+        assert {A: True, f"{A}/p2": False} == store.ignored_fingerprints(**HERE)
 
     def test_parts_are_put_together_again(self, store: Store, writer: Writer):
         """Merging a part back leaves nothing behind."""

@@ -18,7 +18,6 @@ from watchkeeper.cli.upkeep import consent
 from watchkeeper.core.kept_events import MAX_EVENTS
 from watchkeeper.core.units import parse_duration
 from watchkeeper.dashboard import api
-from watchkeeper.dashboard.issue import issue_view
 from watchkeeper.dashboard.issue_text import as_text, until_text
 from watchkeeper.dashboard.issues import UNSOLVED, issues
 from watchkeeper.dashboard.parameters import ParameterError, parse_page
@@ -78,7 +77,8 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--route", metavar="ROUTE", help='"/checkout", or "POST /checkout".')
 @click.option("--release", metavar="NAME", help="Happened in this release.")
 @click.option("--user", metavar="ID", help="Happened to this user, as given to set_user.")
-@click.option("--request-id", metavar="ID", help="Happened in this request.")
+@click.option("--level", metavar="NAME", help="warning, error or critical.")
+@click.option("--request-id", metavar="ID", help="One of its stored events has this request.")
 @click.option("--since", metavar="TIME", help="Seen within this time, such as 24h.")
 @click.option("--sort", type=click.Choice([one.value for one in Sort]), help="What to begin with.")
 @click.option("--limit", default=str(LIMIT), show_default=True, help="How many.")
@@ -122,6 +122,8 @@ def list_issues(source: Source, user: str | None, as_json: bool, **asked: str | 
 @_as_json
 def show(source: Source, name: str, event: int, text: bool, as_json: bool) -> None:
     """Show an issue: stack, request, where and how often it happens, what was done with it."""
+    from watchkeeper.dashboard.issue import issue_view  # a list need not wait for it
+
     if not 1 <= event <= MAX_EVENTS:
         raise ConfigurationError(f"--event: write a number from 1, the newest, to {MAX_EVENTS}")
     with _opened(source) as (store, now):
@@ -234,15 +236,20 @@ def comment(source: Source, name: str, text: str, as_json: bool) -> None:
 @click.argument("into", metavar="INTO")
 @_named
 @with_source
+@_said
 @_yes
 @_as_json
-def merge(source: Source, into: str, names: Sequence[str], yes: bool, as_json: bool) -> None:
+def merge(
+    source: Source, into: str, names: Sequence[str], comment: str, yes: bool, as_json: bool
+) -> None:
     """Make one issue of several: the first one, which keeps its state."""
     with _triage(source) as (who, store):
         first, *others = _numbers(store, source, [into, *names])
-        _consent(f"Merge {len(others)} into issue {first}?", given=yes)
+        if not others:
+            raise TriageError(f"merge: {' and '.join([into, *names])} are one issue; name two")
+        _consent(f"Merge {_count(len(others))} into issue {first}?", given=yes)
         for other in others:
-            who.merge(first, other)
+            who.merge(first, other, comment=comment)
         done = [who.issue(first)]
     _tell(done, f"one issue of {len(others) + 1}", as_json)
 
@@ -252,31 +259,38 @@ def merge(source: Source, into: str, names: Sequence[str], yes: bool, as_json: b
 @with_source
 @click.option("--path", default="", metavar="HASH", help="What came by this call path.")
 @click.option("--fingerprint", default="", metavar="HASH", help="What has this fingerprint.")
+@_said
 @_as_json
-def split(source: Source, name: str, path: str, fingerprint: str, as_json: bool) -> None:
+def split(
+    source: Source, name: str, path: str, fingerprint: str, comment: str, as_json: bool
+) -> None:
     """Make an issue of its own of what came by one call path, or under one fingerprint.
 
     `watchkeeper errors show` lists them; the first digits are enough.
     """
     with _triage(source) as (who, store):
         (one,) = _numbers(store, source, [name])
-        done = [who.split(one, path=path, fingerprint=fingerprint)]
+        done = [who.split(one, path=path, fingerprint=fingerprint, comment=comment)]
     _tell(done, f"an issue of its own, split from {one}", as_json)
 
 
 @command.command()
 @_named
 @with_source
+@_said
 @_yes
 @_as_json
-def delete(source: Source, names: Sequence[str], yes: bool, as_json: bool) -> None:
-    """Delete issues with all they hold; what happens again is new."""
+def delete(source: Source, names: Sequence[str], comment: str, yes: bool, as_json: bool) -> None:
+    """Delete issues with all they hold; what happens again is new.
+
+    What you say stands in the audit, for the history goes as well.
+    """
     with _triage(source) as (who, store):
         numbers = _numbers(store, source, names)
         done = [who.issue(one) for one in numbers]
         _consent(f"Delete {_count(len(numbers))} with counts, events and history?", given=yes)
         for one in numbers:
-            who.delete(one)
+            who.delete(one, comment=comment)
     _tell(done, "deleted", as_json)
 
 

@@ -172,7 +172,7 @@ def _fields(kind: type[Any]) -> tuple[str, ...]:
 
 
 _SAMPLE: Final = _fields(Sample)
-_EVENT: Final = _fields(Event)
+_EVENT: Final = tuple(name for name in _fields(Event) if name != "issue")
 _ISSUE: Final = _fields(Issue)
 _INCIDENT: Final = _fields(Incident)
 _LABELS: Final = ("method", "route", "status", "release")

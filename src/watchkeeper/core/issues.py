@@ -33,6 +33,11 @@ class Reason(StrEnum):
     MERGED = "merged"
     SPLIT = "split"
     QUIET = "quiet"  # stays: nothing happened that would move it
+    OTHER = "other"  # one that only a newer version knows
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Reason":
+        return cls.OTHER
 
 
 RETURNS: Final = (
@@ -69,8 +74,17 @@ class Until:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
-        """Read the stored form; what is missing is not set."""
-        return cls(**{name: data.get(name) for name in cls.__slots__})
+        """Read the stored form; what is missing, or no number, is not set."""
+        found: dict[str, Any] = {
+            name: data[name] for name in cls.__slots__ if isinstance(data.get(name), int | float)
+        }
+        return cls(**found)
+
+
+def until_of(data: Mapping[str, Any]) -> Until:
+    """Return what ends a mute, of the data of its state; nothing if that cannot be read."""
+    ends = data.get("until")
+    return Until.from_data(ends) if isinstance(ends, Mapping) else Until()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +136,7 @@ def decide(
     if state is State.RESOLVED:
         return _resolved(data, seen, since=since)
     if state is State.MUTED:
-        return _muted(Until.from_data(data.get("until", {})), seen, now=now)
+        return _muted(until_of(data), seen, now=now)
     return Decision(state, Reason.QUIET)
 
 

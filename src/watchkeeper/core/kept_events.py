@@ -21,16 +21,17 @@ class EventMark:
 def kept(marks: Iterable[EventMark], *, most: int = MAX_EVENTS) -> frozenset[str]:
     """Choose at most `most` events, `most` ≥ 2; return their ids. All, if there are no more.
 
-    The first and the last stay, then the latest of each release and the latest of each route,
-    those seen last coming first; the room that is left is spread evenly over the time between
-    first and last, whenever most of the events happened.
+    The first and the last stay, then in half of the room the latest of each release and the
+    latest of each route, those seen last coming first; the room that is left is spread evenly
+    over the time between first and last, whenever most of the events happened.
     """
     ordered = sorted(marks, key=lambda one: (one.at, one.id))
     if len(ordered) <= most:
         return frozenset(one.id for one in ordered)
     chosen = {0, len(ordered) - 1}
+    least_spread = (most - len(chosen)) // 2
     for at in _latest_of_each(ordered):
-        if len(chosen) >= most:
+        if len(chosen) >= most - least_spread:
             break
         chosen.add(at)
     chosen.update(_spread(ordered, chosen, most - len(chosen)))

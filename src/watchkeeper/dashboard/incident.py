@@ -1,21 +1,26 @@
-"""One incident, with the issues that began or rose while it lasted."""
+"""One incident, with the issues that began or rose while it lasted and its requests."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
-from watchkeeper.core.hours import HOUR_S, MINUTE_S
-from watchkeeper.core.rising import LEAST, TIMES
-from watchkeeper.core.slot import slot_start
+from watchkeeper.core.rising import LEAST
+from watchkeeper.core.sampling import Reason
+from watchkeeper.dashboard.issues import of_scope
+from watchkeeper.dashboard.parameters import MAX_LIMIT
 from watchkeeper.dashboard.queries import incident_row
+from watchkeeper.dashboard.samples import read_samples, row_of
 from watchkeeper.dashboard.sums import Query
+from watchkeeper.dashboard.views_inside import SampleRow
 from watchkeeper.dashboard.views_issues import IncidentView, IssueWithin
-from watchkeeper.dashboard.windows import align_up
-from watchkeeper.storage.store import Incident, Issue
+from watchkeeper.dashboard.within import Counts, Within
+from watchkeeper.storage.issues import Search, Sort
+from watchkeeper.storage.store import Issue
 
-MARGIN_S: Final = 600.0  # an alert takes a while to see what began before it
-MAX_LOOKED: Final = 200  # issues seen while it lasted that are looked at
+MAX_LOOKED: Final = 2_000  # issues of an incident's time, of the new ones and of the frequent ones
 MAX_ISSUES: Final = 10
-MINUTES_S: Final = 48 * 3_600.0  # how long counts are known by the minute, then by the hour
+MAX_SAMPLES: Final = 10
+MAX_SAMPLES_LOOKED: Final = 200
 
 
 def incident_view(query: Query, incident_id: int) -> IncidentView | None:
@@ -23,6 +28,7 @@ def incident_view(query: Query, incident_id: int) -> IncidentView | None:
     found = query.store.incident(incident_id)
     if found is None or (found.service, found.environment) != (query.service, query.environment):
         return None
+    within = Within.of(found, now=query.now)
     return IncidentView(
         service=query.service,
         environment=query.environment,
@@ -33,75 +39,81 @@ def incident_view(query: Query, incident_id: int) -> IncidentView | None:
         resolved_at=found.resolved_at,
         peak=found.peak,
         reason=found.reason,
-        issues=_within(query, found),
+        issues=_issues(query, within),
+        samples=_samples(query, within),
     )
 
 
-def _within(query: Query, incident: Incident) -> tuple[IssueWithin, ...]:
-    """List the issues that began or rose between ten minutes before it and its end.
-
-    Each is compared with the span of the same length before; new ones first, then by their count.
-    """
-    told = incident.data.get("issue")
-    if isinstance(told, int):
-        one = query.store.issue(told)
-        candidates = [] if one is None else [one]
-    else:
-        candidates = query.store.issues(
-            service=query.service,
-            environment=query.environment,
-            seen_since=incident.started_at - MARGIN_S,
-            limit=MAX_LOOKED,
-        )
-    start = incident.started_at - MARGIN_S
-    end = query.now + 1 if incident.resolved_at is None else incident.resolved_at
-    if incident.state == "event":  # it has no end
-        end = incident.started_at + MARGIN_S
-    counts = _counts(query, candidates, start=start, end=end)
-    found = [
-        IssueWithin(
-            id=one.id,
-            type=one.type,
-            title=one.title,
-            culprit=one.culprit,
-            state=one.state,
-            is_new=start <= one.first_at < end,
-            count=counts[one.id][1],
-            before=counts[one.id][0],
-        )
-        for one in candidates
-    ]
-    shown = [
-        one
-        for one in found
-        if told is not None or (one.is_new and one.count) or _rose(one.before, one.count)
-    ]
-    shown.sort(key=lambda one: (one.is_new, one.count), reverse=True)
-    return tuple(shown[:MAX_ISSUES])
-
-
-def _counts(
-    query: Query, found: Sequence[Issue], *, start: float, end: float
-) -> dict[int, tuple[int, int]]:
-    """Count each issue in the span of the same length before `start`, and from there to `end`.
-
-    In whole minutes, or hours where no more is known; each span gets what it begins and ends in.
-    """
-    if not found:
-        return {}
-    step = MINUTE_S if query.now - start < MINUTES_S else HOUR_S
-    begin, until = slot_start(start, step), align_up(end, step)
-    spans = query.store.issue_counts(
-        [one.id for one in found], since=begin - (until - begin), until=until, resolution=step
+def _issues(query: Query, within: Within) -> tuple[IssueWithin, ...]:
+    """List the issues that may be why; new ones first, then by their count."""
+    candidates = _candidates(query, within)
+    counts = query.store.issue_counts(
+        list(candidates), since=within.before, until=within.until, resolution=within.step
     )
     query.pause()
-    counts = {}
-    for one in found:
-        slots = spans.get(one.id, {})
-        within = sum(count for at, count in slots.items() if at >= begin)
-        counts[one.id] = sum(slots.values()) - within, within
-    return counts
+    found = []
+    for number, issue in candidates.items():
+        counted = Counts(counts.get(number, {}))
+        if within.issue is None and not within.explains(issue, counted):
+            continue
+        before, count = within.figures(counted)
+        found.append(
+            IssueWithin(
+                id=number,
+                type=issue.type,
+                title=issue.title,
+                culprit=issue.culprit,
+                state=issue.state,
+                is_new=within.began(issue),
+                count=count,
+                before=before,
+            )
+        )
+    found.sort(key=lambda one: (one.is_new, one.count), reverse=True)
+    return tuple(found[:MAX_ISSUES])
 
 
-def _rose(before: int, within: int) -> bool:
-    return within >= LEAST and within >= TIMES * before
+def _candidates(query: Query, within: Within) -> dict[int, Issue]:
+    """Read the issues that happened within: the latest of those that began, the most frequent."""
+    if within.issue is not None:
+        about = of_scope(query, within.issue)
+        return {} if about is None else {about.id: about}
+    here = Search(
+        service=query.service,
+        environment=query.environment,
+        route=within.route or "",
+        seen_since=within.start,
+    )
+    began = replace(here, first_seen_since=within.start, sort=Sort.FIRST_SEEN)
+    often = replace(here, sort=Sort.COUNT)
+    found = [*_pages(query, began, least=1), *_pages(query, often, least=LEAST)]
+    return {one.id: one for one in found if within.overlaps(one)}
+
+
+def _pages(query: Query, search: Search, *, least: int) -> Iterator[Issue]:
+    """Read what a search finds, page by page, until an issue happened less than `least` times."""
+    for offset in range(0, MAX_LOOKED, MAX_LIMIT):
+        some = query.store.find_issues(replace(search, limit=MAX_LIMIT, offset=offset))
+        yield from some
+        query.pause()
+        if len(some) < MAX_LIMIT or some[-1].count < least:
+            return
+
+
+def _samples(query: Query, within: Within) -> tuple[SampleRow, ...]:
+    """List requests of its time, the newest first: those that failed, then slow ones."""
+    about = None if within.issue is None else of_scope(query, within.issue)
+    if about is not None:
+        within = replace(within, issue=about.id)
+    rows: list[SampleRow] = []
+    for reason in (Reason.FAILED, Reason.SLOW):
+        found = read_samples(
+            query,
+            since=within.start,
+            until=within.end,
+            limit=MAX_SAMPLES_LOOKED,
+            reason=reason,
+            issue=None if about is None else about.id,
+        )
+        rows += [row_of(one, issue) for one, issue in found if within.holds(one, issue)]
+    return tuple(rows[:MAX_SAMPLES])

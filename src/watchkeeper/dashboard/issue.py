@@ -1,15 +1,13 @@
 """All of one issue: an occurrence, how often and where it happens, and what it belongs to."""
 
-from collections.abc import Collection, Sequence
 from typing import Final
 
-from watchkeeper.core.issues import Reason
-from watchkeeper.dashboard.issues import HOUR_S, bars, of_scope, summaries
+from watchkeeper.core.hours import HOUR_S
+from watchkeeper.dashboard.incidents import incidents_of_issue
+from watchkeeper.dashboard.issues import bars, of_scope, summaries
 from watchkeeper.dashboard.parameters import Page
-from watchkeeper.dashboard.queries import incident_row
-from watchkeeper.dashboard.samples import sample_rows
+from watchkeeper.dashboard.samples import read_samples, row_of
 from watchkeeper.dashboard.sums import Query
-from watchkeeper.dashboard.views import IncidentRow
 from watchkeeper.dashboard.views_inside import SampleRow
 from watchkeeper.dashboard.views_issues import (
     EventRow,
@@ -22,16 +20,13 @@ from watchkeeper.dashboard.views_issues import (
 )
 from watchkeeper.dashboard.windows import align_up
 from watchkeeper.storage.issues import MAX_FACETS, FacetKind, IssueEntry
-from watchkeeper.storage.store import Event, Incident, Issue
+from watchkeeper.storage.store import Event, Issue
 
 DAY_S: Final = 86_400
 TRENDS: Final = {"day": (24, HOUR_S), "week": (28, 6 * HOUR_S), "month": (30, DAY_S)}
 SAMPLES_S: Final = 7 * 86_400.0
 MAX_SAMPLES: Final = 10
-MAX_INCIDENTS: Final = 10
-MAX_LOOKED: Final = 500  # incidents looked through for those of one issue
 MAX_HISTORY: Final = 100
-STATES: Final = ("event", "firing", "resolved", "pending")
 
 
 def issue_view(query: Query, issue_id: int, *, number: int = 1) -> IssueView | None:
@@ -58,8 +53,8 @@ def issue_view(query: Query, issue_id: int, *, number: int = 1) -> IssueView | N
         releases=_shares(query, issue, FacetKind.RELEASE),
         paths=_shares(query, issue, FacetKind.PATH),
         history=tuple(_history(one) for one in history),
-        samples=_samples(query, fingerprints),
-        incidents=_incidents(query, issue, history=history, routes=routes),
+        samples=_samples(query, issue),
+        incidents=incidents_of_issue(query, issue, routes=[one.value for one in routes]),
     )
 
 
@@ -83,6 +78,7 @@ def event_row(event: Event, issue_id: int | None) -> EventRow:
     return EventRow(
         id=event.id,
         issue=issue_id,
+        fingerprint=event.fingerprint,
         at=event.at,
         method=event.method,
         route=event.route,
@@ -135,45 +131,12 @@ def _history(entry: IssueEntry) -> HistoryRow:
     )
 
 
-def _samples(query: Query, fingerprints: Collection[str]) -> tuple[SampleRow, ...]:
-    found = query.store.samples(
-        service=query.service,
-        environment=query.environment,
+def _samples(query: Query, issue: Issue) -> tuple[SampleRow, ...]:
+    found = read_samples(
+        query,
         since=query.now - SAMPLES_S,
         until=query.now + 1,
         limit=MAX_SAMPLES,
-        fingerprints=fingerprints,
+        issue=issue.id,
     )
-    return sample_rows(query, found)
-
-
-def _incidents(
-    query: Query, issue: Issue, *, history: Sequence[IssueEntry], routes: Sequence[Share]
-) -> tuple[IncidentRow, ...]:
-    """Find the incidents that tell of an issue, and those on its routes while it happened."""
-    numbers = {issue.id, *(one.data.get("from") for one in history if one.reason is Reason.MERGED)}
-    templates = {one.value.rpartition(" ")[2] for one in routes}
-    found = query.store.incidents(
-        service=query.service,
-        environment=query.environment,
-        states=STATES,
-        since=issue.first_at - HOUR_S,
-        limit=MAX_LOOKED,
-    )
-    related = [
-        one
-        for one in found
-        if one.data.get("issue") in numbers or (_route(one) in templates and _overlaps(one, issue))
-    ]
-    return tuple(incident_row(one, now=query.now) for one in related[:MAX_INCIDENTS])
-
-
-def _route(incident: Incident) -> str | None:
-    labels = incident.data.get("labels")
-    route = labels.get("route") if isinstance(labels, dict) else None
-    return route if isinstance(route, str) else None
-
-
-def _overlaps(incident: Incident, issue: Issue) -> bool:
-    ended = incident.resolved_at
-    return incident.started_at <= issue.last_at and (ended is None or ended >= issue.first_at)
+    return tuple(row_of(*one) for one in found)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
+from watchkeeper.core.issues import State
 from watchkeeper.dashboard import texts
 from watchkeeper.dashboard.stacks import FrameGroup, Stack, StackFrame, Trace, read_stack
 from watchkeeper.dashboard.views_issues import (
@@ -18,7 +19,7 @@ MAX_SHARES: Final = 5
 MAX_HISTORY: Final = 10
 MAX_LINKS: Final = 5
 
-_RELATIONS: Final = {"cause": "Caused by "}
+_RELATIONS: Final = {"": "", "cause": "Caused by ", "member": "Member: "}
 _SHOWN_ALREADY: Final = frozenset({"method", "route", "status", "request_id"})
 
 
@@ -78,7 +79,6 @@ def event_lines(view: IssueView, *, source: bool) -> Iterator[Line]:
 
 def more_lines(view: IssueView) -> Iterator[Line]:
     """Tell where it happens, what people did, what belongs to it, and why it is grouped so."""
-    issue = view.issue
     yield from _share_lines("Routes", view.routes)
     yield from _share_lines("Releases", view.releases)
     if len(view.paths) > 1:
@@ -101,26 +101,34 @@ def more_lines(view: IssueView) -> Iterator[Line]:
     if links:
         yield from _section("Belongs to it")
         yield from ((Role.PLAIN, line) for line in links)
-    yield from _section(f"Why grouped here: {issue.fingerprint}")
+    shown = view.event.event.fingerprint if view.event is not None else view.issue.fingerprint
+    yield from _section(f"Why grouped here: {shown}")
     why = read_stack(view.event.data).why if view.event is not None else ()
     for part in why or ("(its parts were not stored)",):
         yield Role.DIM, f"  {part}"
-    others = [one for one in view.fingerprints if one != issue.fingerprint]
+    others = [one for one in view.fingerprints if one != shown]
     if others:
         yield Role.DIM, f"  here as well: {', '.join(others)}"
 
 
 def state_text(issue: IssueSummary) -> str:
-    """Tell an issue's state with its conditions: "muted by cli alice until 100 in all"."""
-    text = texts.STATES.get(issue.state, issue.state)
-    if issue.next_release:
+    """Tell an issue's state, with its conditions and what is to be noticed: "open, new"."""
+    text = made_text(
+        issue.state, by=issue.state_by, until=issue.until, next_release=issue.next_release
+    )
+    return ", ".join(part for part in (text, mark_text(issue)) if part)
+
+
+def made_text(
+    state: str, *, by: str | None, until: Mapping[str, Any] | None, next_release: bool
+) -> str:
+    """Tell what was made of an issue: "muted by cli alice until 100 times in all"."""
+    text = texts.STATES.get(state, state)
+    if next_release:
         text += " in the next release"
-    if issue.state_by:
-        text += f" by {issue.state_by}"
-    if issue.state == "muted":
-        text += f" {until_text(issue.until)}"
-    marks = [mark_text(issue)] if mark_text(issue) else []
-    return ", ".join([text, *marks])
+    if by:
+        text += f" by {by}"
+    return f"{text} {until_text(until)}" if state == State.MUTED else text
 
 
 def mark_text(issue: IssueSummary) -> str:
@@ -149,22 +157,36 @@ def until_text(until: Mapping[str, Any] | None) -> str:
 def history_text(entry: HistoryRow, *, now: float) -> str:
     """Tell one line of history: when, who, from what to what, and what was said."""
     who = entry.actor or "what happened"
-    text = f"{texts.clock(entry.at, now)} UTC  {who}"
-    if entry.before != entry.after:
-        before, after = (texts.STATES.get(one, one) for one in (entry.before, entry.after))
-        text += f"  {before} → {after}"
-    elif entry.reason == "merged":
-        text += f"  merged {entry.data.get('from')} into it"
-    elif entry.reason == "split":
-        text += "  split"
-    if entry.after == "muted" and entry.before != entry.after:
+    done = _done(entry)
+    text = f"{texts.clock(entry.at, now)} UTC  {who}" + (f"  {done}" if done else "")
+    return f"{text}: {entry.comment}" if entry.comment else text
+
+
+def _done(entry: HistoryRow) -> str:
+    """Tell what a line of history did; nothing for a comment."""
+    if entry.reason is None:
+        return ""
+    if entry.reason == "merged":
+        return f"merged {entry.data.get('from')} into it"
+    if entry.reason == "split":
+        return _split_text(entry.data)
+    before, after = (texts.STATES.get(one, one) for one in (entry.before, entry.after))
+    text = f"{before} → {after}" if before != after else f"{after} again"
+    if entry.reason != "asked":  # the data are those of the state that ended
+        release = entry.data.get("last_release")
+        return f"{text}{f' in {release}' if release else ''} ({entry.reason.replace('_', ' ')})"
+    if entry.after == "muted":
         until = entry.data.get("until")
         text += f" {until_text(until if isinstance(until, Mapping) else None)}"
-    if entry.data.get("release") == "next":
-        text += " in the next release"
-    if entry.reason not in (None, "asked", "merged", "split"):
-        text += f" ({str(entry.reason).replace('_', ' ')})"
-    return f"{text}: {entry.comment}" if entry.comment else text
+    return text + (" in the next release" if entry.data.get("release") == "next" else "")
+
+
+def _split_text(data: Mapping[str, Any]) -> str:
+    """Tell what was split off, into which issue or from which one, as far as that is known."""
+    path, fingerprint = data.get("path"), data.get("fingerprint")
+    what = f" call path {path}" if path else f" {fingerprint}" if fingerprint else ""
+    ways = (f" {way} {data[way]}" for way in ("from", "to") if data.get(way))
+    return f"split{what}{''.join(ways)}"
 
 
 def _event_heading(event: EventView) -> str:
@@ -180,11 +202,13 @@ def _event_heading(event: EventView) -> str:
 
 
 def _trace_lines(trace: Trace, *, source: bool) -> Iterator[Line]:
-    before = _RELATIONS.get(trace.relation, "While handling " if trace.relation else "")
+    before = _RELATIONS.get(trace.relation, "While handling ")
     yield Role.PLAIN, ""
     first, *rest = (f"{before}{trace.type}: {trace.message}".rstrip(": ")).split("\n")
     yield Role.TITLE, first
     yield from ((Role.PLAIN, f"  {line}") for line in rest)
+    for note in trace.notes:
+        yield from ((Role.PLAIN, f"  | {line}") for line in note.split("\n"))
     for group in trace.groups:
         yield from _group_lines(group, source=source)
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from math import ceil
+from typing import Any, Final
 
-from watchkeeper.core.issues import State
+from watchkeeper.core.hours import HOUR_S
+from watchkeeper.core.issues import NEXT, State
 from watchkeeper.core.rising import rise
 from watchkeeper.dashboard.parameters import MAX_LIMIT, Page
 from watchkeeper.dashboard.sums import Query
@@ -13,7 +15,6 @@ from watchkeeper.dashboard.windows import align_up
 from watchkeeper.storage.issues import Search
 from watchkeeper.storage.store import Issue
 
-HOUR_S: Final = 3_600
 QUARTER_S: Final = 900
 HOURS: Final = 24
 NEW_S: Final = 86_400.0  # an issue is new for a day
@@ -75,9 +76,20 @@ def of_scope(query: Query, issue_id: int) -> Issue | None:
     return found
 
 
-def bars(counts: Mapping[int, int], *, start: int, bar_s: int, end: int) -> tuple[int, ...]:
-    """Add counts of shorter spans up to those of the bars between `start` and `end`."""
-    sums = [0] * ((end - start) // bar_s)
+def until_of(issue: Issue) -> Mapping[str, Any] | None:
+    """Return what ends an issue's mute; None if it is not muted, or for good."""
+    until = issue.state_data.get("until") if issue.state == State.MUTED else None
+    return until if isinstance(until, Mapping) else None
+
+
+def is_next_release(issue: Issue) -> bool:
+    """Tell whether an issue is resolved as from the next release."""
+    return issue.state == State.RESOLVED and issue.state_data.get("release") == NEXT
+
+
+def bars(counts: Mapping[int, int], *, start: int, bar_s: int, end: float) -> tuple[int, ...]:
+    """Add counts of shorter spans up to those of the bars from `start` on, the last with `end`."""
+    sums = [0] * ceil((end - start) / bar_s)
     for at, count in counts.items():
         index = (at - start) // bar_s
         if 0 <= index < len(sums):
@@ -89,7 +101,6 @@ def _summary(issue: Issue, counts: Mapping[int, int], *, now: float, end: int) -
     # Hours end at the next quarter, so that the last one is never a few minutes long.
     hours = bars(counts, start=end - HOURS * HOUR_S, bar_s=HOUR_S, end=end)
     known = min(HOURS, int((end - issue.first_at) // HOUR_S) + 1)
-    until = issue.state_data.get("until") if issue.state == State.MUTED else None
     return IssueSummary(
         id=issue.id,
         fingerprint=issue.fingerprint,
@@ -100,8 +111,8 @@ def _summary(issue: Issue, counts: Mapping[int, int], *, now: float, end: int) -
         state=issue.state,
         state_at=issue.state_at or None,
         state_by=issue.state_by or None,
-        until=until if isinstance(until, Mapping) else None,
-        next_release=issue.state == State.RESOLVED and issue.state_data.get("release") == "next",
+        until=until_of(issue),
+        next_release=is_next_release(issue),
         is_new=issue.first_at >= now - NEW_S,
         rising=rise(hours[-known:]),
         count=issue.count,

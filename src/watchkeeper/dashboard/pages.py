@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from watchkeeper.dashboard import texts
 from watchkeeper.dashboard.assets import assets
 from watchkeeper.dashboard.charts import CHARTS, Chart, summary
+from watchkeeper.dashboard.issue_text import made_text
+from watchkeeper.dashboard.issues import is_next_release, until_of
 from watchkeeper.dashboard.stacks import read_stack
 from watchkeeper.dashboard.status import Level, silent_after_s
 from watchkeeper.dashboard.views import NO_FIGURES, IssuePage, Overview
@@ -105,6 +107,12 @@ def issue_page(shell: Shell, page: IssuePage) -> bytes:
         "issue.html",
         shell=shell,
         issue=page.issue,
+        state=made_text(
+            page.issue.state,
+            by=page.issue.state_by,
+            until=until_of(page.issue),
+            next_release=is_next_release(page.issue),
+        ),
         event=page.event,
         stack=None if page.event is None else read_stack(page.event.data),
         trend=page.trend,

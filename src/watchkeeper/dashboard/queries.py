@@ -11,6 +11,7 @@ from watchkeeper.core.issues import State
 from watchkeeper.core.metrics import Series
 from watchkeeper.core.slot import Frame, slot_start
 from watchkeeper.dashboard.figures import part, quantile
+from watchkeeper.dashboard.issues import bars
 from watchkeeper.dashboard.reading import SETTLING_S, read_pieces
 from watchkeeper.dashboard.status import judge
 from watchkeeper.dashboard.tallies import (
@@ -149,7 +150,7 @@ def issue_page(store: Store, issue_id: int, *, now: float) -> IssuePage | None:
     return IssuePage(
         issue=issue,
         event=events[0] if events else None,
-        trend=_bars(counts, begin=trend_from, bar_s=TREND_BAR_S, end=now),
+        trend=bars(counts, start=trend_from, bar_s=TREND_BAR_S, end=now),
         trend_from=trend_from,
         trend_bar_s=TREND_BAR_S,
         at=now,
@@ -353,7 +354,7 @@ def _issues(
     )
     rows = []
     for issue in issues:
-        bars = _bars(counts.get(issue.id, {}), begin=since, bar_s=bar_s, end=end)
+        shown = bars(counts.get(issue.id, {}), start=since, bar_s=bar_s, end=end)
         rows.append(
             IssueRow(
                 id=issue.id,
@@ -362,15 +363,11 @@ def _issues(
                 culprit=issue.culprit,
                 state=issue.state,
                 is_new=issue.first_at >= begin,
-                count=sum(bars),
+                count=sum(shown),
                 total=issue.count,
                 first_at=issue.first_at,
                 last_at=issue.last_at,
-                counts=bars,
+                counts=shown,
             )
         )
     return tuple(rows)
-
-
-def _bars(counts: Mapping[int, int], *, begin: int, bar_s: int, end: float) -> tuple[int, ...]:
-    return tuple(counts.get(at, 0) for at in range(begin, align_up(end, 1), bar_s))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from watchkeeper.dashboard.incidents import incidents_of_sample
 from watchkeeper.dashboard.issues import of_scope
 from watchkeeper.dashboard.parameters import Page
 from watchkeeper.dashboard.sums import Query
@@ -15,9 +16,11 @@ from watchkeeper.dashboard.views_inside import (
     SampleWorker,
     WaterfallSpan,
 )
+from watchkeeper.storage.issue_rows import row_names, whole
 from watchkeeper.storage.store import Sample
 
 MAX_EVENTS: Final = 20  # of one request
+MAX_READ: Final = 2_000  # to find those of one issue among those of its fingerprints
 COMPLETE: Final = "complete"
 TRUNCATED: Final = "truncated"
 DAMAGED: Final = "damaged"
@@ -33,22 +36,18 @@ def samples(
     issue: int | None = None,
 ) -> SamplesView | None:
     """List the samples of a window, newest first; None if there is no such issue."""
-    fingerprints = None
-    if issue is not None:
-        found = of_scope(query, issue)
-        if found is None:
-            return None
-        fingerprints = query.store.issue_fingerprints(found.id)
-    rows = query.store.samples(
-        service=query.service,
-        environment=query.environment,
+    found = None if issue is None else of_scope(query, issue)
+    if issue is not None and found is None:
+        return None
+    rows = read_samples(
+        query,
         since=query.begin,
         until=query.end,
         limit=page.offset + page.limit + 1,
         route=route,
         reason=reason,
-        fingerprints=fingerprints,
         request_id=request_id,
+        issue=None if found is None else found.id,
     )
     return SamplesView(
         service=query.service,
@@ -57,14 +56,48 @@ def samples(
         start=query.begin,
         end=query.end,
         more=len(rows) > page.offset + page.limit,
-        samples=sample_rows(query, page.of(rows)),
+        samples=tuple(row_of(*one) for one in page.of(rows)),
     )
 
 
-def sample_rows(query: Query, found: Sequence[Sample]) -> tuple[SampleRow, ...]:
-    """Describe samples, each with the issue that its request failed with."""
-    issues = _issues(query, found)
-    return tuple(_row(one, issues) for one in found)
+def read_samples(
+    query: Query,
+    *,
+    since: float,
+    until: float,
+    limit: int,
+    issue: int | None = None,
+    route: str | None = None,
+    reason: str | None = None,
+    request_id: str | None = None,
+) -> list[tuple[Sample, int | None]]:
+    """Read samples, newest first, each with the number of the issue that its request failed with.
+
+    With `issue`, only those that failed with it.
+    """
+    names = None if issue is None else query.store.issue_fingerprints(issue)
+    # One that came by a call path which was split off has the fingerprint of all others.
+    wholes = None if names is None else {whole(one) for one in names}
+    most = limit
+    while True:
+        found = query.store.samples(
+            service=query.service,
+            environment=query.environment,
+            since=since,
+            until=until,
+            limit=most,
+            route=route,
+            reason=reason,
+            fingerprints=wholes,
+            request_id=request_id,
+        )
+        query.pause()
+        numbers = _issues(query, found)
+        told = [(one, _issue(one, numbers)) for one in found]
+        wanted = [(one, number) for one, number in told if issue in (None, number)]
+        if len(wanted) >= limit or len(found) < most or most >= MAX_READ:
+            return wanted[:limit]
+        most = max(min(most * 4, MAX_READ), limit)
 
 
 def sample(query: Query, sample_id: str) -> SampleView | None:
@@ -72,12 +105,13 @@ def sample(query: Query, sample_id: str) -> SampleView | None:
     found = query.store.sample(sample_id, service=query.service, environment=query.environment)
     if found is None:
         return None
+    issue = _issue(found, _issues(query, (found,)))
     data = found.data
     details = _details(data)
     spans = _spans(data)
     tags = data.get("tags")
     return SampleView(
-        sample=_row(found, _issues(query, (found,))),
+        sample=row_of(found, issue),
         started_at=found.at - found.duration_s,
         worker=_worker(query, found),
         details=details,
@@ -90,10 +124,12 @@ def sample(query: Query, sample_id: str) -> SampleView | None:
         if isinstance(tags, Mapping)
         else {},
         events=_events(query, found),
+        incidents=incidents_of_sample(query, found, issue),
     )
 
 
-def _row(one: Sample, issues: Mapping[str, int]) -> SampleRow:
+def row_of(one: Sample, issue: int | None) -> SampleRow:
+    """Describe a sample, whose request failed with an issue or with none."""
     return SampleRow(
         id=one.id,
         at=one.at,
@@ -103,7 +139,7 @@ def _row(one: Sample, issues: Mapping[str, int]) -> SampleRow:
         status=one.status,
         duration_s=one.duration_s,
         request_id=one.request_id,
-        issue=issues.get(one.fingerprint),
+        issue=issue,
         release=one.release,
         kinds=_kinds(one.data.get("kinds")),
         own_s=_number(one.data.get("own_s")),
@@ -111,24 +147,25 @@ def _row(one: Sample, issues: Mapping[str, int]) -> SampleRow:
 
 
 def _issues(query: Query, found: Sequence[Sample]) -> Mapping[str, int]:
-    fingerprints = {one.fingerprint for one in found if one.fingerprint}
-    if not fingerprints:
+    """Find the issues that the names of samples lead to."""
+    names = {name for one in found for name in row_names(one)}
+    if not names:
         return {}
-    return query.store.issue_ids(
-        fingerprints, service=query.service, environment=query.environment
-    )
+    return query.store.issue_ids(names, service=query.service, environment=query.environment)
+
+
+def _issue(one: Sample, numbers: Mapping[str, int]) -> int | None:
+    return next((numbers[name] for name in row_names(one) if name in numbers), None)
 
 
 def _events(query: Query, found: Sample) -> tuple[SampleEvent, ...]:
     """Find the errors of a sample's request: by its id, which others may have sent as well."""
     if not found.request_id:
         return ()
-    scope = {"service": query.service, "environment": query.environment}
-    events = query.store.events_of_request(found.request_id, **scope, limit=MAX_EVENTS)
-    issues = query.store.issue_ids({one.fingerprint for one in events}, **scope) if events else {}
-    return tuple(
-        SampleEvent(id=one.id, issue=issues.get(one.fingerprint), at=one.at) for one in events
+    events = query.store.events_of_request(
+        found.request_id, service=query.service, environment=query.environment, limit=MAX_EVENTS
     )
+    return tuple(SampleEvent(id=one.id, issue=one.issue or None, at=one.at) for one in events)
 
 
 def _worker(query: Query, found: Sample) -> SampleWorker | None:

@@ -11,11 +11,15 @@ from typing import Any, Final
 
 MAX_FRAMES: Final = 100
 MAX_CAUSES: Final = 8
+MAX_MEMBERS: Final = 8
+MAX_NOTES: Final = 10
 MAX_PAIRS: Final = 50
 MAX_WHY: Final = 20
 MAX_SOURCE_LINES: Final = 21
 MAX_TEXT: Final = 2_000
 MAX_PACKAGES: Final = 4
+MEMBER: Final = "member"
+CONTEXT: Final = "context"
 INNERMOST: Final = 70  # frames kept from the inner end when some were left out
 
 
@@ -47,11 +51,16 @@ class FrameGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """One exception with its frames, outermost first; `relation` is empty for the raised one."""
+    """One exception with its frames, outermost first, and the notes that were added to it.
+
+    `relation` is empty for the raised one, "member" of one that the raised group holds, "cause" or
+    "context" of what it was raised from, or while it was handled.
+    """
 
     type: str
     message: str
     relation: str
+    notes: tuple[str, ...]
     groups: tuple[FrameGroup, ...]
 
 
@@ -66,12 +75,14 @@ class Stack:
 
 
 def read_stack(data: Mapping[str, Any]) -> Stack:
-    """Read an event's data: the raised exception first, then its causes."""
+    """Read an event's data: the raised exception, what it holds if it is a group, its causes."""
+    members = [one for one in _list(data.get("group")) if isinstance(one, Mapping)]
     causes = [one for one in _list(data.get("causes")) if isinstance(one, Mapping)]
     return Stack(
         traces=(
-            _trace(data, is_raised=True),
-            *(_trace(one, is_raised=False) for one in causes[:MAX_CAUSES]),
+            _trace(data, ""),
+            *(_trace(one, MEMBER) for one in members[:MAX_MEMBERS]),
+            *(_trace(one, _text(one.get("relation")) or CONTEXT) for one in causes[:MAX_CAUSES]),
         ),
         request=(*_pairs(data.get("request")), *_pairs({"user": data.get("user")})),
         context=(*_pairs(data.get("tags")), *_pairs(data.get("context"))),
@@ -87,15 +98,16 @@ def _reasons(why: object) -> list[str]:
     return [f"{_text(one.get('kind'))} {_text(one.get('text'))}" for one in parts]
 
 
-def _trace(data: Mapping[str, Any], *, is_raised: bool) -> Trace:
+def _trace(data: Mapping[str, Any], relation: str) -> Trace:
     raw = [one for one in _list(data.get("frames")) if isinstance(one, Mapping)][:MAX_FRAMES]
-    first_look = _first_look(raw, is_raised=is_raised)
+    first_look = _first_look(raw, is_raised=not relation)
     frames = [_frame(one, opened=index == first_look) for index, one in enumerate(raw)]
     omitted = _whole(data.get("omitted"))
     return Trace(
         type=_text(data.get("type")),
         message=_text(data.get("message")),
-        relation=_text(data.get("relation")),
+        relation=relation,
+        notes=tuple(_text(one) for one in _list(data.get("notes"))[:MAX_NOTES]),
         groups=tuple(_groups(frames, omitted)),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from watchkeeper.dashboard.views import IncidentRow
 from watchkeeper.runtime.folded import FoldedValue
 
 
@@ -272,7 +273,7 @@ class SampleView:
     """One stored request with its waterfall: the slowest spans in order of their start.
 
     `details` is complete, or truncated or damaged: then nothing of the inside is known. `events`
-    are those of the same request id, newest first.
+    are those of the same request id, `incidents` those that it is one of, both newest first.
     """
 
     sample: SampleRow
@@ -286,6 +287,7 @@ class SampleView:
     user: str | None
     tags: Mapping[str, str]
     events: tuple[SampleEvent, ...]
+    incidents: tuple[IncidentRow, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,6 +87,7 @@ class EventRow:
 
     id: str
     issue: int | None
+    fingerprint: str
     at: float
     method: str
     route: str
@@ -154,7 +155,7 @@ class IssueWithin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentView:
-    """One incident, and the issues that may be why."""
+    """One incident, the issues that may be why, and requests of it."""
 
     service: str
     environment: str
@@ -166,3 +167,4 @@ class IncidentView:
     peak: float | None
     reason: str
     issues: tuple[IssueWithin, ...]
+    samples: tuple[SampleRow, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from watchkeeper.runtime.apart import Room
@@ -28,14 +28,14 @@ class Groups:
 
     `dropped` counts the occurrences that went to the "(other)" issue because the slot had `most`
     groups, `dropped_samples` the samples that were due but over a budget. Of issues by the names
-    in `ignored` no samples are kept.
+    that are True in `ignored` no samples are kept.
     """
 
     def __init__(self, most: int) -> None:
         """Begin with an empty slot of at most so many groups."""
         self.dropped = 0
         self.dropped_samples = 0
-        self.ignored: frozenset[str] = frozenset()
+        self.ignored: Mapping[str, bool] = {}
         self._most = most
         self._lock = threading.Lock()
         self._groups: dict[str, Group] = {}
@@ -128,7 +128,9 @@ class Groups:
         """Tell whether an error's issue is ignored; may read source files: not for a request."""
         fingerprint = known.settle()
         name = fingerprint.value
-        return name in self.ignored or f"{name}/{fingerprint.path}" in self.ignored
+        # A path that was split off decides for itself.
+        by_path = self.ignored.get(f"{name}/{fingerprint.path}")
+        return self.ignored.get(name, False) if by_path is None else by_path
 
     def _is_wanted(self, known: Known) -> bool:
         """Tell whether samples are to be taken, as far as that is known in a request."""

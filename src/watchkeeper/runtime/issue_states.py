@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from math import inf
 from typing import Final
 
-from watchkeeper.core.issues import NEXT, Decision, Release, Seen, State, Until, decide
+from watchkeeper.core.issues import NEXT, Decision, Release, Seen, State, decide, until_of
 from watchkeeper.core.metrics import Scope
 from watchkeeper.storage.issues import MAX_FACETS, FacetKind, IssueChange, IssueEntry
 from watchkeeper.storage.store import Issue, Store
 
-MAX_MOVED: Final = 200  # issues looked at in one turn; the latest first
+MAX_MOVED: Final = 200  # issues looked at in one turn; the next one goes on from there
 MAX_RELEASES: Final = 1_000  # deploy marks that are read
 
 
@@ -20,6 +20,7 @@ class IssueStates:
         """Use a store; nothing is read yet."""
         self._store = store
         self._scope = scope
+        self._after = 0  # the last one that was looked at
 
     def move(self, *, now: float) -> list[Issue]:
         """Move the issues on that have to; return them as they are now. Raises StorageError.
@@ -28,8 +29,12 @@ class IssueStates:
         and a person who was faster is not overruled.
         """
         issues = self._store.stirred_issues(
-            service=self._scope.service, environment=self._scope.environment, limit=MAX_MOVED
+            service=self._scope.service,
+            environment=self._scope.environment,
+            limit=MAX_MOVED,
+            after=self._after,
         )
+        self._after = issues[-1].id if len(issues) == MAX_MOVED else 0
         marks = self._marks() if any(_is_next(one) for one in issues) else {}
         moved = []
         for issue in issues:
@@ -80,7 +85,7 @@ class IssueStates:
 
     def _recently(self, issue: Issue, *, now: float) -> int:
         """Count what happened within the period of a mute, in slots that began in it."""
-        until = Until.from_data(issue.state_data.get("until", {}))
+        until = until_of(issue.state_data)
         if until.per_s is None:
             return 0
         counts = self._store.issue_counts(

@@ -40,7 +40,8 @@ _SHAPING = guard("sample")
 class Sampler:
     """Chooses, holds and shapes samples; bounded, and safe in any thread.
 
-    `dropped` counts those that were chosen and had no room.
+    `dropped` counts those that were chosen and had no room. Of errors that `is_ignored` names (the
+    flusher asks, since it may read source files) no failed request is stored.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Sampler:
         self._room = Level.FULL  # by the room that there is for samples
         self._clock = clock
         self.dropped = 0
+        self.is_ignored: Callable[[Known], bool] = lambda _: False
         self.level = self._most
         self._choices: dict[str, RouteChoice] = {}
         self._window_ends = clock() + WINDOW_S
@@ -150,6 +152,8 @@ class Sampler:
             if taken.reason is Reason.SLOW and overtaken:
                 continue
             with _SHAPING:
+                if taken.issue is not None and self.is_ignored(taken.issue):
+                    continue
                 samples.append(self._shaped(taken))
             if pause is not None:
                 pause()
@@ -168,6 +172,7 @@ class Sampler:
     def _shaped(self, taken: Taken) -> Sample:
         from watchkeeper.storage.store import Sample
 
+        failed = None if taken.issue is None else taken.issue.settle()
         return Sample(
             id=uuid4().hex,
             at=taken.at,
@@ -177,7 +182,8 @@ class Sampler:
             status=taken.status,
             duration_s=taken.seconds,
             request_id=scrubbing.name(taken.request_id),
-            fingerprint="" if taken.issue is None else taken.issue.fingerprint,
+            fingerprint="" if failed is None else failed.value,
+            path="" if failed is None else failed.path,
             release=self._scope.release,
             data=_data(taken),
         )

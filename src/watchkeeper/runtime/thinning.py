@@ -11,7 +11,8 @@ from watchkeeper.core.hours import HOUR_S, MINUTE_S
 from watchkeeper.core.kept_events import MAX_EVENTS, kept
 from watchkeeper.storage.store import Store
 
-MAX_THINNED: Final = 100  # issues in one turn; the others wait for the next one
+MAX_THINNED: Final = 100  # issues that are looked for at once, the most crowded ones
+MAX_THINNINGS: Final = 10  # times in one turn; the others wait for the next one
 MAX_COUNTS: Final = 500  # rolled up in one transaction
 MAX_ROUNDS: Final = 40  # transactions in one turn and resolution
 # How long counts are as fine as they were written, then by the minute. A page of 24 hours has bars
@@ -25,11 +26,15 @@ def thin_out(store: Store, *, pause: Callable[[], object]) -> int:
     `pause` is called after each issue, which is a transaction of its own. Raises StorageError.
     """
     gone = 0
-    for issue in store.crowded_issues(most=MAX_EVENTS, limit=MAX_THINNED):
-        marks = store.event_marks(issue)
-        chosen = kept(marks)
-        gone += store.drop_events(issue, [one.id for one in marks if one.id not in chosen])
-        pause()
+    for _ in range(MAX_THINNINGS):
+        crowded = store.crowded_issues(most=MAX_EVENTS, limit=MAX_THINNED)
+        for issue in crowded:
+            marks = store.event_marks(issue)
+            chosen = kept(marks)
+            gone += store.drop_events(issue, [one.id for one in marks if one.id not in chosen])
+            pause()
+        if len(crowded) < MAX_THINNED:
+            break
     return gone
 
 

@@ -1,14 +1,17 @@
 """Triage: what people do with issues, the same for the dashboard and the command line."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from watchkeeper.core.issues import Reason, State, Until, in_next_release
+from watchkeeper.core.kept_events import MAX_EVENTS
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.scrub import scrub_text
-from watchkeeper.exceptions import ConfigurationError, TriageError
+from watchkeeper.exceptions import CollisionError, ConfigurationError, TriageError
 from watchkeeper.runtime.audit import Action, write_down
 from watchkeeper.runtime.issue_names import begins, is_of
+from watchkeeper.storage.issue_rows import is_whole, whole
 from watchkeeper.storage.issues import (
     MAX_FACETS,
     FacetKind,
@@ -23,15 +26,19 @@ MIN_PERIOD_S: Final = 60.0
 MAX_PERIOD_S: Final = 7 * 86_400.0
 MAX_COUNT: Final = 1_000_000_000
 ATTEMPTS: Final = 2  # a change that somebody else was faster with is tried once more
+MAX_HISTORY: Final = 1_000  # lines that are looked through for merges
 AHEAD_S: Final = 86_400.0  # a release may be marked by a clock that is ahead of ours
+
+Done = TypeVar("Done")
 
 
 class Triage:
     """What one person does with the issues of one scope, at one moment.
 
-    Each is one transaction with its line in the issue's history, and is written to the audit.
-    Raises TriageError for an issue that is not there or cannot become what is asked,
-    ConfigurationError for a value that makes no sense, and StorageError.
+    Each is one transaction with its line in the issue's history. Then it is written to the audit;
+    if that fails it is logged, for what was asked is done. What loses against another transaction
+    is tried once more. Raises TriageError for an issue that is not there or cannot become what is
+    asked, ConfigurationError for a value that makes no sense, and StorageError.
     """
 
     def __init__(self, store: Store, scope: Scope, *, actor: str, now: float) -> None:
@@ -76,9 +83,7 @@ class Triage:
 
         def data(issue: Issue) -> Mapping[str, Any]:
             if users is not None and users <= issue.users:
-                raise TriageError(
-                    f"users: issue {issue.id} has met {issue.users} users already; write more"
-                )
+                raise _met_already(issue)
             more = events if per_s is None else None
             ends = Until(
                 at=until,
@@ -106,11 +111,11 @@ class Triage:
             raise ConfigurationError("comment: there is nothing in it")
         issue = self.issue(issue_id)
         entry = self._entry(issue, issue.state, reason=None, comment=said)
-        if not self._store.comment_issue(entry):
+        if not _again(lambda: self._store.comment_issue(entry)):
             raise self._gone(issue_id)
         self._audit(Action.ISSUE_COMMENT, issue.id)
 
-    def merge(self, into: int, other: int) -> Issue:
+    def merge(self, into: int, other: int, *, comment: str = "") -> Issue:
         """Make one issue of two, which keeps the state of `into`; `other` is gone then.
 
         What has a fingerprint of either counts there from now on.
@@ -119,14 +124,18 @@ class Triage:
         if issue.id == gone.id:
             raise TriageError(f"merge: {into} and {other} are one issue; name two")
         data = {"from": gone.id, "title": gone.title, "fingerprint": gone.fingerprint}
-        entry = self._entry(issue, issue.state, reason=Reason.MERGED, data=data)
-        merged = self._store.merge_issues(issue.id, gone.id, entry=entry)
+        entry = self._entry(
+            issue, issue.state, reason=Reason.MERGED, comment=_comment(comment), data=data
+        )
+        merged = _again(lambda: self._store.merge_issues(issue.id, gone.id, entry=entry))
         if merged is None:
             raise self._gone(other)
         self._audit(Action.ISSUE_MERGE, issue.id, {"from": gone.id})
         return merged
 
-    def split(self, issue_id: int, *, fingerprint: str = "", path: str = "") -> Issue:
+    def split(
+        self, issue_id: int, *, fingerprint: str = "", path: str = "", comment: str = ""
+    ) -> Issue:
         """Make an open issue of what came under one fingerprint, or by one call path.
 
         The beginning of either is enough if it is clear. Returns the new issue.
@@ -135,32 +144,40 @@ class Triage:
             raise ConfigurationError("split: name a fingerprint or a path")
         issue = self.issue(issue_id)
         if fingerprint:
-            known = self._store.issue_fingerprints(issue.id)
+            names = self._store.issue_fingerprints(issue.id)
+            known = [one for one in names if is_whole(one)]
             chosen = {"fingerprint": _chosen(fingerprint, known, what="fingerprint")}
+            parts = self._merged(issue)
         else:
-            facets = self._store.facets(issue.id, FacetKind.PATH, limit=MAX_FACETS[FacetKind.PATH])
-            known = [one.value for one in facets]
+            known = parts = self._paths(issue)
             chosen = {"path": _chosen(path, known, what="path")}
-        if len(known) == 1:
+        if min(len(known), len(parts)) == 1:
             raise TriageError(
                 f"split: issue {issue.id} has this one {next(iter(chosen))} alone, so nothing "
                 "would be left of it"
             )
-        entry = self._entry(issue, issue.state, reason=Reason.SPLIT, data=chosen)
-        made = self._store.split_issue(issue.id, **chosen, entry=entry)
+        entry = self._entry(
+            issue, issue.state, reason=Reason.SPLIT, comment=_comment(comment), data=chosen
+        )
+        made = _again(lambda: self._store.split_issue(issue.id, **chosen, entry=entry))
         if made is None:
-            raise self._gone(issue_id)
+            self.issue(issue_id)
+            raise TriageError(
+                f"split: nothing would come of it, or nothing would be left of issue {issue.id}"
+            )
         self._audit(Action.ISSUE_SPLIT, issue.id, {**chosen, "to": made.id})
         return made
 
-    def delete(self, issue_id: int) -> None:
-        """Delete an issue with all it holds; if it happens again it is a new one."""
-        issue = self.issue(issue_id)
-        if not self._store.delete_issue(issue.id):
+    def delete(self, issue_id: int, *, comment: str = "") -> None:
+        """Delete an issue with all it holds; if it happens again it is a new one.
+
+        What is said stands in the audit, since the history goes as well.
+        """
+        issue, said = self.issue(issue_id), _comment(comment)
+        if not _again(lambda: self._store.delete_issue(issue.id)):
             raise self._gone(issue_id)
-        self._audit(
-            Action.ISSUE_DELETE, issue.id, {"title": issue.title, "fingerprint": issue.fingerprint}
-        )
+        data = {"title": issue.title, "fingerprint": issue.fingerprint}
+        self._audit(Action.ISSUE_DELETE, issue.id, data | ({"comment": said} if said else {}))
 
     def issue(self, issue_id: int) -> Issue:
         """Read an issue of the scope, by the number of one that was merged into it too."""
@@ -182,18 +199,32 @@ class Triage:
         for _ in range(ATTEMPTS):
             issue = self.issue(issue_id)
             data = data_of(issue)
-            if issue.state == state and dict(issue.state_data) == data and not said:
+            again = state is State.RESOLVED and issue.last_at > issue.state_at
+            if issue.state == state and dict(issue.state_data) == data and not (said or again):
                 return issue  # as it is already: no line of history says nothing
             entry = self._entry(issue, state, reason=Reason.ASKED, comment=said, data=data)
-            changed = self._store.change_issue(
-                IssueChange(issue=issue, state=state, data=data, entry=entry)
-            )
+            change = IssueChange(issue=issue, state=state, data=data, entry=entry)
+            changed = _again(partial(self._store.change_issue, change))
             if changed is not None:
                 self._audit(action, issue.id, {"from": issue.state, **data})
                 return changed
         raise TriageError(
             f"issue {issue_id} is being changed by somebody else at this moment; look again"
         )
+
+    def _merged(self, issue: Issue) -> list[str]:
+        """List the fingerprints of the issues that it is made of: not of older algorithms too."""
+        history = self._store.issue_entries(issue.id, limit=MAX_HISTORY)
+        merged = (one.data.get("fingerprint") for one in history if one.reason is Reason.MERGED)
+        found = (issue.fingerprint, *(one for one in merged if isinstance(one, str)))
+        return list(dict.fromkeys(whole(one) for one in found))
+
+    def _paths(self, issue: Issue) -> list[str]:
+        """List the call paths that an issue came by: those counted, and those of stored events."""
+        facets = self._store.facets(issue.id, FacetKind.PATH, limit=MAX_FACETS[FacetKind.PATH])
+        events = self._store.events(issue.id, limit=MAX_EVENTS)
+        found = (*(one.value for one in facets), *(one.path for one in events if one.path))
+        return list(dict.fromkeys(found))
 
     def _check_mute(
         self, *, until: float | None, events: int | None, per_s: float | None, users: int | None
@@ -260,6 +291,24 @@ class Triage:
 
     def _gone(self, issue_id: int) -> TriageError:
         return TriageError(f"there is no issue {issue_id} of {self._place}")
+
+
+def _again(act: Callable[[], Done]) -> Done:
+    """Do something, once more if another transaction went first: then nothing was changed."""
+    try:
+        return act()
+    except CollisionError:
+        return act()
+
+
+def _met_already(issue: Issue) -> TriageError:
+    most = MAX_FACETS[FacetKind.USER]
+    cure = "write more"
+    if issue.users >= most:
+        cure = (
+            f"more than {most:,} are not told apart, so mute it for a time or a number of events"
+        )
+    return TriageError(f"users: issue {issue.id} has met {issue.users:,} users already; {cure}")
 
 
 def _comment(text: str) -> str:

@@ -1,18 +1,20 @@
-"""How issues, facets and history are made, cut and joined: what every store does alike."""
+"""How issues, facets and history are made, cut and named: what every store does alike."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from watchkeeper.core.issues import State
-from watchkeeper.core.kept_events import EventMark
 from watchkeeper.core.metrics import Scope
+from watchkeeper.core.rule import LEVELS
 from watchkeeper.storage.issues import MAX_FACETS, Facet, FacetKind, IssueEntry
-from watchkeeper.storage.records import Event, Issue, IssueCount
+from watchkeeper.storage.records import Event, Issue, IssueCount, Sample
 from watchkeeper.storage.rows import MAX_FINGERPRINT, MAX_NAME, MAX_OUTPUT, MAX_TITLE, cut
 
 MAX_ALIASES: Final = 5  # older fingerprints kept per error: one for each algorithm still in use
-METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+METHODS: Final = (  # as requests are counted by; others are "_OTHER"
+    *("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "_OTHER"),
+)
 
 FacetKey = tuple[FacetKind, str]
 
@@ -33,6 +35,16 @@ def by_path(fingerprint: str, path: str) -> str:
     return cut(f"{fingerprint}/{path}", MAX_FINGERPRINT)
 
 
+def is_whole(name: str) -> bool:
+    """Tell whether a name is a fingerprint, whatever the call path."""
+    return "/" not in name and not is_merged_name(name)
+
+
+def whole(name: str) -> str:
+    """Return the fingerprint of a name."""
+    return name.partition("/")[0]
+
+
 def merged_name(issue_id: int) -> str:
     """Return the name by which an issue that was merged into another one leads there."""
     return f"id:{issue_id}"
@@ -43,6 +55,17 @@ def is_merged_name(name: str) -> bool:
     return name.startswith("id:")
 
 
+def ignored(names: Collection[str], split: Iterable[str]) -> dict[str, bool]:
+    """Tell of names whether what they lead to is ignored.
+
+    `names` lead to ignored issues; of those that were `split` off by a path, the ones beneath
+    them that do not are told too.
+    """
+    told = dict.fromkeys(sorted(one for one in names if not is_merged_name(one)), True)
+    beneath = (one for one in split if one not in told and one.partition("/")[0] in told)
+    return told | dict.fromkeys(beneath, False)
+
+
 def names(found: IssueCount) -> tuple[str, ...]:
     """Return all names that may lead to an error's issue, in the order they are tried."""
     plain = fingerprints(found)
@@ -50,10 +73,10 @@ def names(found: IssueCount) -> tuple[str, ...]:
     return paths + plain
 
 
-def event_names(event: Event) -> tuple[str, ...]:
-    """Return the names that may lead to an event's issue, in the order they are tried."""
-    paths = (by_path(event.fingerprint, event.path),) if event.path else ()
-    return (*paths, cut(event.fingerprint, MAX_FINGERPRINT))
+def row_names(row: Event | Sample) -> tuple[str, ...]:
+    """Return the names that may lead to an event's or a sample's issue, as they are tried."""
+    paths = (by_path(row.fingerprint, row.path),) if row.path else ()
+    return (*paths, cut(row.fingerprint, MAX_FINGERPRINT)) if row.fingerprint else ()
 
 
 def new_names(found: IssueCount, owner: str | None) -> tuple[str, ...]:
@@ -85,84 +108,22 @@ def new_issue(issue_id: int, scope: Scope, found: IssueCount) -> Issue:
     )
 
 
+def higher(level: str, other: str) -> str:
+    """Return the higher of two levels; one that is not known is the lowest."""
+    return max(level, other, key=lambda one: LEVELS.index(one) if one in LEVELS else -1)
+
+
 def seen_again(issue: Issue, scope: Scope, found: IssueCount) -> Issue:
     """Add what one more slot counted to a known issue."""
-    newer = found.last_at >= issue.last_at
+    newer, older = found.last_at >= issue.last_at, found.first_at < issue.first_at
     return replace(
         issue,
+        scope=replace(issue.scope, release=scope.release) if older else issue.scope,
+        level=higher(issue.level, cut(found.level, MAX_NAME)),
         count=issue.count + found.count,
         first_at=min(issue.first_at, found.first_at),
         last_at=max(issue.last_at, found.last_at),
         last_release=scope.release if newer else issue.last_release,
-    )
-
-
-def joined(into: Issue, other: Issue) -> Issue:
-    """Return what an issue is once another one is merged into it; users are counted apart."""
-    newer = other.last_at > into.last_at
-    return replace(
-        into,
-        count=into.count + other.count,
-        first_at=min(into.first_at, other.first_at),
-        last_at=max(into.last_at, other.last_at),
-        last_release=other.last_release if newer else into.last_release,
-        version=into.version + 1,
-    )
-
-
-def split_names(
-    issue: Issue,
-    names: Collection[str],
-    *,
-    fingerprint: str,
-    path: str,
-    paths: Collection[str],
-) -> list[str]:
-    """Return the names that are to lead to an issue of their own, the one it is called by first.
-
-    `names` are those that lead to the issue, `paths` the call paths that it was seen by. None of
-    them if nothing came under the fingerprint or by the path, or nothing would be left.
-    """
-    whole = [one for one in names if "/" not in one and not is_merged_name(one)]
-    if path:
-        if path not in paths or len(paths) < 2:
-            return []
-        ends = f"/{path}"
-        found = [one for one in names if one.endswith(ends)] + [
-            by_path(one, path) for one in whole
-        ]
-        first = by_path(issue.fingerprint, path)
-        return sorted(dict.fromkeys(found), key=lambda one: (one != first, one))
-    if fingerprint not in whole or len(whole) < 2:
-        return []
-    begins = f"{fingerprint}/"
-    return [fingerprint, *(one for one in names if one.startswith(begins))]
-
-
-def split_off(
-    issue: Issue,
-    name: str,
-    moved: Collection[EventMark],
-    path: Facet | None,
-    *,
-    entry: IssueEntry,
-) -> Issue:
-    """Return the issue that is made of what came under a name: its events, its path's total."""
-    moments = [one.at for one in moved] + ([path.first_at, path.last_at] if path else [])
-    return replace(
-        issue,
-        id=0,
-        fingerprint=name,
-        state=State.OPEN.value,
-        count=path.count if path else 0,
-        first_at=min(moments, default=issue.first_at),
-        last_at=max(moments, default=issue.last_at),
-        last_release=max(moved, key=lambda one: one.at).release if moved else issue.last_release,
-        state_at=entry.at,
-        state_by=entry.actor,
-        state_data={},
-        version=1,  # nobody needs to be told of it as new
-        users=0,
     )
 
 

@@ -106,8 +106,13 @@ class TriageStore(Protocol):
         None, having changed nothing, if the version is not the one that was read any more.
         """
 
-    def stirred_issues(self, *, service: str, environment: str, limit: int) -> list[Issue]:
-        """List what may have to move: muted issues, and resolved ones seen since; latest first."""
+    def stirred_issues(
+        self, *, service: str, environment: str, limit: int, after: int = 0
+    ) -> list[Issue]:
+        """List what may have to move: issues muted until something, and resolved ones seen since.
+
+        By their ids, those above `after`.
+        """
 
     def issue_returns(
         self, *, service: str, environment: str, since: float, limit: int
@@ -148,10 +153,11 @@ class TriageStore(Protocol):
     def delete_issue(self, issue_id: int) -> bool:
         """Delete an issue with all it holds; if it happens again it is new. False: none there."""
 
-    def ignored_fingerprints(self, *, service: str, environment: str) -> frozenset[str]:
-        """Return the names that lead to issues which are ignored, at most MAX_IGNORED.
+    def ignored_fingerprints(self, *, service: str, environment: str) -> Mapping[str, bool]:
+        """Return the names that lead to issues which are ignored (True), at most MAX_IGNORED.
 
         A name is a fingerprint, or a fingerprint and a call path ("1:…/…") that was split off.
+        False: split off from what is ignored, and not ignored itself.
         """
 
 
@@ -170,7 +176,7 @@ class EventStore(Protocol):
         """Read the events of one request, newest first."""
 
     def crowded_issues(self, *, most: int, limit: int) -> list[int]:
-        """Return up to `limit` issues that have more than `most` events."""
+        """Return up to `limit` issues that have more than `most` events, fullest first."""
 
     def event_marks(self, issue_id: int) -> list[EventMark]:
         """Read what decides which events of an issue are kept, oldest first."""

@@ -54,7 +54,10 @@ class IssueCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One stored occurrence of an error. `id` is made by the capturer (32 hex digits)."""
+    """One stored occurrence of an error. `id` is made by the capturer (32 hex digits).
+
+    `issue` is the id of the one that it is stored under, told by the store; 0 until then.
+    """
 
     id: str
     fingerprint: str
@@ -65,6 +68,7 @@ class Event:
     release: str = ""
     request_id: str = ""
     path: str = ""  # hash of the complete call path
+    issue: int = field(default=0, compare=False)
     data: Mapping[str, Any] = field(default_factory=dict)  # frames, causes, context: JSON values
 
 
@@ -116,7 +120,8 @@ class Sample:
     status: int = 0
     duration_s: float
     request_id: str = ""
-    fingerprint: str = ""  # of the issue that it failed with
+    fingerprint: str = ""  # of the error that it failed with
+    path: str = ""  # hash of the complete call path of that error
     release: str = ""
     worker: int = ALL_WORKERS  # its id; set when it is written
     data: Mapping[str, Any] = field(default_factory=dict)

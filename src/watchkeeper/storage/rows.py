@@ -176,6 +176,7 @@ def cut_sample(sample: Sample) -> Sample:
         route=cut(sample.route, MAX_NAME),
         request_id=cut(sample.request_id, MAX_NAME),
         fingerprint=cut(sample.fingerprint, MAX_FINGERPRINT),
+        path=cut(sample.path, MAX_FINGERPRINT),
         release=cut(sample.release, MAX_NAME),
     )
 

@@ -183,6 +183,11 @@ class IssueStore(Protocol):
     ) -> dict[str, int]:
         """Find the issues of a scope that fingerprints lead to; unknown ones are left out."""
 
+    def issue_names(
+        self, begins: Collection[str], *, service: str, environment: str, limit: int
+    ) -> dict[str, int]:
+        """Find the names of a scope that begin so, and their issues; the first in order."""
+
     def issue_fingerprints(self, issue_id: int) -> list[str]:
         """List every name that leads to an issue, sorted.
 

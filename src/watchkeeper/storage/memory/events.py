@@ -18,7 +18,7 @@ class MemoryEvents(Tables):
     def events(self, issue_id: int, *, limit: int, offset: int = 0) -> list[Event]:
         """Read the newest events of an issue, newest first."""
         with self._lock:
-            found = [event for owner, event in self._events.values() if owner == issue_id]
+            found = [_told(*one) for one in self._events.values() if one[0] == issue_id]
         return _newest(found)[offset : offset + limit]
 
     def event(self, event_id: str, *, service: str, environment: str) -> Event | None:
@@ -26,9 +26,9 @@ class MemoryEvents(Tables):
         with self._lock:
             owner, event = self._events.get(event_id, (0, None))
             issue = self._issues.get(owner)
-        if issue is None or not same_scope(issue.scope, service, environment):
+        if event is None or issue is None or not same_scope(issue.scope, service, environment):
             return None
-        return event
+        return _told(owner, event)
 
     def events_of_request(
         self, request_id: str, *, service: str, environment: str, limit: int
@@ -36,7 +36,7 @@ class MemoryEvents(Tables):
         """Read the events of one request, newest first."""
         with self._lock:
             found = [
-                event
+                _told(owner, event)
                 for owner, event in self._events.values()
                 if event.request_id == request_id
                 and same_scope(self._issues[owner].scope, service, environment)
@@ -44,12 +44,13 @@ class MemoryEvents(Tables):
         return _newest(found)[:limit] if request_id else []
 
     def crowded_issues(self, *, most: int, limit: int) -> list[int]:
-        """Return up to `limit` issues that have more than `most` events."""
+        """Return up to `limit` issues that have more than `most` events, fullest first."""
         counts: dict[int, int] = {}
         with self._lock:
             for owner, _ in self._events.values():
                 counts[owner] = counts.get(owner, 0) + 1
-        return sorted(owner for owner, count in counts.items() if count > most)[:limit]
+        crowded = sorted((-count, owner) for owner, count in counts.items() if count > most)
+        return [owner for _, owner in crowded[:limit]]
 
     def event_marks(self, issue_id: int) -> list[EventMark]:
         """Read what decides which events of an issue are kept, oldest first."""
@@ -71,7 +72,7 @@ class MemoryEvents(Tables):
             return drop(self._events, events[:limit]) + drop(self._counts, counts[:limit])
 
     def _keep_event(self, scope: Scope, event: Event) -> None:
-        places = [(scope.service, scope.environment, one) for one in issue_rows.event_names(event)]
+        places = [(scope.service, scope.environment, one) for one in issue_rows.row_names(event)]
         owner = next((self._aliases[one] for one in places if one in self._aliases), None)
         if owner is not None and event.id not in self._events:
             kept = replace(rows.cut_event(event), data=plain(event.data))
@@ -86,6 +87,10 @@ def mark(event: Event) -> EventMark:
         route=f"{event.method} {event.route}".strip(),
         release=event.release,
     )
+
+
+def _told(owner: int, event: Event) -> Event:
+    return replace(event, issue=owner)
 
 
 def _newest(events: list[Event]) -> list[Event]:

@@ -51,6 +51,18 @@ class MemoryIssues(MemoryTriage, MemoryEvents):
             owners = {one: self._aliases.get((service, environment, one)) for one in fingerprints}
         return {one: owner for one, owner in owners.items() if owner is not None}
 
+    def issue_names(
+        self, begins: Collection[str], *, service: str, environment: str, limit: int
+    ) -> dict[str, int]:
+        """Find the names of a scope that begin so, and their issues; the first in order."""
+        with self._lock:
+            found = [
+                (key[2], owner)
+                for key, owner in self._aliases.items()
+                if key[:2] == (service, environment) and key[2].startswith(tuple(begins))
+            ]
+        return dict(sorted(found)[:limit])
+
     def issue_fingerprints(self, issue_id: int) -> list[str]:
         """List every name that leads to an issue, sorted."""
         with self._lock:

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from watchkeeper.core.issues import RETURNS, State
+from watchkeeper.core.issues import RETURNS, Reason, State
 from watchkeeper.core.metrics import Scope
-from watchkeeper.storage import issue_rows
+from watchkeeper.storage import issue_parts, issue_rows
 from watchkeeper.storage.issues import (
     MAX_IGNORED,
     Facet,
@@ -52,19 +52,25 @@ class MemoryTriage(Tables):
             self._note(before.id, entry)
             return self._issues[before.id]
 
-    def stirred_issues(self, *, service: str, environment: str, limit: int) -> list[Issue]:
-        """List what may have to move: muted issues, and resolved ones seen since; latest first."""
+    def stirred_issues(
+        self, *, service: str, environment: str, limit: int, after: int = 0
+    ) -> list[Issue]:
+        """List what may have to move: issues muted until something, and resolved ones seen since.
+
+        By their ids, those above `after`.
+        """
         with self._lock:
             found = [
                 one
                 for one in self._issues.values()
-                if same_scope(one.scope, service, environment)
+                if one.id > after
+                and same_scope(one.scope, service, environment)
                 and (
-                    one.state == State.MUTED
+                    (one.state == State.MUTED and one.state_data)
                     or (one.state == State.RESOLVED and one.last_at > one.state_at)
                 )
             ]
-        return sorted(found, key=lambda one: (one.last_at, one.id), reverse=True)[:limit]
+        return sorted(found, key=lambda one: one.id)[:limit]
 
     def issue_returns(
         self, *, service: str, environment: str, since: float, limit: int
@@ -109,8 +115,12 @@ class MemoryTriage(Tables):
                 return None
             if not same_scope(first.scope, second.scope.service, second.scope.environment):
                 return None
-            self._issues[into] = issue_rows.joined(first, second)
-            self._move_aliases(into, [key for key, at in self._aliases.items() if at == other])
+            self._add_facets(into, self._facets.pop(other, {}))
+            new_users = self._issues[into].users - first.users
+            self._issues[into] = issue_parts.joined(first, second, new_users=new_users)
+            keys = [key for key, at in self._aliases.items() if at == other]
+            line = issue_parts.merge_line(entry, second, sorted(name for _, _, name in keys))
+            self._move_aliases(into, keys)
             name = issue_rows.merged_name(other)
             self._aliases[first.scope.service, first.scope.environment, name] = into
             for key in [key for key in self._counts if key[0] == other]:
@@ -120,9 +130,8 @@ class MemoryTriage(Tables):
             for number, one in self._entries.items():
                 if one.issue == other:
                     self._entries[number] = replace(one, issue=into)
-            self._add_facets(into, self._facets.pop(other, {}))
             del self._issues[other]
-            self._note(into, issue_rows.cut_entry(entry))
+            self._note(into, line)
             return self._issues[into]
 
     def split_issue(
@@ -143,19 +152,26 @@ class MemoryTriage(Tables):
                 and (one.path == path if path else one.fingerprint == fingerprint)
             ]
             facet = self._facets.get(issue_id, {}).pop((FacetKind.PATH, path), None)
-            new = issue_rows.split_off(issue, names[0], [*map(mark, moved)], facet, entry=entry)
+            formers = issue_parts.formers(names[0], self._merges(issue_id))
+            new = issue_parts.split_off(
+                issue,
+                names[0],
+                [*map(mark, moved)],
+                facet,
+                former=next(iter(formers), None),
+                entry=entry,
+            )
             new = replace(new, id=self._next_id("issue"))
             self._issues[new.id] = new
-            self._issues[issue_id] = replace(
-                issue, count=max(issue.count - new.count, 0), version=issue.version + 1
-            )
+            self._issues[issue_id] = issue_parts.left_over(issue, new)
             scope = (issue.scope.service, issue.scope.environment)
+            names += issue_parts.former_names(formers, names[0])
             self._move_aliases(new.id, [(*scope, name) for name in names])
             self._move_events(new.id, [one.id for one in moved])
             if facet is not None:
                 self._add_facets(new.id, {(facet.kind, facet.value): facet})
-            for owner in (issue_id, new.id):
-                self._note(owner, issue_rows.cut_entry(entry))
+            for line in issue_parts.split_lines(entry, issue, new.id):
+                self._note(line.issue, line)
             return self._issues[new.id]
 
     def delete_issue(self, issue_id: int) -> bool:
@@ -163,17 +179,16 @@ class MemoryTriage(Tables):
         with self._lock:
             return bool(self._drop_issues([issue_id] if issue_id in self._issues else []))
 
-    def ignored_fingerprints(self, *, service: str, environment: str) -> frozenset[str]:
-        """Return the names that lead to issues which are ignored, at most MAX_IGNORED."""
+    def ignored_fingerprints(self, *, service: str, environment: str) -> Mapping[str, bool]:
+        """Return the names that lead to issues which are ignored (True), at most MAX_IGNORED."""
         with self._lock:
-            found = [
-                name
+            owners = {
+                name: self._issues[owner]
                 for (one, where, name), owner in self._aliases.items()
                 if (one, where) == (service, environment)
-                and self._issues[owner].state == State.IGNORED
-                and not issue_rows.is_merged_name(name)
-            ]
-        return frozenset(sorted(found)[:MAX_IGNORED])
+            }
+        found = sorted(name for name, one in owners.items() if one.state == State.IGNORED)
+        return issue_rows.ignored(found[:MAX_IGNORED], (one for one in owners if "/" in one))
 
     def _is_found(self, issue: Issue, search: Search) -> bool:
         text = search.text.lower()
@@ -249,7 +264,7 @@ class MemoryTriage(Tables):
     def _split_names(self, issue: Issue, fingerprint: str, path: str) -> list[str]:
         """Return the names that are to lead elsewhere; none if nothing would come or stay."""
         names = sorted(name for (_, _, name), at in self._aliases.items() if at == issue.id)
-        return issue_rows.split_names(
+        return issue_parts.split_names(
             issue,
             names,
             fingerprint=fingerprint,
@@ -257,6 +272,12 @@ class MemoryTriage(Tables):
             paths={one for kind, one in self._facets.get(issue.id, {}) if kind is FacetKind.PATH}
             | {one.path for at, one in self._events.values() if at == issue.id and one.path},
         )
+
+    def _merges(self, issue_id: int) -> list[IssueEntry]:
+        lines = [one for one in self._entries.values() if one.issue == issue_id]
+        lines.sort(key=lambda one: (one.at, one.id), reverse=True)
+        merges = [one for one in lines if one.reason is Reason.MERGED]
+        return merges[: issue_parts.MAX_MERGES]
 
     def _move_aliases(self, owner: int, keys: Iterable[tuple[str, str, str]]) -> None:
         for key in keys:

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.exceptions import CollisionError, ConfigurationError
 from watchkeeper.storage.frame import encode
 from watchkeeper.storage.rows import cut_scope
 from watchkeeper.storage.sql import standing
@@ -20,7 +20,6 @@ from watchkeeper.storage.sql.dialect import Dialect
 from watchkeeper.storage.sql.dialects import dialect_of
 from watchkeeper.storage.sql.erasure import SqlErasure
 from watchkeeper.storage.sql.events import SqlEvents
-from watchkeeper.storage.sql.faults import CollisionError
 from watchkeeper.storage.sql.issues import SqlIssues
 from watchkeeper.storage.sql.merging import SqlMerging
 from watchkeeper.storage.sql.pages import SqlPages

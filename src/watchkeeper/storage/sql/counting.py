@@ -13,13 +13,14 @@ from sqlalchemy import Connection, func, select
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import FrameKey
+from watchkeeper.exceptions import CollisionError
 from watchkeeper.storage import issue_rows
 from watchkeeper.storage.issue_rows import FacetKey
 from watchkeeper.storage.issues import MAX_FACETS, Facet, FacetKind
 from watchkeeper.storage.records import IssueCount
+from watchkeeper.storage.rows import MAX_NAME, cut
 from watchkeeper.storage.sql import standing
 from watchkeeper.storage.sql.base import Part, chunks, new_id
-from watchkeeper.storage.sql.faults import CollisionError
 from watchkeeper.storage.sql.schema import issue, issue_alias, issue_count, issue_facet
 
 
@@ -30,6 +31,7 @@ class _Tally:
     count: int = 0
     first_at: float = float("inf")
     last_at: float = 0.0
+    level: str = ""
     names: set[str] = field(default_factory=set)
     facets: list[Facet] = field(default_factory=list)
 
@@ -37,6 +39,7 @@ class _Tally:
         self.count += found.count
         self.first_at = min(self.first_at, found.first_at)
         self.last_at = max(self.last_at, found.last_at)
+        self.level = issue_rows.higher(self.level, cut(found.level, MAX_NAME))
         self.facets.extend(issue_rows.facets(found, scope).values())
 
 
@@ -169,6 +172,7 @@ class SqlCounting(Part):
                     "earliest": one.first_at,
                     "latest": one.last_at,
                     "latest_release": scope.release,
+                    "latest_level": one.level,
                     "more_users": new_users[owner],
                 }
                 for owner, one in tallies.items()
@@ -279,7 +283,8 @@ class SqlCounting(Part):
         for some in chunks(owners):
             # Read the facets of issues that have many, but for their users.
             known = select(issue_facet.c.issue, issue_facet.c.kind, issue_facet.c.value).where(
-                issue_facet.c.issue.in_(some), issue_facet.c.kind < FacetKind.USER.value
+                issue_facet.c.issue.in_(some),
+                issue_facet.c.kind.in_([one for one in FacetKind if one is not FacetKind.USER]),
             )
             for row in connection.execute(known):
                 keys[row.issue].add((FacetKind(row.kind), row.value))

@@ -22,3 +22,12 @@ def unpack(payload: bytes) -> Mapping[str, Any]:
     except (zlib.error, ValueError):
         return {"damaged": True}
     return details if isinstance(details, dict) else {"damaged": True}
+
+
+def read_object(text: str) -> Mapping[str, Any]:
+    """Return a JSON object; an empty one if it cannot be read."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -57,13 +57,13 @@ class SqlEvents(SqlCounting):
             return [read_event(row) for row in connection.execute(statement)]
 
     def crowded_issues(self, *, most: int, limit: int) -> list[int]:
-        """Return up to `limit` issues that have more than `most` events."""
+        """Return up to `limit` issues that have more than `most` events, fullest first."""
         # Count the events of each issue, in the index alone.
         statement = (
             select(event.c.issue)
             .group_by(event.c.issue)
             .having(func.count() > most)
-            .order_by(event.c.issue)
+            .order_by(func.count().desc(), event.c.issue)
             .limit(limit)
         )
         with self._database.read() as connection:
@@ -112,10 +112,10 @@ class SqlEvents(SqlCounting):
         """Store events under the issues that their fingerprints lead to; others are left out."""
         cut = [rows.cut_event(one) for one in found]
         known = self._owners(
-            connection, scope, [name for one in cut for name in issue_rows.event_names(one)]
+            connection, scope, [name for one in cut for name in issue_rows.row_names(one)]
         )
         owners = {
-            one.id: next((known[each] for each in issue_rows.event_names(one) if each in known), 0)
+            one.id: next((known[each] for each in issue_rows.row_names(one) if each in known), 0)
             for one in cut
         }
         values = [
@@ -152,6 +152,7 @@ def read_event(row: Any) -> Event:
         release=row.release,
         request_id=row.request_id,
         path=row.path,
+        issue=row.issue,
         data=unpack(row.data),
     )
 

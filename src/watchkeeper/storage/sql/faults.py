@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from watchkeeper.core.scrub import scrub_text
-from watchkeeper.exceptions import StorageError, StorageUnavailableError
+from watchkeeper.exceptions import CollisionError, StorageError, StorageUnavailableError
 
 MAX_MESSAGE: Final = 300
 COLLISION: Final = "another transaction was in the way"
@@ -68,10 +68,6 @@ _MARIADB: Final = {
 }
 # Not reached, gone, lost in the midst: 2000 to 2999 are the client's own.
 _MARIADB_LOST: Final = frozenset({1158, 1159, 1160, 1161, 1184, 1927, *range(2_000, 3_000)})
-
-
-class CollisionError(StorageUnavailableError):
-    """Another transaction was in the way and went first; the same call may work at once."""
 
 
 def translated(error: SQLAlchemyError | sqlite3.Error, url: URL) -> StorageError:

@@ -1,11 +1,10 @@
 """Issues and their counts in a SQL database."""
 
-import json
 from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, or_, select
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import slot_start
@@ -13,6 +12,7 @@ from watchkeeper.storage import issue_rows
 from watchkeeper.storage.sql import standing
 from watchkeeper.storage.sql.base import chunks
 from watchkeeper.storage.sql.counting import SqlCounting
+from watchkeeper.storage.sql.details import read_object
 from watchkeeper.storage.sql.schema import (
     event,
     issue,
@@ -68,6 +68,25 @@ class SqlIssues(SqlCounting):
         scope = Scope(service=service, environment=environment)
         with self._database.read() as connection:
             return self._owners(connection, scope, fingerprints)
+
+    def issue_names(
+        self, begins: Collection[str], *, service: str, environment: str, limit: int
+    ) -> dict[str, int]:
+        """Find the names of a scope that begin so, and their issues; the first in order."""
+        names = issue_alias.c.fingerprint
+        # Read the names that begin in one of some ways.
+        statement = (
+            select(names, issue_alias.c.issue)
+            .where(
+                issue_alias.c.service == service,
+                issue_alias.c.environment == environment,
+                or_(*(names.startswith(one, autoescape=True) for one in sorted(begins))),
+            )
+            .order_by(names)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return {row.fingerprint: row.issue for row in connection.execute(statement)}
 
     def issue_fingerprints(self, issue_id: int) -> list[str]:
         """List every name that leads to an issue, sorted."""
@@ -166,7 +185,7 @@ def read_issue(row: Any) -> Issue:
         last_release=row.last_release,
         state_at=row.state_at,
         state_by=row.state_by,
-        state_data=json.loads(row.state_data),
+        state_data=read_object(row.state_data),
         version=row.version,
         users=row.users,
     )

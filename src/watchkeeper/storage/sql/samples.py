@@ -134,6 +134,7 @@ class SqlSamples(Part):
                 "release": one.release,
                 "worker": one.worker,
                 "data": pack(one.data),
+                "path": one.path,
             }
             for one in map(rows.cut_sample, found)
         ]
@@ -227,6 +228,7 @@ def read_sample(row: Any) -> Sample:
         release=row.release,
         worker=row.worker,
         data=unpack(row.data),
+        path=row.path,
     )
 
 

@@ -179,6 +179,8 @@ sample = Table(
     name("release"),
     Column("worker", BigInteger, nullable=False),
     Column("data", LargeBinary, nullable=False),  # zlib of JSON
+    # Since schema 5, with a default: a process of before goes on adding samples.
+    Column("path", String(MAX_FINGERPRINT), nullable=False, server_default=""),
     Index("wk_sample_id", "id"),
     Index("wk_sample_scope", "service", "environment", "at"),
     Index("wk_sample_route", "service", "environment", "route", "at"),

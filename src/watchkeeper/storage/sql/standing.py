@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import Insert
 
+from watchkeeper.core.rule import LEVELS
 from watchkeeper.storage.frame import VERSION
 from watchkeeper.storage.rows import WRONG_LEASE
 from watchkeeper.storage.sql.dialect import Dialect
@@ -130,11 +131,30 @@ LEAD: Final = (
     )
     .values(issue=bindparam("owner"))
 )
+
+
+def _height(level: Any) -> ColumnElement[int]:
+    """Return how high a level is; one that is not known is the lowest."""
+    return case({name: number for number, name in enumerate(LEVELS)}, value=level, else_=-1)
+
+
 # Add to an issue's count and move its ends; in place, so that nothing is lost between two workers.
+# MariaDB assigns in the order of the columns: the moments come after the release, before the last.
 SEEN_AGAIN: Final = (
     update(issue)
     .where(issue.c.id == bindparam("known"))
     .values(
+        level=case(
+            (
+                _height(issue.c.level) < _height(bindparam("latest_level")),
+                bindparam("latest_level"),
+            ),
+            else_=issue.c.level,
+        ),
+        release=case(
+            (issue.c.first_at > bindparam("earliest"), bindparam("latest_release")),
+            else_=issue.c.release,
+        ),
         count=issue.c.count + bindparam("more"),
         first_at=case(
             (issue.c.first_at > bindparam("earliest"), bindparam("earliest")),

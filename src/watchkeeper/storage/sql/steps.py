@@ -237,6 +237,7 @@ _TRIAGE: Final = (
     "ALTER TABLE wk_issue ADD COLUMN state_data {text} NOT NULL DEFAULT '{{}}'",
     "ALTER TABLE wk_issue ADD COLUMN version BIGINT NOT NULL DEFAULT 0",
     "ALTER TABLE wk_issue ADD COLUMN users BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE wk_sample ADD COLUMN path VARCHAR(64) NOT NULL DEFAULT ''",
     "CREATE INDEX wk_issue_state ON wk_issue (service, environment, state, last_at)",
     """
     CREATE TABLE wk_issue_facet (

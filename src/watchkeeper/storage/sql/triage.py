@@ -1,6 +1,7 @@
 """What people do with issues in a SQL database: finding them, their states and their history."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, literal, or_, select, update
@@ -18,6 +19,7 @@ from watchkeeper.storage.issues import (
 )
 from watchkeeper.storage.records import Issue
 from watchkeeper.storage.sql.base import Part
+from watchkeeper.storage.sql.details import read_object
 from watchkeeper.storage.sql.issues import drop_issues, read_issue
 from watchkeeper.storage.sql.schema import event, issue, issue_alias, issue_entry, issue_facet
 
@@ -66,25 +68,33 @@ class SqlTriage(Part):
             note(connection, before.id, entry)
             return issue_now(connection, before.id)
 
-    def stirred_issues(self, *, service: str, environment: str, limit: int) -> list[Issue]:
-        """List what may have to move: muted issues, and resolved ones seen since; latest first."""
-        seen_since = and_(
-            issue.c.state == State.RESOLVED.value, issue.c.last_at > issue.c.state_at
-        )
-        # Find the issues that what happened may move on.
-        statement = (
-            select(issue)
-            .where(
-                issue.c.service == service,
-                issue.c.environment == environment,
-                issue.c.state.in_([State.MUTED.value, State.RESOLVED.value]),
-                or_(issue.c.state == State.MUTED.value, seen_since),
-            )
-            .order_by(issue.c.last_at.desc(), issue.c.id.desc())
-            .limit(limit)
-        )
+    def stirred_issues(
+        self, *, service: str, environment: str, limit: int, after: int = 0
+    ) -> list[Issue]:
+        """List what may have to move: issues muted until something, and resolved ones seen since.
+
+        By their ids, those above `after`.
+        """
+        muted = and_(issue.c.state == State.MUTED.value, issue.c.state_data != "{}")
+        resolved = and_(issue.c.state == State.RESOLVED.value, issue.c.last_at > issue.c.state_at)
+        found: list[Issue] = []
         with self._database.read() as connection:
-            return [read_issue(row) for row in connection.execute(statement)]
+            # One state at a time, which the index finds without reading all that are open.
+            for stirred in (muted, resolved):
+                # Find the issues that what happened may move on.
+                statement = (
+                    select(issue)
+                    .where(
+                        issue.c.service == service,
+                        issue.c.environment == environment,
+                        stirred,
+                        issue.c.id > after,
+                    )
+                    .order_by(issue.c.id)
+                    .limit(limit)
+                )
+                found += [read_issue(row) for row in connection.execute(statement)]
+        return sorted(found, key=lambda one: one.id)[:limit]
 
     def issue_returns(
         self, *, service: str, environment: str, since: float, limit: int
@@ -104,7 +114,7 @@ class SqlTriage(Part):
             .limit(limit)
         )
         with self._database.read() as connection:
-            return [_entry(row) for row in connection.execute(statement)]
+            return [read_entry(row) for row in connection.execute(statement)]
 
     def comment_issue(self, entry: IssueEntry) -> bool:
         """Add a comment to an issue's history; False if there is no such issue."""
@@ -126,7 +136,7 @@ class SqlTriage(Part):
             .limit(limit)
         )
         with self._database.read() as connection:
-            return [_entry(row) for row in connection.execute(statement)]
+            return [read_entry(row) for row in connection.execute(statement)]
 
     def facets(self, issue_id: int, kind: FacetKind, *, limit: int) -> list[Facet]:
         """Read the values of a kind, most frequent first, then latest first."""
@@ -150,8 +160,8 @@ class SqlTriage(Part):
             connection.execute(held)
             return bool(drop_issues(connection, [issue_id]))
 
-    def ignored_fingerprints(self, *, service: str, environment: str) -> frozenset[str]:
-        """Return the names that lead to issues which are ignored, at most MAX_IGNORED."""
+    def ignored_fingerprints(self, *, service: str, environment: str) -> Mapping[str, bool]:
+        """Return the names that lead to issues which are ignored (True), at most MAX_IGNORED."""
         # Find the names of ignored issues.
         statement = (
             select(issue_alias.c.fingerprint)
@@ -164,9 +174,16 @@ class SqlTriage(Part):
             .order_by(issue_alias.c.fingerprint)
             .limit(MAX_IGNORED)
         )
+        # Find the names that were split off; asked for only where something is ignored.
+        split = select(issue_alias.c.fingerprint).where(
+            issue_alias.c.service == service,
+            issue_alias.c.environment == environment,
+            issue_alias.c.fingerprint.like("%/%"),
+        )
         with self._database.read() as connection:
             names = list(connection.execute(statement).scalars())
-        return frozenset(one for one in names if not issue_rows.is_merged_name(one))
+            parts = connection.execute(split).scalars() if names else ()
+            return issue_rows.ignored(names, parts)
 
 
 def note(connection: Connection, issue_id: int, entry: IssueEntry) -> None:
@@ -202,7 +219,8 @@ def read_facet(row: Any) -> Facet:
     )
 
 
-def _entry(row: Any) -> IssueEntry:
+def read_entry(row: Any) -> IssueEntry:
+    """Make a line of history of its row."""
     return IssueEntry(
         id=row.id,
         issue=row.issue,
@@ -212,7 +230,7 @@ def _entry(row: Any) -> IssueEntry:
         after=row.state_after,
         reason=Reason(row.reason) if row.reason else None,
         comment=row.comment,
-        data=json.loads(row.data),
+        data=read_object(row.data),
     )
 
 
