@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 from typing import TypeVar
 
@@ -150,3 +151,27 @@ def test_workers_that_see_new_issues_at_once_make_each_of_them_once(store: Store
     found = store.find_issues(Search(**HERE, limit=99))
     assert 30 == len(found)
     assert {(WORKERS, WORKERS)} == {(one.count, one.users) for one in found}
+
+
+def test_what_happens_again_is_not_pruned(store: Store):
+    """A flush that finds an old issue while that is pruned leaves one with its occurrence."""
+    worker = store.register(SHOP, host="web", pid=1, at=0.0)
+    for turn in range(FLUSHES):
+        store.write(batch(frame(10 * turn, worker.id, values={}), issues=[counted(A)]))
+        again = batch(
+            frame(10 * turn, worker.id, sequence=1, values={}),
+            issues=[counted(A, at=1_000.0)],
+            events=[event(turn, 1_000.0)],
+        )
+
+        together(
+            lambda again=again: store.write(again),
+            lambda: store.prune_issues(before=500.0, limit=9),
+        )
+
+        (issue,) = store.find_issues(Search(**HERE))
+        assert issue.last_at == 1_000.0
+        counts = store.issue_counts([issue.id], since=0, until=9_999, resolution=3_600)
+        assert issue.count == sum(counts[issue.id].values())
+        assert [event(turn)] == [replace(one, at=5.0) for one in store.events(issue.id, limit=1)]
+        assert store.delete_issue(issue.id)

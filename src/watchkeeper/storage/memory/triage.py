@@ -74,17 +74,17 @@ class MemoryTriage(Tables):
 
     def issue_returns(
         self, *, service: str, environment: str, since: float, limit: int
-    ) -> list[IssueEntry]:
+    ) -> list[tuple[IssueEntry, Issue]]:
         """List the lines of history by which issues came back or a mute ended by what happened."""
         with self._lock:
             found = [
-                one
+                (one, self._issues[one.issue])
                 for one in self._entries.values()
                 if one.reason in RETURNS
                 and one.at >= since
                 and same_scope(self._issues[one.issue].scope, service, environment)
             ]
-        return sorted(found, key=lambda one: (one.at, one.id))[:limit]
+        return sorted(found, key=lambda pair: (pair[0].at, pair[0].id))[:limit]
 
     def comment_issue(self, entry: IssueEntry) -> bool:
         """Add a comment to an issue's history; False if there is no such issue."""

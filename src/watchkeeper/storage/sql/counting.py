@@ -2,6 +2,8 @@
 
 Of two flushes that meet, each takes what it needs in the same order: first the names of new
 issues, by name; then the issues, by id; then all that hangs on them. So one waits for the other.
+Only while a new algorithm's fingerprints take over issues, these are held on the way; of two that
+wait for each other there the database refuses one, and that flush is written again.
 """
 
 from collections import Counter
@@ -122,7 +124,10 @@ class SqlCounting(Part):
             "fingerprint": new.fingerprint,
         }
         if not connection.execute(claim, {**place, "issue": 0}).rowcount:
-            return self._owners(connection, scope, [new.fingerprint])[new.fingerprint]
+            owners = self._owners(connection, scope, [new.fingerprint])
+            if new.fingerprint not in owners:
+                raise CollisionError("an issue was deleted while it was counted")
+            return owners[new.fingerprint]
         added = connection.execute(
             standing.NEW_ISSUE,
             {
