@@ -92,3 +92,11 @@ def test_a_stored_log_reads_back_the_same(events: list[tuple[int, float]]) -> No
 
     assert log == EventLog.from_data(json.loads(json.dumps(log.to_data())))
     assert EventLog(since=0.0) == EventLog.from_data({})
+
+
+def test_a_log_moves_on_but_not_back():
+    """What was seen before it begins is forgotten with it."""
+    log = EventLog(since=10.0, recent=((1, 20.0), (2, 40.0)))
+
+    assert EventLog(since=30.0, recent=((2, 40.0),)) == log.moved_on(30.0)
+    assert log == log.moved_on(5.0)

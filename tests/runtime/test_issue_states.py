@@ -280,6 +280,34 @@ def test_every_issue_has_its_turn(store: Store):
     assert "open" == shop.issue().state
 
 
+def test_what_nobody_is_told_of_is_looked_at_once(store: Store):
+    """However often an issue came back that is ignored now, the rule's memory moves on."""
+    shop = Shop(store, CAME_BACK)
+    shop.quiet()
+    shop.slot()
+    for _ in range(3):
+        shop.change(State.RESOLVED)
+        shop.slot()
+    shop.change(State.IGNORED)
+    before = since(store)
+
+    shop.now += 2 * 3_600 + 60
+    shop.quiet(2)  # the first one tells of those that waited
+    assert shop.now - 3_600 == since(store) > before + 3_600
+
+    shop.now += 600  # so that it is no follower of theirs
+    shop.change(State.RESOLVED)
+    shop.slot()
+    assert "Issue came back: ValueError: no such plan" == shop.told()[-1]
+
+
+def since(store: Store) -> float:
+    """Return from when on the rule looks for returns."""
+    (row,) = [one for one in store.alerts(**HERE) if one.rule == CAME_BACK.name]
+    found: float = row.data["since"]
+    return found
+
+
 def test_events_beyond_fifty_go(store: Store):
     """Of an issue that happens all the time the first, the last and some between stay."""
     shop = Shop(store)

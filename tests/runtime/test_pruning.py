@@ -39,7 +39,8 @@ def test_what_one_round_leaves_the_next_one_takes(store: Store, monkeypatch: pyt
     gone = carry_out(store, KEEP, now=now, pause=rest, on_gone=steps.append)
 
     assert [] == store.next_events(**SCOPE, after=(0.0, ""), limit=9)
-    assert (22, 22) == (gone[Kind.EVENTS, 0], gone[Kind.SAMPLES, 0])
+    assert (11, 11) == (gone[Kind.EVENTS, 0], gone[Kind.COUNTS, 0])
+    assert 22 == gone[Kind.SAMPLES, 0]
     assert sum(gone.values()) == sum(steps)
     assert [] == [one for one in due(store, KEEP, now=now) if one.rows]
 
@@ -55,6 +56,18 @@ def test_a_pause_is_made_before_each_transaction(store: Store, monkeypatch: pyte
     carry_out(store, KEEP, now=now, pause=lambda: pauses.append(None), on_gone=steps.append)
 
     assert len(steps) < len(pauses)
+
+
+def test_counts_stay_for_a_month_though_events_go(store: Store):
+    """A month of an issue can be shown, however short of room it is."""
+    now = time.time()
+    for number, days in enumerate((10, 20, 40)):
+        keep_request(store, number, at=now - days * DAY_S)
+
+    keep = replace(KEEP, events_s=3 * DAY_S)
+    gone = carry_out(store, keep, now=now, pause=rest, on_gone=lambda _: None)
+
+    assert (3, 1) == (gone[Kind.EVENTS, 0], gone[Kind.COUNTS, 0])
 
 
 def test_samples_past_their_number_are_told_and_go(store: Store):

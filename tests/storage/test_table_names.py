@@ -47,7 +47,8 @@ def use(store: Store) -> None:
     assert store.acquire("roll-up", owner="me", ttl_s=9) is not None
     assert store.size_bytes() > 0
     assert 1 == store.prune_frames(10, before=12 * DAY, limit=9)
-    assert 2 == store.prune_events(before=12 * DAY, limit=9)
+    assert 1 == store.prune_events(before=12 * DAY, limit=9)
+    assert 1 == store.prune_counts(before=12 * DAY, limit=9)
     assert 1 == store.prune_samples(before=12 * DAY, most=9, limit=9)
 
 

@@ -222,11 +222,14 @@ class TestStates:
         ):
             store.change_issue(change(writer.issue(), after, at=at, reason=reason))
 
-        returns = store.issue_returns(**HERE, since=60.0, limit=9)
+        def returns(since: float, limit: int = 9) -> list[float]:
+            found = store.issue_returns(**HERE, since=since, limit=limit)
+            assert [writer.issue()] * len(found) == [issue for _, issue in found]
+            return [one.at for one, _ in found]
 
-        assert [60.0, 90.0] == [one.at for one in returns]
-        assert [60.0] == [one.at for one in store.issue_returns(**HERE, since=0, limit=1)]
-        assert [90.0] == [one.at for one in store.issue_returns(**HERE, since=61, limit=9)]
+        assert [60.0, 90.0] == returns(60.0)
+        assert [60.0] == returns(0, limit=1)
+        assert [90.0] == returns(61)
         assert [] == store.issue_returns(**THERE, since=0, limit=9)
 
     def test_workers_learn_what_is_ignored(self, store: Store, writer: Writer):
@@ -346,6 +349,7 @@ class TestSearch:
             ({"states": [State.RESOLVED, State.OPEN]}, [B, C, A]),
             ({"text": "NO SUCH"}, [A]),
             ({"text": "100%_/ü"}, [B]),
+            ({"text": "100%_/Ü"}, [B]),
             ({"text": "%"}, [B]),
             ({"text": "keyerror"}, [B]),
             ({"text": "cart:TOTAL"}, [C]),

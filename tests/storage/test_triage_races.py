@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 from typing import TypeVar
 
+import sqlalchemy.event
+from sqlalchemy import Engine
 from stored import HERE, SHOP, batch, counted, event, frame
 
 from watchkeeper.core.issues import Reason, State
-from watchkeeper.storage import Store
+from watchkeeper.storage import Store, open_store
 from watchkeeper.storage.issues import FacetKind, IssueChange, IssueEntry, Search
 from watchkeeper.storage.records import Issue
 
@@ -150,3 +153,51 @@ def test_workers_that_see_new_issues_at_once_make_each_of_them_once(store: Store
     found = store.find_issues(Search(**HERE, limit=99))
     assert 30 == len(found)
     assert {(WORKERS, WORKERS)} == {(one.count, one.users) for one in found}
+
+
+def test_what_happens_again_is_not_pruned(store: Store):
+    """A flush that finds an old issue while that is pruned leaves one with its occurrence."""
+    worker = store.register(SHOP, host="web", pid=1, at=0.0)
+    for turn in range(FLUSHES):
+        store.write(batch(frame(10 * turn, worker.id, values={}), issues=[counted(A)]))
+        again = batch(
+            frame(10 * turn, worker.id, sequence=1, values={}),
+            issues=[counted(A, at=1_000.0)],
+            events=[event(turn, 1_000.0)],
+        )
+
+        together(
+            lambda again=again: store.write(again),
+            lambda: store.prune_issues(before=500.0, limit=9),
+        )
+
+        (issue,) = store.find_issues(Search(**HERE))
+        assert issue.last_at == 1_000.0
+        counts = store.issue_counts([issue.id], since=0, until=9_999, resolution=3_600)
+        assert issue.count == sum(counts[issue.id].values())
+        assert [event(turn)] == [replace(one, at=5.0) for one in store.events(issue.id, limit=1)]
+        assert store.delete_issue(issue.id)
+
+
+def test_users_of_many_issues_take_as_many_statements_as_those_of_one(sql_url: str):
+    """An outage in which every error meets somebody does not wait for a round trip each."""
+    store = open_store(sql_url)
+    store.migrate()
+    worker = store.register(SHOP, host="web", pid=1, at=0.0)
+    found = [counted(f"1:{number:016x}", users=("u1", f"v{number}")) for number in range(40)]
+    executed: list[str] = []
+
+    def write(start: int, some: int) -> int:
+        executed.clear()
+        store.write(batch(frame(start, worker.id, values={}), issues=found[:some]))
+        return len(executed)
+
+    write(10, 40)
+    listened = (Engine, "before_cursor_execute", lambda *given: executed.append(given[2]))
+    sqlalchemy.event.listen(*listened)
+    try:
+        assert 0 < write(20, 1) == write(30, 40)
+    finally:
+        sqlalchemy.event.remove(*listened)
+    assert [2] * 40 == [one.users for one in store.find_issues(Search(**HERE))]
+    store.close()

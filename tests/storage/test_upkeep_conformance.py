@@ -105,7 +105,8 @@ class TestPast:
         [
             (Kind.HOURS, [("hours", 0.0)]),
             (Kind.CHUNKS, [("chunks", 0.0)]),
-            (Kind.EVENTS, [("events", 10.0), ("issue counts", 10.0)]),
+            (Kind.EVENTS, [("events", 10.0)]),
+            (Kind.COUNTS, [("issue counts", 10.0)]),
             (Kind.ISSUES, [("issues", 10.0)]),
             (Kind.INCIDENTS, [("incidents", 10.0)]),
             (Kind.CHECKS, [("check results", 10.0), ("check changes", 10.0)]),

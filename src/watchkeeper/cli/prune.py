@@ -20,7 +20,7 @@ from watchkeeper.storage.upkeep import Kind
 # What goes together in one deletion, as people call it; of the others their kind is the name.
 NAMES: Final[Mapping[Kind, str]] = {
     Kind.SEALED: "sealed frames",
-    Kind.EVENTS: "events and issue counts",
+    Kind.COUNTS: "issue counts",
     Kind.SAMPLES: "samples and statements",
     Kind.CHECKS: "check results and changes",
 }

@@ -72,6 +72,12 @@ class EventLog:
             more=self.more + (is_full and not quiet),
         )
 
+    def moved_on(self, since: float) -> "EventLog":
+        """Return the log that begins later: all from before has been looked at."""
+        since = max(self.since, since)
+        recent = tuple(part for part in self.recent if part[1] >= since)
+        return replace(self, since=since, recent=recent)
+
     def told(self, *, at: float) -> "EventLog":
         """Return the log after a message about all who waited."""
         return replace(self, waiting=(), more=0, sent_at=at, sequence=self.sequence + 1)

@@ -71,6 +71,11 @@ class Scope:
     release: str = ""
 
     @property
+    def place(self) -> tuple[str, str]:
+        """The service and the environment: where it runs, whatever the release."""
+        return self.service, self.environment
+
+    @property
     def labels(self) -> tuple[tuple[str, str], ...]:
         """The scope as sorted label pairs."""
         return (

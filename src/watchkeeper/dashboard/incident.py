@@ -17,7 +17,7 @@ from watchkeeper.dashboard.within import Counts, Within
 from watchkeeper.storage.issues import Search, Sort
 from watchkeeper.storage.store import Issue
 
-MAX_LOOKED: Final = 2_000  # issues of an incident's time, of the new ones and of the frequent ones
+MAX_LOOKED: Final = 1_000  # issues of an incident's time, of the new ones and of the frequent ones
 MAX_ISSUES: Final = 10
 MAX_SAMPLES: Final = 10
 MAX_SAMPLES_LOOKED: Final = 200

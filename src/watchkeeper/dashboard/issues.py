@@ -68,10 +68,7 @@ def summaries(query: Query, found: Sequence[Issue]) -> list[IssueSummary]:
 def of_scope(query: Query, issue_id: int) -> Issue | None:
     """Read an issue; None if there is none of this number in the scope."""
     found = query.store.issue(issue_id)
-    if found is None or (found.scope.service, found.scope.environment) != (
-        query.service,
-        query.environment,
-    ):
+    if found is None or found.scope.place != (query.service, query.environment):
         return None
     return found
 

@@ -185,11 +185,7 @@ class Dashboard:
 
     def _issue(self, visit: Visit, issue_id: str) -> Response:
         page = issue_page(visit.store, int(issue_id), now=visit.now)
-        scope = self._wk.scope
-        if page is None or (page.issue.scope.service, page.issue.scope.environment) != (
-            scope.service,
-            scope.environment,
-        ):
+        if page is None or page.issue.scope.place != self._wk.scope.place:
             return _not_found(visit, "There is no such issue; it may have been deleted.")
         return html(pages.issue_page(visit.shell, page))
 

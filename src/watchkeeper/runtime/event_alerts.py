@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Final
 
 from watchkeeper.core.conditions import write_labels
-from watchkeeper.core.grouping import EventLog, Sighting, due
+from watchkeeper.core.grouping import LATE_S, Due, EventLog, Sighting, due
 from watchkeeper.core.instance import Notice, State
 from watchkeeper.core.issues import State as IssueState
 from watchkeeper.core.messages import digest_summary
@@ -50,7 +51,8 @@ class EventAlerts:
         if row is None:
             return added
         log = EventLog.from_data(row.data)
-        for sighting in log.unseen(self._sightings(rule, log))[:MAX_NEW]:
+        found, reached = self._sightings(rule, log, now=now)
+        for sighting in log.unseen(found)[:MAX_NEW]:
             quiet = sighting.at < self._installed_at + rule.quiet_s
             log = log.seen(sighting, quiet=quiet)
             saved = self._record(rule, row, log, sighting, now=now)
@@ -60,6 +62,10 @@ class EventAlerts:
         reason = due(log.waiting, sent_at=log.sent_at, digest_s=rule.digest_s, now=now)
         if reason.is_now:
             self._tell(rule, row, log, now=now)
+        elif reason is Due.NOTHING and reached - log.since > LATE_S and not log.unseen(found):
+            # What nobody is to be told of is not to be read again each time.
+            changed = replace(row, data=log.moved_on(reached).to_data())
+            self._store.save_alert(AlertChange(row=changed), at=now)
         return added
 
     def _begin(self, rule: Rule, *, now: float) -> AlertRow | None:
@@ -75,26 +81,36 @@ class EventAlerts:
         )
         return self._store.save_alert(AlertChange(row=row), at=now)
 
-    def _sightings(self, rule: Rule, log: EventLog) -> list[Sighting]:
-        """Return what happened since, of the kinds that a rule is about."""
-        new = self._new(rule, log) if ISSUE_NEW in rule.on else []
-        return new + (self._returns(rule, log) if ISSUE_CAME_BACK in rule.on else [])
+    def _sightings(self, rule: Rule, log: EventLog, *, now: float) -> tuple[list[Sighting], float]:
+        """Return what happened since, of the kinds that a rule is about.
 
-    def _returns(self, rule: Rule, log: EventLog) -> list[Sighting]:
-        """Return each time that an issue came back, unless somebody has muted it since."""
-        seen = {number for number, _ in log.recent}
+        And until when nothing is missing, but for what comes to the store later than that.
+        """
+        found, reached = [], now - LATE_S
+        if ISSUE_NEW in rule.on:
+            found += self._new(rule, log)
+        if ISSUE_CAME_BACK in rule.on:
+            returns, last = self._returns(rule, log)
+            found, reached = found + returns, min(reached, last)
+        return found, reached
+
+    def _returns(self, rule: Rule, log: EventLog) -> tuple[list[Sighting], float]:
+        """Return each time that an issue came back, unless somebody has muted it since.
+
+        And when the last line was written that was read, if there are more.
+        """
         entries = self._store.issue_returns(
             service=self._scope.service,
             environment=self._scope.environment,
             since=log.since,
             limit=MAX_READ,
         )
-        found = []
-        for entry in entries:
-            issue = None if -entry.id in seen else self._store.issue(entry.issue)
-            if issue is not None and _is_told(issue, rule):
-                found.append(replace(_sighting(issue), id=-entry.id, at=entry.at))
-        return found
+        found = [
+            replace(_sighting(issue), id=-entry.id, at=entry.at)
+            for entry, issue in entries
+            if _is_told(issue, rule)
+        ]
+        return found, entries[-1][0].at if len(entries) == MAX_READ else inf
 
     def _new(self, rule: Rule, log: EventLog) -> list[Sighting]:
         issues = self._store.issues(

@@ -22,7 +22,7 @@ def find_issue(store: Store, scope: Scope, text: str) -> Issue:
     wanted = text.strip().removeprefix("#")
     if wanted.isascii() and wanted.isdigit() and len(wanted) <= MAX_ID_DIGITS:
         issue = store.issue(int(wanted))
-        if issue is not None and is_of(issue.scope, scope):
+        if issue is not None and issue.scope.place == scope.place:
             return issue
     place = {"service": scope.service, "environment": scope.environment}
     for exact in store.issue_ids([wanted], **place).values():
@@ -70,8 +70,3 @@ def _beginning(store: Store, scope: Scope, begin: str) -> dict[int, str]:
 def begins(fingerprint: str, begin: str) -> bool:
     """Tell whether a fingerprint begins so, with or without its version."""
     return fingerprint.startswith(begin) or fingerprint.partition(":")[2].startswith(begin)
-
-
-def is_of(scope: Scope, wanted: Scope) -> bool:
-    """Tell whether a scope is the wanted one, whatever the release."""
-    return (scope.service, scope.environment) == (wanted.service, wanted.environment)

@@ -38,6 +38,7 @@ KEEP_SEALED_S: Final = 3 * HOUR_S
 KEEP_HOURS_S: Final = 400 * DAY_S
 KEEP_WORKERS_S: Final = 7 * DAY_S
 KEEP_CHECKS_S: Final = 90 * DAY_S
+KEEP_COUNTS_S: Final = 30 * DAY_S  # of issues, however soon their events go: a month is shown
 KEEP_ISSUES_S: Final = 90 * DAY_S
 KEEP_INCIDENTS_S: Final = 400 * DAY_S
 KEEP_RELEASES_S: Final = 400 * DAY_S
@@ -127,6 +128,7 @@ def deletions(keep: Keep, *, now: float) -> list[Deletion]:
         (Kind.CHUNKS, chunks_s),
         (Kind.HOURS, hours_s),
         (Kind.EVENTS, keep.events_s),
+        (Kind.COUNTS, max(keep.events_s, KEEP_COUNTS_S)),
         (Kind.SAMPLES, keep.samples_s),
         (Kind.ISSUES, KEEP_ISSUES_S),
         (Kind.INCIDENTS, KEEP_INCIDENTS_S),
@@ -213,6 +215,7 @@ def _delete(store: Store, one: Deletion) -> Callable[..., int]:
         Kind.CHUNKS: store.prune_chunks,
         Kind.HOURS: store.prune_hours,
         Kind.EVENTS: store.prune_events,
+        Kind.COUNTS: store.prune_counts,
         Kind.SAMPLES: partial(store.prune_samples, most=one.most),
         Kind.ISSUES: store.prune_issues,
         Kind.INCIDENTS: store.prune_incidents,

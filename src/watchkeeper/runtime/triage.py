@@ -10,7 +10,7 @@ from watchkeeper.core.metrics import Scope
 from watchkeeper.core.scrub import scrub_text
 from watchkeeper.exceptions import CollisionError, ConfigurationError, TriageError
 from watchkeeper.runtime.audit import Action, write_down
-from watchkeeper.runtime.issue_names import begins, is_of
+from watchkeeper.runtime.issue_names import begins
 from watchkeeper.storage.issue_rows import is_whole, whole
 from watchkeeper.storage.issues import (
     MAX_FACETS,
@@ -182,7 +182,7 @@ class Triage:
     def issue(self, issue_id: int) -> Issue:
         """Read an issue of the scope, by the number of one that was merged into it too."""
         issue = self._store.issue(issue_id)
-        if issue is None or not is_of(issue.scope, self._scope):
+        if issue is None or issue.scope.place != self._scope.place:
             raise self._gone(issue_id)
         return issue
 

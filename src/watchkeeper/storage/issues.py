@@ -116,10 +116,11 @@ class TriageStore(Protocol):
 
     def issue_returns(
         self, *, service: str, environment: str, since: float, limit: int
-    ) -> list[IssueEntry]:
+    ) -> list[tuple[IssueEntry, Issue]]:
         """List the lines of history by which issues came back or a mute ended by what happened.
 
-        Those of a scope with a reason among `core.issues.RETURNS` from `since` on, oldest first.
+        Those of a scope with a reason among `core.issues.RETURNS` from `since` on, oldest first,
+        each with its issue as it is now.
         """
 
     def comment_issue(self, entry: IssueEntry) -> bool:
@@ -185,4 +186,4 @@ class EventStore(Protocol):
         """Delete events of an issue; return how many."""
 
     def prune_events(self, *, before: float, limit: int) -> int:
-        """Delete up to `limit` events, and as many counts, from before; return how many rows."""
+        """Delete up to `limit` events from before; return how many."""

@@ -205,6 +205,9 @@ class IssueStore(Protocol):
         In one transaction, and merged over all workers: nothing is lost or counted twice.
         """
 
+    def prune_counts(self, *, before: float, limit: int) -> int:
+        """Delete up to `limit` counts of issues from before; return how many."""
+
     def prune_issues(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` issues last seen before, with all they hold; return how many."""
 

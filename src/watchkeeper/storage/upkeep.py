@@ -22,6 +22,7 @@ class Kind(StrEnum):
     CHUNKS = "chunks"
     HOURS = "hours"
     EVENTS = "events"
+    COUNTS = "counts"
     SAMPLES = "samples"
     ISSUES = "issues"
     INCIDENTS = "incidents"

@@ -65,11 +65,10 @@ class MemoryEvents(Tables):
             return drop(self._events, theirs)
 
     def prune_events(self, *, before: float, limit: int) -> int:
-        """Delete up to `limit` events, and as many counts, from before; return how many rows."""
+        """Delete up to `limit` events from before; return how many."""
         with self._lock:
             events = [one.id for _, one in self._events.values() if one.at < before]
-            counts = [key for key in self._counts if key[1].start < before]
-            return drop(self._events, events[:limit]) + drop(self._counts, counts[:limit])
+            return drop(self._events, events[:limit])
 
     def _keep_event(self, scope: Scope, event: Event) -> None:
         places = [(scope.service, scope.environment, one) for one in issue_rows.row_names(event)]

@@ -6,7 +6,7 @@ from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import FrameKey, slot_start
 from watchkeeper.storage import issue_rows
 from watchkeeper.storage.memory.events import MemoryEvents
-from watchkeeper.storage.memory.tables import put, same_scope
+from watchkeeper.storage.memory.tables import drop, put, same_scope
 from watchkeeper.storage.memory.triage import MemoryTriage
 from watchkeeper.storage.store import ALL_WORKERS, Issue, IssueCount
 
@@ -97,6 +97,12 @@ class MemoryIssues(MemoryTriage, MemoryEvents):
                 count = self._counts.pop((issue_id, key))
                 put(self._counts, place, count + self._counts.get(place, 0))
             return len(finer)
+
+    def prune_counts(self, *, before: float, limit: int) -> int:
+        """Delete up to `limit` counts of issues from before; return how many."""
+        with self._lock:
+            counts = [key for key in self._counts if key[1].start < before]
+            return drop(self._counts, counts[:limit])
 
     def prune_issues(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` issues last seen before, with all they hold; return how many."""

@@ -79,10 +79,8 @@ class MemoryPast(Tables):
         tables: dict[Kind, list[tuple[str, Iterable[float]]]] = {
             Kind.CHUNKS: [("chunks", (start for start, _ in self._chunks))],
             Kind.HOURS: [("hours", (start for start, _ in self._hours))],
-            Kind.EVENTS: [
-                ("events", (one.at for _, one in self._events.values())),
-                ("issue counts", (key.start for _, key in self._counts)),
-            ],
+            Kind.EVENTS: [("events", (one.at for _, one in self._events.values()))],
+            Kind.COUNTS: [("issue counts", (key.start for _, key in self._counts))],
             Kind.ISSUES: [("issues", (one.last_at for one in self._issues.values()))],
             Kind.INCIDENTS: [
                 (

@@ -92,7 +92,7 @@ class Tables:
 
 def same_scope(scope: Scope, service: str, environment: str) -> bool:
     """Tell whether a deployment is of this service and environment, whatever its release."""
-    return scope.service == service and scope.environment == environment
+    return scope.place == (service, environment)
 
 
 def plain(data: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -74,17 +74,17 @@ class MemoryTriage(Tables):
 
     def issue_returns(
         self, *, service: str, environment: str, since: float, limit: int
-    ) -> list[IssueEntry]:
+    ) -> list[tuple[IssueEntry, Issue]]:
         """List the lines of history by which issues came back or a mute ended by what happened."""
         with self._lock:
             found = [
-                one
+                (one, self._issues[one.issue])
                 for one in self._entries.values()
                 if one.reason in RETURNS
                 and one.at >= since
                 and same_scope(self._issues[one.issue].scope, service, environment)
             ]
-        return sorted(found, key=lambda one: (one.at, one.id))[:limit]
+        return sorted(found, key=lambda pair: (pair[0].at, pair[0].id))[:limit]
 
     def comment_issue(self, entry: IssueEntry) -> bool:
         """Add a comment to an issue's history; False if there is no such issue."""
@@ -113,7 +113,7 @@ class MemoryTriage(Tables):
             first, second = self._issues.get(into), self._issues.get(other)
             if first is None or second is None or into == other:
                 return None
-            if not same_scope(first.scope, second.scope.service, second.scope.environment):
+            if first.scope.place != second.scope.place:
                 return None
             self._add_facets(into, self._facets.pop(other, {}))
             new_users = self._issues[into].users - first.users
@@ -121,8 +121,7 @@ class MemoryTriage(Tables):
             keys = [key for key, at in self._aliases.items() if at == other]
             line = issue_parts.merge_line(entry, second, sorted(name for _, _, name in keys))
             self._move_aliases(into, keys)
-            name = issue_rows.merged_name(other)
-            self._aliases[first.scope.service, first.scope.environment, name] = into
+            self._aliases[*first.scope.place, issue_rows.merged_name(other)] = into
             for key in [key for key in self._counts if key[0] == other]:
                 moved = (into, key[1])
                 self._counts[moved] = self._counts.get(moved, 0) + self._counts.pop(key)
@@ -164,9 +163,8 @@ class MemoryTriage(Tables):
             new = replace(new, id=self._next_id("issue"))
             self._issues[new.id] = new
             self._issues[issue_id] = issue_parts.left_over(issue, new)
-            scope = (issue.scope.service, issue.scope.environment)
             names += issue_parts.former_names(formers, names[0])
-            self._move_aliases(new.id, [(*scope, name) for name in names])
+            self._move_aliases(new.id, [(*issue.scope.place, name) for name in names])
             self._move_events(new.id, [one.id for one in moved])
             if facet is not None:
                 self._add_facets(new.id, {(facet.kind, facet.value): facet})

@@ -2,6 +2,8 @@
 
 Of two flushes that meet, each takes what it needs in the same order: first the names of new
 issues, by name; then the issues, by id; then all that hangs on them. So one waits for the other.
+Only while a new algorithm's fingerprints take over issues, these are held on the way; of two that
+wait for each other there the database refuses one, and that flush is written again.
 """
 
 from collections import Counter
@@ -122,7 +124,10 @@ class SqlCounting(Part):
             "fingerprint": new.fingerprint,
         }
         if not connection.execute(claim, {**place, "issue": 0}).rowcount:
-            return self._owners(connection, scope, [new.fingerprint])[new.fingerprint]
+            owners = self._owners(connection, scope, [new.fingerprint])
+            if new.fingerprint not in owners:
+                raise CollisionError("an issue was deleted while it was counted")
+            return owners[new.fingerprint]
         added = connection.execute(
             standing.NEW_ISSUE,
             {
@@ -159,10 +164,7 @@ class SqlCounting(Part):
         )
         facets = {one: issue_rows.joined_facets(tallies[one].facets) for one in tallies}
         self._add_facets(connection, facets)
-        new_users = {
-            owner: self._add_users(connection, owner, facets[owner], before=users[owner])
-            for owner in tallies
-        }
+        new_users = self._add_users(connection, facets, before=users)
         connection.execute(
             standing.SEEN_AGAIN,
             [
@@ -173,7 +175,7 @@ class SqlCounting(Part):
                     "latest": one.last_at,
                     "latest_release": scope.release,
                     "latest_level": one.level,
-                    "more_users": new_users[owner],
+                    "more_users": new_users.get(owner, 0),
                 }
                 for owner, one in tallies.items()
             ],
@@ -293,32 +295,53 @@ class SqlCounting(Part):
     def _add_users(
         self,
         connection: Connection,
-        owner: int,
-        found: Mapping[FacetKey, Facet],
+        found: Mapping[int, Mapping[FacetKey, Facet]],
         *,
-        before: int,
-    ) -> int:
-        """Add the users that are new to an issue, as far as there is room; return how many."""
-        rows = [facet_row(owner, found[key]) for key in sorted(found) if key[0] is FacetKind.USER]
-        room = MAX_FACETS[FacetKind.USER] - before
-        if not rows or room <= 0:
-            return 0
-        if len(rows) > room:
-            known: set[str] = set()
-            for some in chunks([row["value"] for row in rows]):
-                # Find the users that an issue is known to have.
-                there = select(issue_facet.c.value).where(
-                    issue_facet.c.issue == owner,
-                    issue_facet.c.kind == FacetKind.USER.value,
-                    issue_facet.c.value.in_(some),
-                )
-                known.update(connection.execute(there).scalars())
-            rows = [row for row in rows if row["value"] not in known][:room]
+        before: Mapping[int, int],
+    ) -> dict[int, int]:
+        """Add the users that are new to issues, as far as there is room; return how many of each.
+
+        However many issues there are, these are a few statements.
+        """
+        rows: list[dict[str, Any]] = []
+        for owner, facets in found.items():
+            theirs = [
+                facet_row(owner, facets[key]) for key in sorted(facets) if key[0] is FacetKind.USER
+            ]
+            room = max(MAX_FACETS[FacetKind.USER] - before[owner], 0)
+            if room and len(theirs) > room:
+                theirs = self._unknown(connection, owner, theirs)
+            rows += theirs[:room]
         if not rows:
-            return 0
+            return {}
         # Add users; those that are known stay as they are.
-        added = standing.insert_new(self._database.dialect, issue_facet)
-        return connection.execute(added, rows).rowcount
+        connection.execute(standing.insert_new(self._database.dialect, issue_facet), rows)
+        new: dict[int, int] = {}
+        for some in chunks(sorted({row["issue"] for row in rows})):
+            # Count the users of issues that are held.
+            counted = (
+                select(issue_facet.c.issue, func.count().label("number"))
+                .where(issue_facet.c.issue.in_(some), issue_facet.c.kind == FacetKind.USER.value)
+                .group_by(issue_facet.c.issue)
+            )
+            for row in connection.execute(counted):
+                new[row.issue] = row.number - before[row.issue]
+        return new
+
+    def _unknown(
+        self, connection: Connection, owner: int, rows: Sequence[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Leave out the users that an issue is known to have."""
+        known: set[str] = set()
+        for some in chunks([row["value"] for row in rows]):
+            # Find the users that an issue is known to have.
+            there = select(issue_facet.c.value).where(
+                issue_facet.c.issue == owner,
+                issue_facet.c.kind == FacetKind.USER.value,
+                issue_facet.c.value.in_(some),
+            )
+            known.update(connection.execute(there).scalars())
+        return [row for row in rows if row["value"] not in known]
 
 
 def facet_row(owner: int, facet: Facet) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from watchkeeper.storage.sql import partitions, standing
 from watchkeeper.storage.sql.base import chunks
 from watchkeeper.storage.sql.counting import SqlCounting
 from watchkeeper.storage.sql.details import pack, unpack
-from watchkeeper.storage.sql.schema import event, issue, issue_count
+from watchkeeper.storage.sql.schema import event, issue
 from watchkeeper.storage.store import Event
 
 
@@ -89,7 +89,7 @@ class SqlEvents(SqlCounting):
         return gone
 
     def prune_events(self, *, before: float, limit: int) -> int:
-        """Delete up to `limit` events, and as many counts, from before; return how many rows."""
+        """Delete up to `limit` events from before; return how many."""
         dropped, dialect = 0, self._database.dialect
         if dialect.partitions:
             with self._database.write() as connection:
@@ -100,12 +100,8 @@ class SqlEvents(SqlCounting):
         key = (event.c.at, event.c.id)
         # Events past their time.
         events = select(*key).where(event.c.at < before).order_by(event.c.at).limit(limit)
-        count_key = tuple(issue_count.primary_key.columns)
-        # Counts past their time.
-        counts = select(*count_key).where(issue_count.c.start < before).limit(limit)
         with self._database.write() as connection:
             gone = connection.execute(dialect.delete_chosen(event, events)).rowcount
-            gone += connection.execute(dialect.delete_chosen(issue_count, counts)).rowcount
         return dropped + gone
 
     def _keep_events(self, connection: Connection, scope: Scope, found: Sequence[Event]) -> None:

@@ -46,6 +46,7 @@ issue_alias = Table(
     Column("fingerprint", String(MAX_FINGERPRINT), primary_key=True),
     Column("issue", BigInteger, nullable=False),
     Index("wk_issue_alias_issue", "issue"),
+    Index("wk_issue_alias_name", "fingerprint"),
 )
 
 issue_count = Table(

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, or_, select
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, or_, select
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import slot_start
@@ -121,16 +121,8 @@ class SqlIssues(SqlCounting):
     def roll_issue_counts(self, resolution: int, *, before: float, limit: int) -> int:
         """Make of up to `limit` finer counts those of coarser slots; return how many."""
         key = tuple(issue_count.primary_key.columns)
-        # Take finer counts, which another process may be rolling up as well.
-        finer = (
-            select(issue_count)
-            .where(issue_count.c.resolution < resolution, issue_count.c.start < before)
-            .order_by(issue_count.c.resolution, issue_count.c.start)
-            .limit(limit)
-            .with_for_update()
-        )
         with self._database.write() as connection:
-            rows = connection.execute(finer).mappings().all()
+            rows = _finer(connection, resolution, before=before, limit=limit)
             sums: Counter[tuple[int, int]] = Counter()
             for row in rows:
                 sums[row["issue"], slot_start(row["start"], resolution)] += row["count"]
@@ -157,15 +149,57 @@ class SqlIssues(SqlCounting):
                 )
         return len(rows)
 
+    def prune_counts(self, *, before: float, limit: int) -> int:
+        """Delete up to `limit` counts of issues from before; return how many."""
+        key = tuple(issue_count.primary_key.columns)
+        # Counts past their time.
+        old = select(*key).where(issue_count.c.start < before).limit(limit)
+        with self._database.write() as connection:
+            gone = connection.execute(self._database.dialect.delete_chosen(issue_count, old))
+            return gone.rowcount
+
     def prune_issues(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` issues last seen before, with all they hold; return how many."""
-        # Issues that nobody has seen for long.
-        old = select(issue.c.id).where(issue.c.last_at < before).order_by(issue.c.last_at)
+        # Issues that nobody has seen for long; one that is being added to is left to it.
+        old = (
+            select(issue.c.id)
+            .where(issue.c.last_at < before)
+            .order_by(issue.c.last_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
         with self._database.write() as connection:
-            gone = list(connection.execute(old.limit(limit)).scalars())
+            gone = sorted(connection.execute(old).scalars())
             for some in chunks(gone):
                 drop_issues(connection, some)
         return len(gone)
+
+
+def _finer(
+    connection: Connection, resolution: int, *, before: float, limit: int
+) -> list[RowMapping]:
+    """Take finer counts, one resolution after the other, which the index finds by their start."""
+    found: list[RowMapping] = []
+    at = 0
+    while len(found) < limit:
+        # Find the next finer resolution.
+        finest = select(func.min(issue_count.c.resolution)).where(
+            issue_count.c.resolution > at, issue_count.c.resolution < resolution
+        )
+        finer = connection.execute(finest).scalar()
+        if finer is None:
+            break
+        at = finer
+        # Take finer counts, which another process may be rolling up as well.
+        counts = (
+            select(issue_count)
+            .where(issue_count.c.resolution == at, issue_count.c.start < before)
+            .order_by(issue_count.c.start)
+            .limit(limit - len(found))
+            .with_for_update()
+        )
+        found += connection.execute(counts).mappings()
+    return found
 
 
 def read_issue(row: Any) -> Issue:

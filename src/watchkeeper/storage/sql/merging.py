@@ -34,7 +34,7 @@ class SqlMerging(Part):
         """Make one issue of two of one scope, in one transaction; `other` is gone then."""
         with self._database.write() as connection:
             held = {one.id: one for one in _hold(connection, [into, other])}
-            if len(held) < 2 or _place(held[into].scope) != _place(held[other].scope):
+            if len(held) < 2 or held[into].scope.place != held[other].scope.place:
                 return None
             line = issue_parts.merge_line(entry, held[other], _names(connection, other))
             new_users = self._merge_facets(connection, into, other)
@@ -200,10 +200,6 @@ def _save(connection: Connection, now: Issue) -> None:
             users=now.users,
         )
     )
-
-
-def _place(scope: Scope) -> tuple[str, str]:
-    return scope.service, scope.environment
 
 
 def _names(connection: Connection, issue_id: int) -> list[str]:

@@ -34,7 +34,8 @@ Column = ColumnElement[Any]
 _BY_TIME: Final[Mapping[Kind, Sequence[tuple[str, Column]]]] = {
     Kind.CHUNKS: (("chunks", chunk.c.hour),),
     Kind.HOURS: (("hours", hour.c.start),),
-    Kind.EVENTS: (("events", event.c.at), ("issue counts", issue_count.c.start)),
+    Kind.EVENTS: (("events", event.c.at),),
+    Kind.COUNTS: (("issue counts", issue_count.c.start),),
     Kind.ISSUES: (("issues", issue.c.last_at),),
     Kind.CHECKS: (("check results", check.c.at), ("check changes", check_change.c.at)),
     Kind.AUDITS: (("audits", audit.c.at),),

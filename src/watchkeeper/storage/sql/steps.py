@@ -267,6 +267,7 @@ _TRIAGE: Final = (
     "CREATE INDEX wk_issue_entry_issue ON wk_issue_entry (issue, at)",
     "CREATE INDEX wk_issue_entry_at ON wk_issue_entry (at)",
     "CREATE INDEX wk_issue_count_resolution ON wk_issue_count (resolution, start)",
+    "CREATE INDEX wk_issue_alias_name ON wk_issue_alias (fingerprint)",
     "CREATE INDEX wk_event_id ON wk_event (id)",
     "CREATE INDEX wk_event_request ON wk_event (request_id)",
 )

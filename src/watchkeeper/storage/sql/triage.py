@@ -18,7 +18,7 @@ from watchkeeper.storage.issues import (
     Sort,
 )
 from watchkeeper.storage.records import Issue
-from watchkeeper.storage.sql.base import Part
+from watchkeeper.storage.sql.base import Part, chunks
 from watchkeeper.storage.sql.details import read_object
 from watchkeeper.storage.sql.issues import drop_issues, read_issue
 from watchkeeper.storage.sql.schema import event, issue, issue_alias, issue_entry, issue_facet
@@ -98,7 +98,7 @@ class SqlTriage(Part):
 
     def issue_returns(
         self, *, service: str, environment: str, since: float, limit: int
-    ) -> list[IssueEntry]:
+    ) -> list[tuple[IssueEntry, Issue]]:
         """List the lines of history by which issues came back or a mute ended by what happened."""
         # Find the lines by which issues are there again.
         statement = (
@@ -113,8 +113,14 @@ class SqlTriage(Part):
             .order_by(issue_entry.c.at, issue_entry.c.id)
             .limit(limit)
         )
+        issues: dict[int, Issue] = {}
         with self._database.read() as connection:
-            return [read_entry(row) for row in connection.execute(statement)]
+            lines = [read_entry(row) for row in connection.execute(statement)]
+            for some in chunks(sorted({one.issue for one in lines})):
+                # Read the issues that are there again.
+                theirs = select(issue).where(issue.c.id.in_(some))
+                issues.update((row.id, read_issue(row)) for row in connection.execute(theirs))
+        return [(one, issues[one.issue]) for one in lines if one.issue in issues]
 
     def comment_issue(self, entry: IssueEntry) -> bool:
         """Add a comment to an issue's history; False if there is no such issue."""
@@ -262,14 +268,19 @@ def _conditions(search: Search) -> list[ColumnElement[bool]]:
 
 
 def _has_text(text: str) -> ColumnElement[bool]:
-    """Look for a text whatever the case, by the database's own idea of it."""
+    """Look for a text whatever the case, by the database's own idea of it.
+
+    SQLite's ends at ASCII: there a text with other letters is found if these are as they were
+    asked for, or all small, or all capital.
+    """
     for each in "/%_":
         text = text.replace(each, f"/{each}")
-    pattern = func.lower(literal(f"%{text}%"))
+    variants = {text} if text.isascii() else {text, text.lower(), text.upper()}
     return or_(
         *(
-            func.lower(column).like(pattern, escape="/")
+            func.lower(column).like(func.lower(literal(f"%{one}%")), escape="/")
             for column in (issue.c.type, issue.c.title, issue.c.culprit)
+            for one in sorted(variants)
         )
     )
 
