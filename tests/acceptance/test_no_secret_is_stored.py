@@ -30,10 +30,22 @@ SECRETS = {
     "github": "push with ghp_{} to it",
     "pem": "-----BEGIN PRIVATE KEY----- {} -----END PRIVATE KEY-----",
     "webhook": "https://hooks.example/services/{}/x",
+    "pydantic": (
+        "1 validation error for Login\npassword\n  String should have at least 32 characters "
+        "[type=string_too_short, input_value='{}', input_type=str]"
+    ),
+    "pydantic_described": (
+        "[{{'loc': ('body', 'password'), 'msg': 'Too short', 'input': '{}', 'url': 'x'}}]"
+    ),
+    "statement": "INSERT INTO users VALUES ('ann', '{}')",
+    "hash": "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ${}",
     "multipart": 'name="password"; a\\r\\n\\r\\n{}\\r\\n--b',
 }
+CARD = "4111 1111 1111 1111"
 PLANTED = {kind: f"PLANTEDX{number:02}ABCDEF" for number, kind in enumerate(SECRETS)}
 TEXTS = {kind: form.format(PLANTED[kind]) for kind, form in SECRETS.items()}
+PLANTED["card"] = "4111111111111111"
+TEXTS["card"] = f"2026-01-01 12:01:02 order 17 paid {CARD} 12/29 123"
 
 APP = '''
 import asyncio, json, logging, os
