@@ -128,7 +128,7 @@ def rows(size: int, rounds: int) -> Iterator[Row]:
         whole = hostile(piece, size)
         full, half = whole[:MAX_SCRUBBED_CHARS], whole[: MAX_SCRUBBED_CHARS // 2]
         lines = [whole[at : at + 1_300] for at in range(0, len(whole), 1_300)]
-        code = "\n".join(whole[at : at + 290] for at in range(0, len(whole), 290))
+        code = "\n".join(whole[at : at + 90] for at in range(0, len(whole), 90))
         works = (
             partial(scrub_text, whole, limit=MAX_LOG_CHARS),
             partial(scrub, lines),

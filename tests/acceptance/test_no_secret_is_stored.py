@@ -14,6 +14,8 @@ from kept import run
 from processes import Server, get, until, uvicorn
 from receivers import Receiver
 
+from watchkeeper.storage.spool import folders
+
 # Each holds the sign by which it would be found; none of them opens anything.
 SECRETS = {
     "url": "postgresql://ann:{}@db.example/shop",
@@ -30,10 +32,29 @@ SECRETS = {
     "github": "push with ghp_{} to it",
     "pem": "-----BEGIN PRIVATE KEY----- {} -----END PRIVATE KEY-----",
     "webhook": "https://hooks.example/services/{}/x",
+    "pydantic": (
+        "1 validation error for Login\npassword\n  String should have at least 32 characters "
+        "[type=string_too_short, input_value='{}', input_type=str]"
+    ),
+    "pydantic_described": (
+        "[{{'loc': ('body', 'password'), 'msg': 'Too short', 'input': '{}', 'url': 'x'}}]"
+    ),
+    "statement": "INSERT INTO users VALUES ('ann', '{}')",
+    "hash": "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ${}",
     "multipart": 'name="password"; a\\r\\n\\r\\n{}\\r\\n--b',
 }
+CARD = "4111 1111 1111 1111"
 PLANTED = {kind: f"PLANTEDX{number:02}ABCDEF" for number, kind in enumerate(SECRETS)}
 TEXTS = {kind: form.format(PLANTED[kind]) for kind, form in SECRETS.items()}
+SIGNS = (b"PLANTEDX", CARD.encode(), CARD.replace(" ", "").encode())
+PLANTED["card"] = CARD.replace(" ", "")
+# What Python's faulthandler leaves of a process; a host's library may say why it aborts.
+CRASH = """Fatal Python error: login failed: token=PLANTEDX80ABCDEF
+
+Current thread 0x00007f0000000000 (most recent call first):
+  File "/srv/ghp_PLANTEDX81ABCDEF/shop.py", line 7 in pay
+"""
+TEXTS["card"] = f"2026-01-01 12:01:02 order 17 paid {CARD} 12/29 123"
 
 APP = '''
 import asyncio, json, logging, os
@@ -111,7 +132,9 @@ def log(kind: str):
         raise ValueError(TEXTS[kind])
     except ValueError:
         logging.getLogger("shop").exception("failed: %s", TEXTS[kind])
-    logging.getLogger("shop").error("again: %s with %r", TEXTS[kind], {"pin": PLANTED[kind]})
+    logging.getLogger("shop").error(
+        "again: %r with %s", {"pin": PLANTED[kind]}, TEXTS[kind], extra={"note": TEXTS[kind]}
+    )
 
 @app.get("/source/{kind}")
 def source(kind: str):
@@ -151,9 +174,10 @@ PAGES = (
 def leaks(*places: tuple[str, bytes]) -> list[tuple[str, str]]:
     """Return which secrets are found, and where."""
     return [
-        (name, content[at : at + 16].decode("ascii", "replace"))
+        (name, content[at : at + 19].decode("ascii", "replace"))
         for name, content in places
-        if (at := content.find(b"PLANTEDX")) >= 0
+        for sign in SIGNS
+        if (at := content.find(sign)) >= 0
     ]
 
 
@@ -227,17 +251,19 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.timeout(180)
 def test_no_planted_secret_is_written_sent_or_shown(folder: Path):
     """Database, messages, JSON, command line, log: whatever way a secret took, it is masked."""
+    leave_crash(folder)
+    stored = {"in", "connect", "again", "login"}  # of each way that is seen to its end
     with Receiver() as receiver:
         receiver.answer(500)
         with uvicorn(
             "shop:app", folder=folder, environ=environ(receiver), ready="/watchkeeper/livez"
         ) as server:
-            for kind in SECRETS:
+            for kind in TEXTS:
                 for way in WAYS:
                     ask(server, f"/{way}/{kind}", kind)
             ask(server, "/source/url", "url")
             database = folder / "watchkeeper.db"
-            assert until(lambda: {"in", "connect"} <= told(database)), told(database)
+            assert until(lambda: stored <= told(database)), told(database)
             assert until(lambda: receiver.received), "nobody was told"
             pages = [get(f"{server.url}/watchkeeper/api/v1/{page}.json")[2] for page in PAGES]
             shown = [get(f"{server.url}/watchkeeper{path}")[2] for path in ("/", "/live")]
@@ -249,7 +275,10 @@ def test_no_planted_secret_is_written_sent_or_shown(folder: Path):
     exported = [run("export", kind, *of_shop, folder=folder).stdout.encode() for kind in kinds]
     status = run("status", "--service", "shop", folder=folder)
 
+    logged = [row for row in exported[3].splitlines() if b"again: " in row]
+
     assert b"[masked]" in b"".join(exported)
+    assert any(b"'pin': [masked]" in row for row in logged), logged
     assert len(exported[2].splitlines()) > 20
     assert [] == leaks(*rows(database))
     assert [] == leaks(*((page, content) for page, content in zip(PAGES, pages, strict=True)))
@@ -274,7 +303,7 @@ def test_no_planted_secret_is_spooled(folder: Path):
             environ=environ(receiver, DATABASE=away),
             ready="/watchkeeper/livez",
         ) as server:
-            for kind in SECRETS:
+            for kind in TEXTS:
                 for way in ("message", "inside", "context"):
                     ask(server, f"/{way}/{kind}", kind)
             log = folder / "watchkeeper.log"
@@ -284,6 +313,20 @@ def test_no_planted_secret_is_spooled(folder: Path):
     assert spooled
     assert [] == leaks(*((path.name, opened(path.read_bytes())) for path in spooled))
     assert [] == leaks(("log", log.read_bytes()))
+
+
+def leave_crash(folder: Path) -> None:
+    """Leave the file of a process that crashed where the next one looks for it."""
+    (place,) = folders(
+        "spool",
+        database_url="sqlite:///watchkeeper.db",
+        service="shop",
+        environment="test",
+        environ={},
+        directory=str(folder),
+    )
+    place.mkdir(mode=0o700)
+    (place / "0000000001-00.crash").write_text(CRASH, "utf-8")
 
 
 def told(database: Path) -> set[str]:

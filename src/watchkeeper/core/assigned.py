@@ -60,7 +60,7 @@ _HARMLESS: Final = re.compile(
     re.IGNORECASE,
 )
 _FIELD: Final = re.compile(
-    r"\\{0,3}[\"']?(?:Bearer |Basic |Token )?(?:\x01\d{1,4}\x01|\{\}|%[sr])?\\{0,3}[\"']?"
+    r"\\{0,3}[\"']?(?:Bearer |Basic |Token )?(?:\x01\d{1,4}\x01|\{\}|%[sr]|\*{1,80})?\\{0,3}[\"']?"
 )
 _EMPTY: Final = frozenset({"''", '""', r"\"\"", r"\'\'"})
 _PLAIN_WORD: Final = re.compile(r"[bu]?[\"'][a-z_]{1,40}[\"']")

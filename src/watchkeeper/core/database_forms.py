@@ -33,7 +33,7 @@ DATABASE_FORMS: Final = (
         replacement=_sql,
     ),
     Form(  # CREATE USER ann WITH PASSWORD '…', IDENTIFIED BY '…'
-        hint=("password", "identified"),
+        hint=re.compile(r"password\s{1,4}'|identified\s"),
         pattern=re.compile(
             r"(?P<start>\b(?:PASSWORD|(?i:(?:with|encrypted|set)\s{1,4}password)|"
             r"(?:IDENTIFIED|(?i:user\s{1,4}[\w'\"@%.`]{1,80}+\s{1,4}identified))"

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-MAX_STEPS: Final = 1_200  # of about 1 µs; most texts need less than a hundred
+MAX_STEPS: Final = 1_000  # of about 1 µs; most texts need less than a hundred
 
 
 class Effort:

@@ -25,6 +25,10 @@ TOKEN: Final = re.compile(
 _OPERATORS: Final = frozenset(
     {"or", "and", "not", "in", "is", "if", "else", "return", "yield", "await", "lambda"}
 )
+_HARMLESS: Final = re.compile(
+    r"[bru]{0,2}([\"'])(?:\*{0,80}|[^\w\"'\\]{1,4})\1|"
+    r"(?i:rf|fr?)([\"'])(?:(?:Bearer|Basic|Token) )?\{[^{}]{1,200}\}\2"
+)
 _BEFORE_PLAIN: Final = frozenset("([{,=:+\n")
 _ENDS_CALLED: Final = frozenset("_)]\"'")
 _CALLED: Final = re.compile(r"(\w{1,40})\s{0,4}$")
@@ -49,6 +53,11 @@ _SUBSCRIPT: Final = 0
 _PLAIN: Final = 1
 _CALL: Final = 2
 _CALL_PASSING: Final = 3  # an argument that is no part
+
+
+def is_harmless(literal: str) -> bool:
+    """Tell whether a literal is empty, a few signs, or an f-string of a field alone."""
+    return _HARMLESS.fullmatch(literal) is not None
 
 
 def literals_of(
@@ -89,7 +98,7 @@ class _Walk:
 
     def is_value(self, literal: str) -> bool:
         """Tell whether a literal is a part of the value, and not empty."""
-        if len(literal) <= 2 or self._element not in (None, self._passed):
+        if self._element not in (None, self._passed) or is_harmless(literal):
             return False
         if _SUBSCRIPT in self._open or _CALL_PASSING in self._open:
             return False

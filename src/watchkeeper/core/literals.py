@@ -6,7 +6,7 @@ from typing import Final
 
 from watchkeeper.core.assigned import ASSIGNMENT, STEPS_OF_VALUE, mask_values, names_sensitive
 from watchkeeper.core.effort import Effort
-from watchkeeper.core.expression import LITERAL, TOKEN, Span, literals_of
+from watchkeeper.core.expression import LITERAL, TOKEN, Span, is_harmless, literals_of
 from watchkeeper.core.form import MASK, without_rest
 from watchkeeper.core.sensitive import Keys
 
@@ -19,6 +19,8 @@ _TARGETS_AFTER: Final = re.compile(
     r"(?:\*?[\w.]{1,80}+\s{0,4},?\s{0,4}){1,10}\)?\s{0,4}=(?!=)\s{0,4}"
 )
 MAX_BEFORE_CHARS: Final = 300  # of a line
+_ENDS_PAIR: Final = re.compile(r"\s{0,20},?\s{0,20}[)\]]")
+_CALL_BEGINS: Final = re.compile(r"\w\($")
 _SETATTR: Final = re.compile(r"\bsetattr\(\s{0,20}[\w.]{1,80},\s{0,20}$")
 
 _FIELD: Final = re.compile(r"\{\{|\}\}|\{(?:[^{}]|\{[^{}]*\}){1,500}\}")
@@ -108,12 +110,14 @@ def _spans(source: str, match: re.Match[str], keys: Keys, effort: Effort) -> Ite
         if more is not None:
             yield from literals_of(source, more.end(), keys, effort, element=element)
     elif sign in (",", "==", "!="):
-        if sign != "," or _names_next(source, match):
-            literal = TOKEN.match(source, start)
-            if literal is not None and literal["literal"] and len(literal.group()) > 2:
-                yield literal.span()
+        literal = TOKEN.match(source, start)
+        if literal is None or not literal["literal"] or is_harmless(literal.group()):
+            return
+        if sign != "," or _names_next(source, match, literal):
+            yield literal.span()
     elif sign == ":" and not match["closing"]:
-        yield from _annotated(source, start, keys, effort)
+        if "\n" not in source[match.start("sign") : start]:  # "def token():", and its first line
+            yield from _annotated(source, start, keys, effort)
     else:
         begins = match.start()
         is_later = sign == "=" and source[max(begins - 4, 0) : begins].rstrip(" *").endswith(",")
@@ -130,18 +134,21 @@ def _annotated(source: str, start: int, keys: Keys, effort: Effort) -> Iterator[
     literal = LITERAL.match(source, start)
     if literal is None:
         return
-    yield literal.span()
+    if not is_harmless(literal.group()):
+        yield literal.span()
     given = _GIVEN.match(source, literal.end())
     if given is not None:
         yield from literals_of(source, given.end(), keys, effort)
 
 
-def _names_next(source: str, match: re.Match[str]) -> bool:
-    """Tell whether a quoted name is the first of a call or pair, or names an attribute to set."""
+def _names_next(source: str, match: re.Match[str], literal: re.Match[str]) -> bool:
+    """Tell whether a quoted name is the first of a call or a pair, or names what to set."""
     if match["closing"] not in ("'", '"'):
         return False
     before = source[max(match.start() - MAX_BEFORE_CHARS, 0) : match.start() - 1].rstrip("bu")
-    return before[-1:] in ("(", "[") or _SETATTR.search(before) is not None
+    if before.endswith(("(", "[")) and _ENDS_PAIR.match(source, literal.end()):
+        return True
+    return _CALL_BEGINS.search(before) is not None or _SETATTR.search(before) is not None
 
 
 def _element(source: str, start: int) -> int | None:

@@ -53,7 +53,8 @@ if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wa
 
 SOURCE_LINES: Final = 5  # before and after the line
 MAX_LINES_ABOVE: Final = 200  # of those shown: what they are part of may begin there
-MAX_REMEMBERED_SOURCES: Final = 512
+BLOCK_LINES: Final = 50  # of a file that are scrubbed together
+MAX_REMEMBERED_BLOCKS: Final = 256
 MAX_SOURCE_CHARS: Final = 200  # of one line
 MAX_MESSAGE_CHARS: Final = 2_000
 MAX_NOTE_CHARS: Final = 1_000
@@ -166,35 +167,55 @@ def _frame(spot: Spot) -> dict[str, Any]:
         "file": scrubbing.name(frame.file),
         "line": spot.line,
         "app": frame.application,
-        "source": [list(line) for line in _source(spot.filename, spot.line)],
+        "source": _source(spot.filename, spot.line),
     }
 
 
-@lru_cache(maxsize=MAX_REMEMBERED_SOURCES)
-def _source(filename: str, line: int) -> tuple[tuple[int, str], ...]:
-    """Return the lines around one, scrubbed; remembered, since a bug's samples share them."""
-    lines = lines_of(filename)
-    if line < 1 or line > len(lines):
-        return ()
+def _source(filename: str, line: int) -> list[list[Any]]:
+    """Return the lines around one, scrubbed."""
+    if line < 1:
+        return []
+    begins, known = _block(filename, (line - 1) // BLOCK_LINES)
+    if line - begins >= len(known):
+        return []
     start = max(line - SOURCE_LINES, 1)
-    begins = _begin(lines, start)
-    around = [text.rstrip("\r\n") for text in lines[begins - 1 : line + SOURCE_LINES]]
+    shown = known[start - begins : line + SOURCE_LINES + 1 - begins]
+    return [list(numbered) for numbered in enumerate(shown, start)]
+
+
+@lru_cache(maxsize=MAX_REMEMBERED_BLOCKS)
+def _block(filename: str, number: int) -> tuple[int, tuple[str, ...]]:
+    """Return the lines of a part of a file with those around it, scrubbed, and where they begin.
+
+    Remembered, since a bug's samples share them, and the frames of an application too.
+    """
+    lines = lines_of(filename)
+    start = max(number * BLOCK_LINES + 1 - SOURCE_LINES, 1)
+    end = min((number + 1) * BLOCK_LINES + SOURCE_LINES, len(lines))
+    begins = _begin(lines, min(start, end), end)
+    around = [text.rstrip("\r\n") for text in lines[begins - 1 : end]]
     # together, since a literal may go over many lines; \f and the like stay in their line
-    scrubbed = scrubbing.source("\n".join(around))
+    scrubbed = scrubbing.source("\n".join(around)) if around else None
     if scrubbed is None:
-        return ()
+        return start, ()
     shown = scrubbed.split("\n")[start - begins :]
-    return tuple(enumerate((cut(text, MAX_SOURCE_CHARS) for text in shown), start))
+    return start, tuple(cut(text, MAX_SOURCE_CHARS) for text in shown)
 
 
-def _begin(lines: Sequence[str], start: int) -> int:
+def _begin(lines: Sequence[str], start: int, end: int) -> int:
     """Return the line to scrub from: MAX_LINES_ABOVE, or fewer where those are long."""
-    left = MAX_SCRUBBED_CHARS - (2 * SOURCE_LINES + 1) * (MAX_LINE_CHARS + 1)
+    left = MAX_SCRUBBED_CHARS - sum(_length(text) for text in lines[start - 1 : end])
     begins = start
-    while begins > max(start - MAX_LINES_ABOVE, 1) and left > 0:
-        left -= min(len(lines[begins - 2]), MAX_LINE_CHARS) + 1
+    while begins > max(start - MAX_LINES_ABOVE, 1):
+        left -= _length(lines[begins - 2])
+        if left < 0:
+            break
         begins -= 1
-    return begins if left >= 0 else begins + 1
+    return begins
+
+
+def _length(line: str) -> int:
+    return min(len(line), MAX_LINE_CHARS) + 1
 
 
 def _message(text: str, *, limit: int = MAX_MESSAGE_CHARS) -> str:
