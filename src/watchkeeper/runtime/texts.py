@@ -37,7 +37,7 @@ class Thread(threading.local):
 
 thread: Final = Thread()
 _writers: dict[type, object] = {}
-_late: set[type] = set()
+_late: set[object] = set()  # types, and tuples of ids of types
 _waiting: list[threading.Thread] = []
 
 
@@ -83,16 +83,29 @@ def _writer(kind: type) -> Callable[[BaseException], str]:
     return found  # type: ignore[return-value]  # what a class defines may be anything
 
 
+def written(write: Callable[[], str], *, of: tuple[object, ...], instead: str) -> str:
+    """Return the text that `write` makes of values, cut; `instead` if it raises or is late."""
+    with _TEXT:
+        if _are_plain(of):
+            return _cut(write())
+        return _patiently(write, tuple(id(type(one)) for one in of), lambda: instead)
+    return instead
+
+
 def _asked(exc: BaseException) -> str:
     """Ask code of the application for a text, for so long as it may take."""
-    kind = type(exc)
+    return _patiently(lambda: str(exc), type(exc), lambda: _instead(exc))
+
+
+def _patiently(write: Callable[[], str], kind: object, instead: Callable[[], str]) -> str:
+    """Write a text in a thread of its own; a `kind` that was late once is not waited for again."""
     _waiting[:] = [helper for helper in _waiting if helper.is_alive()]
     if kind in _late or len(_waiting) >= MAX_WAITING:
-        return _instead(exc)
+        return instead()
     answer: list[str] = []
     helper = threading.Thread(
         target=copy_context().run,
-        args=(_answer, exc, answer),
+        args=(_answer, write, answer),
         name="watchkeeper-text",
         daemon=True,
     )
@@ -106,13 +119,13 @@ def _asked(exc: BaseException) -> str:
     if len(_late) >= MAX_REMEMBERED:
         _late.clear()
     _late.add(kind)
-    return _instead(exc)
+    return instead()
 
 
-def _answer(exc: BaseException, answer: list[str]) -> None:
+def _answer(write: Callable[[], str], answer: list[str]) -> None:
     thread.inside = True
     with _TEXT:
-        answer.append(_cut(str(exc)))
+        answer.append(_cut(write()))
 
 
 def _instead(exc: BaseException) -> str:
