@@ -8,9 +8,10 @@ from pathlib import Path
 from watchkeeper.storage import Store, open_store
 
 HERE = {"service": "nightly", "environment": "production"}
+# With time to write at the end: on a busy machine it would go to a file, for the next process.
 WATCHED = """
 import watchkeeper
-watchkeeper.watch(settings=watchkeeper.Settings(service="nightly"))
+watchkeeper.watch(settings=watchkeeper.Settings(service="nightly")).stop_within_s = 30.0
 """
 
 

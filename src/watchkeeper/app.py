@@ -20,7 +20,9 @@ from watchkeeper.runtime import instruments, lifetime, marks, scrubbing
 from watchkeeper.runtime import observer as observers
 from watchkeeper.runtime.before_store import BeforeStore
 from watchkeeper.runtime.configured import (
+    channels_for,
     compile_rules,
+    link,
     make_issues,
     make_places,
     make_upkeep,
@@ -46,7 +48,7 @@ if TYPE_CHECKING:  # loaded when the store is open, so that the host's start doe
     from watchkeeper.runtime.alerts import AlertEngine
     from watchkeeper.runtime.known import Known
     from watchkeeper.runtime.outbox import Outbox
-    from watchkeeper.storage.store import Incident, Store
+    from watchkeeper.storage.store import Store
 
 _log = logging.getLogger("watchkeeper")
 _lock = threading.Lock()
@@ -80,9 +82,9 @@ class Watchkeeper:
         self.started = False
         self.stop_within_s = STOP_WITHIN_S
         self.quiet = False
-        self._ended = False
+        self._ended = self._stopping = False
         self._pid = os.getpid()
-        self._births: dict[int, threading.Lock] = {}
+        self._births: dict[int, threading.RLock] = {}
         self.scope = Scope(
             service=settings.service,
             environment=settings.environment,
@@ -114,7 +116,7 @@ class Watchkeeper:
         self.own_cost.on_level = self.sampler.set_level
         self.health = Health.declared(settings.health_checks, clock=clock, on_change=self._hurry)
         self._flusher = Flusher(self._parts())
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # an error amid a start or a stop calls `start`
 
     @property
     def store(self) -> Store | None:
@@ -130,12 +132,15 @@ class Watchkeeper:
         """Start watching; further calls do nothing, except in the child of a fork without hooks.
 
         Prints one line, unless it is `quiet`: a script's words may be somebody's mail.
-        Call it where something new is met, too: it costs half a microsecond.
+        Call it where something new is met, too: it costs half a microsecond. It is safe amid a
+        start or a stop, and in a finalizer.
         """
         if self._pid != os.getpid():
             self._begin_here()
+        if not self._may_start():
+            return
         with self._lock:
-            if self.started or self._ended or not self.enabled:
+            if not self._may_start():
                 return
             self.started = True
             if self.instruments is not None:
@@ -155,15 +160,18 @@ class Watchkeeper:
     def stop(self) -> None:
         """Write what is left and end every thread, within about `stop_within_s`."""
         self.drain()
-        with self._lock:
-            was_started, self.started = self.started, False
-            self.own_cost.look_now()
-        # Also when another thread is at it: the process may end as soon as this returns.
-        self._flusher.stop(deadline_s=self.stop_within_s)
-        if self.hooks is not None:
-            self.hooks.uninstall()
-        if was_started:
-            self.health.stopped = True
+        self._stopping = True  # an error that is met meanwhile does not start us again
+        try:
+            with self._lock:
+                was_started, self.started = self.started, False
+                self.own_cost.look_now()
+            # Also when another thread is at it: the process may end as soon as this returns.
+            self._flusher.stop(deadline_s=self.stop_within_s)
+            if self.hooks is not None:
+                self.hooks.uninstall()
+        finally:
+            self._stopping = False
+        self.health.stopped = self.health.stopped or was_started
 
     def end(self) -> None:
         """Stop and never start again in this process, which is about to end."""
@@ -201,17 +209,11 @@ class Watchkeeper:
             level=level,
         )
 
-    def link(self, incident: Incident) -> str:
-        """Return the address of the dashboard at the time of an incident."""
-        end = incident.resolved_at or incident.fired_at or incident.started_at
-        page = f"{self.settings.public_url.rstrip('/')}{self.settings.dashboard_prefix}/"
-        return f"{page}?range=1h&end={int(end) + 300}"
-
     def forget(self) -> None:
         """Start anew in a forked child, where threads and connections are the parent's."""
-        self.started = self._ended = False
+        self.started = self._ended = self._stopping = False
         self._pid = os.getpid()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.recorder.reset()
         self.issues.reset()
         self.observer.reset()
@@ -219,9 +221,12 @@ class Watchkeeper:
         self.health.reset()
         self._flusher.forget()
 
+    def _may_start(self) -> bool:
+        return self.enabled and not (self.started or self._stopping or self._ended)
+
     def _begin_here(self) -> None:
         """Begin anew, once, in a process that was forked without hooks: by a server in C."""
-        with self._births.setdefault(os.getpid(), threading.Lock()):  # the parent's may be held
+        with self._births.setdefault(os.getpid(), threading.RLock()):  # the parent's may be held
             if self._pid != os.getpid():
                 self.forget()
 
@@ -234,12 +239,6 @@ class Watchkeeper:
 
     def _hurry(self) -> None:
         self._flusher.hurry()
-
-    def _channels_for(self, severity: str) -> tuple[str, ...]:
-        """Return the channels of a severity: those routed, or all where nothing is routed."""
-        if not self.settings.routing:
-            return tuple(self.notifiers)
-        return tuple(name for name in self.settings.routing.get(severity, ()))
 
     def _parts(self) -> Parts:
         settings = self.settings
@@ -301,9 +300,9 @@ class Watchkeeper:
             store,
             scope=self.scope,
             rules=self.rules,
-            channels_for=self._channels_for,
+            channels_for=partial(channels_for, self.settings, self.notifiers),
             slot_s=self.settings.slot_s,
-            link=self.link,
+            link=partial(link, self.settings),
             installed_at=float(store.set_meta("installed_at", str(self.clock()), only_new=True)),
             pause=pause,
         )
@@ -380,18 +379,23 @@ def forget_current() -> None:
 
 
 def capture_exception(
-    exc: BaseException, *, fingerprint: tuple[str, ...] | None = None, **context: object
+    exc: BaseException | None = None,
+    *,
+    fingerprint: tuple[str, ...] | None = None,
+    **context: object,
 ) -> None:
     """Record an exception that was caught, as an occurrence of its issue.
 
-    `fingerprint` groups by these texts instead of by place ("{default}" stands for the computed
-    one); `context` is stored with the occurrence, scrubbed. Does nothing before `watch`; never
-    raises.
+    Without one it is that which is being handled, if any. `fingerprint` groups by these texts
+    instead of by place ("{default}" stands for the computed one); `context` is stored with the
+    occurrence, scrubbed. Does nothing before `watch`; never raises.
     """
     with guard("capture_exception"):
         made = _current
-        if made is not None and made.enabled:
-            made.capture(exc, fingerprint=fingerprint, context=context)
+        error = sys.exception() if exc is None else exc
+        if error is not None and made is not None and made.enabled:
+            made.start()  # the child of a fork may meet nothing else
+            made.capture(error, fingerprint=fingerprint, context=context)
 
 
 __all__ = ["Watchkeeper", "capture_exception", "current", "forget_current", "obtain"]

@@ -623,3 +623,53 @@ def test_what_databases_refuse_is_stored_cleaned(issues: Issues, real_store: Sto
         text = json.dumps(event.data, ensure_ascii=False)
         assert "\0" not in text
         assert text == text.encode("utf-8").decode("utf-8")
+
+
+class Proxy(Exception):  # noqa: N818  # as such classes are called
+    """Has every attribute that it is asked for."""
+
+    def __getattr__(self, name: str) -> object:
+        return Proxy
+
+
+def test_an_exception_with_every_attribute_has_no_fingerprint_of_its_own():
+    """Only texts, or a list of them, are one: two bugs are two issues."""
+    issues = Issues(SCOPE)
+
+    def first() -> None:
+        raise Proxy
+
+    def second() -> None:
+        raise Proxy
+
+    for function in (first, second):
+        try:
+            function()
+        except Proxy as error:
+            issues.capture(error)
+
+    assert 2 == len({count.fingerprint for count in issues.take()[0]})
+
+
+class Comparing(type):
+    """Compares classes in its own way, so that they have no hash."""
+
+    def __eq__(cls, other: object) -> bool:
+        raise RuntimeError
+
+
+class ComparedError(Exception, metaclass=Comparing):
+    """Of a class that cannot be a key of a dict."""
+
+
+def test_an_exception_whose_class_has_no_hash_is_captured():
+    """As any other."""
+    issues = Issues(SCOPE)
+
+    for _ in range(2):
+        try:
+            raise ComparedError
+        except Exception as error:  # noqa: BLE001  # the class compares with nothing
+            issues.capture(error)
+
+    assert [2] == [count.count for count in issues.take()[0]]

@@ -19,7 +19,7 @@ import pytest
 from watchkeeper.core.fingerprint import Raised
 from watchkeeper.core.metrics import Scope
 from watchkeeper.runtime.groups import FIRST_SAMPLES_PER_S, SAMPLES_PER_S
-from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.issues import MANY_LATE, Issues
 from watchkeeper.runtime.memo import MAX_MEMO
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.record import RequestContext
@@ -697,14 +697,144 @@ def test_a_held_error_may_still_be_captured(issues: Issues):
     assert issues.hold(error) is None
 
 
-def test_errors_that_come_late_are_bounded(issues: Issues, monkeypatch: pytest.MonkeyPatch):
-    """Beyond a number of them between two flushes they are dropped, and counted as dropped."""
-    monkeypatch.setattr("watchkeeper.runtime.issues.MAX_LATE", 2)
+def test_a_storm_of_late_errors_counts_exactly(issues: Issues):
+    """Nobody waits for the flusher when many do."""
     held = issues.hold(KeyError("a"))
     assert held is not None
 
-    for _ in range(3):
+    for _ in range(3 * MANY_LATE + 1):
         issues.later(held)
 
     (count,), _ = issues.take()
-    assert (2, 1) == (count.count, issues.groups.dropped)
+    assert (3 * MANY_LATE + 1, 0) == (count.count, issues.groups.dropped)
+
+
+def test_late_errors_while_others_are_counted_are_bounded(
+    issues: Issues, monkeypatch: pytest.MonkeyPatch
+):
+    """They wait; beyond a number of them the oldest are dropped, and counted as dropped."""
+    monkeypatch.setattr("watchkeeper.runtime.issues.MAX_LATE", MANY_LATE + 1)
+    issues.reset()
+    held = issues.hold(KeyError("a"))
+    assert held is not None
+
+    with issues.groups._lock:  # as amid a collection of garbage in the thread that counts
+        for _ in range(MANY_LATE + 2):
+            issues.later(held)
+
+    (count,), _ = issues.take()
+    assert (MANY_LATE + 1, 1) == (count.count, issues.groups.dropped)
+
+
+class UnshownLine(Line):
+    """One that cannot be shown."""
+
+    def snapshot(self) -> Snapshot:
+        raise RuntimeError
+
+
+def test_an_error_of_which_no_sample_can_be_taken_counts(issues: Issues):
+    """Each time, and its issue is there."""
+    for _ in range(3):
+        issues.report(UnshownLine())
+
+    counts, events = issues.take()
+    assert [3] == [count.count for count in counts]
+    assert [] == events
+
+
+def test_a_full_slot_takes_no_sample_of_what_it_has_no_room_for(tmp_path: Path):
+    """It would be thrown away: the group of all others keeps none."""
+    issues = Issues(SCOPE, max_issues=1)
+    issues.capture(KeyError("a"))
+    asked: list[object] = []
+
+    class SoldOutError(Exception):
+        def __str__(self) -> str:
+            asked.append(self)
+            return "sold out"
+
+    try:
+        raise SoldOutError
+    except SoldOutError as error:
+        issues.capture(error)
+
+    assert 2 == sum(count.count for count in issues.take()[0])
+    assert [] == asked
+
+
+def test_call_paths_of_the_users_own_group_are_told_apart_in_any_number(
+    issues: Issues, tmp_path: Path
+):
+    """With a fingerprint of the user's as without."""
+    shop = build(
+        tmp_path,
+        """
+        def pay(): raise ValueError("no")
+        def by_card(): pay()
+        def by_bill(): pay()
+        """,
+    )
+    for function, times in ((shop.by_card, 150), (shop.by_bill, 350)):
+        for _ in range(times):
+            try:
+                function()
+            except ValueError as error:
+                issues.capture(error, fingerprint=("billing",))
+
+    counts, _ = issues.take()
+    assert 1 == len({count.fingerprint for count in counts})
+    assert [150, 350] == sorted(count.count for count in counts)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_a_captured_group_holds_is_counted_with_it(issues: Issues, nested: bool):
+    """Who logs its members afterwards, or a part of it, adds nothing."""
+    part = BaseExceptionGroup("part", [KeyError("a"), ValueError("b")])
+    group = BaseExceptionGroup("all", [part]) if nested else part
+
+    assert issues.capture(group) is not None
+
+    assert issues.capture(part.exceptions[1]) is None
+    assert issues.capture(part) is None
+    assert issues.capture(BaseExceptionGroup("split", list(part.exceptions))) is None
+
+
+def test_a_group_that_holds_one_many_times_is_looked_at_once(issues: Issues):
+    """However often: each step here doubles the paths to what is in it."""
+    group: BaseException = asyncio.CancelledError()
+    for _ in range(200):
+        group = BaseExceptionGroup("twice", [group, group])
+
+    assert issues.capture(group) is None
+
+
+def test_a_very_deep_recursion_is_known_when_it_comes_again(
+    issues: Issues, monkeypatch: pytest.MonkeyPatch
+):
+    """However deep it went; and is apart from another one."""
+    limit = sys.getrecursionlimit()
+
+    def sink(left: int) -> None:
+        if not left:
+            raise ValueError("ground")
+        sink(left - 1)
+
+    def fall(left: int) -> None:
+        if not left:
+            raise ValueError("ground")
+        fall(left - 1)
+
+    sys.setrecursionlimit(5_000)
+    known = []
+    try:
+        for function, depth in ((sink, 2_000), (sink, 2_000), (sink, 3_000), (fall, 2_000)):
+            try:
+                function(depth)
+            except ValueError as error:
+                known.append(issues.known(error))
+    finally:
+        sys.setrecursionlimit(limit)
+
+    assert known[0] is known[1] is known[2]
+    assert known[0].fingerprint != known[3].fingerprint

@@ -26,7 +26,7 @@ from watchkeeper.settings import Loaded, Origin, Settings
 
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
     from watchkeeper.runtime.upkeep import Upkeep
-    from watchkeeper.storage.store import Store
+    from watchkeeper.storage.store import Incident, Store
 
 
 def open_channels(loaded: Loaded, problems: list[str]) -> dict[str, Notifier]:
@@ -129,3 +129,19 @@ def start_line(settings: Settings, notifiers: Mapping[str, object]) -> str:
         f"tells {', '.join(notifiers)}" if notifiers else "nobody is told: no channel set",
     ]
     return " · ".join(parts)
+
+
+def channels_for(
+    settings: Settings, notifiers: Mapping[str, object], severity: str
+) -> tuple[str, ...]:
+    """Return the channels of a severity: those routed, or all where nothing is routed."""
+    if not settings.routing:
+        return tuple(notifiers)
+    return tuple(settings.routing.get(severity, ()))
+
+
+def link(settings: Settings, incident: Incident) -> str:
+    """Return the address of the dashboard at the time of an incident."""
+    end = incident.resolved_at or incident.fired_at or incident.started_at
+    page = f"{settings.public_url.rstrip('/')}{settings.dashboard_prefix}/"
+    return f"{page}?range=1h&end={int(end) + 300}"

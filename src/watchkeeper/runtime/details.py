@@ -10,7 +10,6 @@ from typing import Final, cast
 from watchkeeper.runtime.bare import (
     bases_of,
     is_group,
-    members_of,
     module_of,
     qualname_of,
     state_of,
@@ -20,6 +19,7 @@ from watchkeeper.runtime.database_details import (
     first_database_detail,
     is_database,
 )
+from watchkeeper.runtime.links import leaves_of
 
 MAX_DETAIL_CHARS: Final = 200
 
@@ -77,7 +77,7 @@ def is_expected(exc: BaseException) -> bool:
     """
     kind = type(exc)
     if is_group(exc):
-        return all(is_expected(inner) for inner in members_of(exc))
+        return all(is_expected(leaf) for leaf in leaves_of(exc, most=None))
     if issubclass(kind, SystemExit):
         return getattr(exc, "code", None) in (None, 0)
     if any(_is_never_error(base) for base in bases_of(kind)):

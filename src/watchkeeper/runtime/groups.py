@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -12,7 +12,7 @@ from watchkeeper.runtime.budgets import Budget
 from watchkeeper.runtime.events import Sample
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.known import Known
-from watchkeeper.runtime.occurrences import BEYOND, ERROR, Group
+from watchkeeper.runtime.occurrences import BEYOND, ERROR, Group, Occurrence
 from watchkeeper.runtime.record import RequestContext
 
 MAX_REMEMBERED: Final = 10_000  # groups that are not new any more
@@ -57,6 +57,8 @@ class Groups:
     def wants_sample(self, known: Known, key: str, at: float) -> bool:
         """Tell whether a sample is due of the next error of a group; takes no lock."""
         group = self._groups.get(key)
+        if group is None and self.is_full:
+            return False  # it goes to the group of all others, which keeps none
         count = 1 if group is None else group.count + 1
         if count & (count - 1):  # due are the 1st, 2nd, 4th, 8th …
             return False
@@ -76,21 +78,23 @@ class Groups:
 
         Returns whether this process sees the group for the first time.
         """
-        is_new = False
         with self._lock:
-            group = self._groups.get(key)
-            if group is None:
-                is_new, group = self._opened(known, key, at)
-            count = group.count = group.count + 1
-            if group.known is BEYOND:
-                self.dropped += 1
-                known, request, user = BEYOND, None, ""
-            elif level != ERROR:
-                group.level = level
-            group.parts.part(known, at, self._room).add(at, request, user, self._room)
-            if not count & (count - 1) and group.known is not BEYOND and self._is_wanted(known):
-                self._keep(sample, group, at)
-        return is_new
+            return self._add(known, key, at, level, request, user, sample)
+
+    def add_late(self, late: deque[Occurrence], *, wait: bool) -> None:
+        """Take errors out of a queue and count them; without `wait` only if the lock is free.
+
+        So without it this is safe where this very thread may hold the lock.
+        """
+        if not self._lock.acquire(blocking=wait):
+            return
+        try:
+            while late:
+                one = late.popleft()
+                known = one.known
+                self._add(known, known.key, one.at, ERROR, one.request, one.user, one.sample)
+        finally:
+            self._lock.release()
 
     def take(self) -> tuple[list[Group], list[Sample]]:
         """Hand over what was counted and sampled since the last call."""
@@ -131,6 +135,31 @@ class Groups:
         # A path that was split off decides for itself.
         by_path = self.ignored.get(f"{name}/{fingerprint.path}")
         return self.ignored.get(name, False) if by_path is None else by_path
+
+    def _add(
+        self,
+        known: Known,
+        key: str,
+        at: float,
+        level: str,
+        request: RequestContext | None,
+        user: str,
+        sample: Sample | None,
+    ) -> bool:
+        is_new = False
+        group = self._groups.get(key)
+        if group is None:
+            is_new, group = self._opened(known, key, at)
+        count = group.count = group.count + 1
+        if group.known is BEYOND:
+            self.dropped += 1
+            known, request, user = BEYOND, None, ""
+        elif level != ERROR:
+            group.level = level
+        group.parts.part(known, at, self._room).add(at, request, user, self._room)
+        if not count & (count - 1) and group.known is not BEYOND and self._is_wanted(known):
+            self._keep(sample, group, at)
+        return is_new
 
     def _is_wanted(self, known: Known) -> bool:
         """Tell whether samples are to be taken, as far as that is known in a request."""

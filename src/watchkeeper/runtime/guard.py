@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
@@ -11,9 +11,13 @@ from types import TracebackType
 from typing import Final
 
 LOG_EVERY_S: Final = 60.0  # one line per border and minute: a fault in the hot path must not flood
+FOLD_AT: Final = 1_000  # borders that wait to be counted
+MAX_WAITING: Final = 100_000  # while somebody counts; the oldest are lost
 
 _log = logging.getLogger("watchkeeper")
 _lock = threading.Lock()
+# An error may come in a finalizer, amid anything in its thread: noting it waits for no lock.
+_noted: deque[str] = deque(maxlen=MAX_WAITING)
 _errors: Counter[str] = Counter()
 _logged: dict[str, float] = {}
 
@@ -86,26 +90,38 @@ def attempt(function: Callable[[], object]) -> object:
 
 
 def take_errors() -> dict[str, int]:
-    """Return the errors swallowed since the last call, by border."""
+    """Return the errors swallowed since the last call, by border; not for a finalizer."""
+    global _errors
     with _lock:
-        taken = dict(_errors)
-        _errors.clear()
-    return taken
+        _count_noted()
+        taken, _errors = _errors, Counter()
+    return dict(taken)
 
 
 def forget_errors() -> None:
     """Begin anew in a forked child: another thread of the parent may have held the lock."""
     global _lock  # one for the process
     _lock = threading.Lock()
+    _noted.clear()
     _errors.clear()
 
 
 def _report(where: str, error: BaseException | None) -> None:
-    with _lock:
-        _errors[where] += 1
-        now = monotonic()
-        if now - _logged.get(where, -LOG_EVERY_S) < LOG_EVERY_S:
-            return
-        _logged[where] = now
+    """Note an error, and log it if the border's last line is old enough; waits for no lock."""
+    _noted.append(where)
+    if len(_noted) >= FOLD_AT and _lock.acquire(blocking=False):
+        try:
+            _count_noted()
+        finally:
+            _lock.release()
+    now = monotonic()
+    if now - _logged.get(where, -LOG_EVERY_S) < LOG_EVERY_S:
+        return
+    _logged[where] = now
     with contextlib.suppress(Exception):  # a host's logging handler may raise, in its request
         _log.error("watchkeeper: %s failed; your app is unaffected", where, exc_info=error)
+
+
+def _count_noted() -> None:
+    while _noted:
+        _errors[_noted.popleft()] += 1

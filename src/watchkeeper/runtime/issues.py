@@ -9,24 +9,26 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from types import CodeType, MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from watchkeeper.core.fingerprint import Rule
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.scrub import plain
-from watchkeeper.runtime.bare import State, members_of, state_of
+from watchkeeper.runtime.bare import State, is_group, members_of, state_of
 from watchkeeper.runtime.budgets import Budget
 from watchkeeper.runtime.details import is_expected
 from watchkeeper.runtime.events import NO_REQUEST, Sample, event_of
 from watchkeeper.runtime.groups import SAMPLES_PER_S, Groups
 from watchkeeper.runtime.guard import guard
-from watchkeeper.runtime.known import Knowing, Known, known_by
+from watchkeeper.runtime.known import Knowing, Known, known_by, parts_of
+from watchkeeper.runtime.links import inner_of
 from watchkeeper.runtime.memo import Memo
 from watchkeeper.runtime.occurrences import BEYOND, ERROR, Occurrence, counts_of
 from watchkeeper.runtime.own_fingerprint import OwnFingerprint
 from watchkeeper.runtime.places import Places
-from watchkeeper.runtime.record import Inside, RequestContext, current
+from watchkeeper.runtime.record import Inside, Record, RequestContext, current
 from watchkeeper.runtime.seen import SEEN, mark_seen, was_seen
 from watchkeeper.runtime.texts import thread as _thread
 from watchkeeper.runtime.told import Told
@@ -36,7 +38,9 @@ if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wa
     from watchkeeper.storage.store import Event, IssueCount
 
 MAX_ISSUES: Final = 1_000  # groups of one slot; the rest is counted in one more
-MAX_LATE: Final = 10_000  # errors that wait to be counted by the flusher
+MAX_LATE: Final = 100_000  # errors that wait to be counted; the oldest are lost, see `later`
+MAX_MARKED: Final = 1_000  # of what a group holds
+MANY_LATE: Final = 5_000  # from here on nobody waits for the flusher
 NEW_TRACES_PER_S: Final = (
     100  # that are looked at while the slot is full; the rest is only counted
 )
@@ -46,6 +50,7 @@ R = TypeVar("R")
 _NO_CONTEXT: Final[Mapping[str, object]] = MappingProxyType({})
 _CAPTURE = guard("capture")
 _GUARD = guard("exception attributes", of_host=True)
+_SAMPLE = guard("sample of an error", of_host=True)
 _ON_NEW = guard("wake after a new issue")
 
 
@@ -119,25 +124,33 @@ class Issues:
         return _apart(self._report, told, at)
 
     def hold(
-        self, exc: BaseException, *, context: Mapping[str, object] = _NO_CONTEXT
+        self,
+        exc: BaseException,
+        *,
+        context: Mapping[str, object] = _NO_CONTEXT,
+        elsewhere: bool = False,
     ) -> Occurrence | None:
         """Describe an error that is counted by `later`, or never; None as `capture`.
 
-        Takes no lock, and does not mark the exception, which others may see meanwhile.
+        Takes no lock, and does not mark the exception, which others may see meanwhile. One that
+        happened `elsewhere` is none of the request that runs.
         """
-        return _apart(self._hold, exc, context)
+        return _apart(self._hold, exc, context, None if elsewhere else current.get())
 
     def later(self, occurrence: Occurrence) -> None:
         """Let the flusher count an error that was described; takes no lock.
 
-        So it may be called amid a collection of garbage, in whatever code that came.
+        So it may be called amid a collection of garbage, in whatever code that came. When many
+        wait they are counted here, unless the counts are being changed in this moment: only what
+        comes amid one addition, beyond MAX_LATE, is lost, and counted as dropped.
         """
         if len(self._late) >= MAX_LATE:
             self.groups.dropped += 1
-            return
         self._late.append(occurrence)
         if not self.groups.has_met(occurrence.known.key):
             self.is_pressing = True
+        if len(self._late) >= MANY_LATE:
+            self.groups.add_late(self._late, wait=False)
 
     def known(
         self,
@@ -152,16 +165,26 @@ class Issues:
         are of the group of all others.
         """
         key = self._traces.key(exc, endpoint)
-        known = None if key is None else self._memo.get(key)
+        known = self._memo.get(key)
         if known is None:
             if self.groups.is_full and not self._new_budget.take(self._clock()):
                 return BEYOND
-            codes = () if key is None else self._traces.codes(exc, endpoint)
-            known = self._knowing.of(self._traces.describe(exc, endpoint), codes=codes)
-            if key is not None:
-                self._memo.put(key, known)
+            known = self._knowing.of(
+                self._traces.describe(exc, endpoint), kept=self._traces.kept(exc, endpoint)
+            )
+            self._memo.put(key, known)
         own = self._own.of(exc, fingerprint)
-        return known_by(own, known) if own else known
+        return self._by(own, known) if own else known
+
+    def _by(self, own: Sequence[str], computed: Known) -> Known:
+        """Return what an error with the user's own fingerprint is known as: one for each trace."""
+        parts = parts_of(own)
+        key = (computed, *parts)
+        known = self._memo.get(key)
+        if known is None:
+            known = known_by(parts, computed)
+            self._memo.put(key, known)
+        return known
 
     def take(
         self, *, pause: Callable[[], None] | None = None
@@ -175,7 +198,8 @@ class Issues:
             return [], []
         _thread.inside = True
         try:
-            self._count_late()
+            self.is_pressing = False
+            self.groups.add_late(self._late, wait=True)
             groups, samples = self.groups.take()
             settled = self.groups.settled(groups, pause=pause)
             counts = [count for group in settled for count in counts_of(group)]
@@ -201,11 +225,15 @@ class Issues:
         level: str,
     ) -> Known | None:
         state = state_of(exc)
-        if self._is_nothing(exc, state):
+        record = current.get()
+        if self._is_nothing(exc, state, record):
             return None
         known = self.known(exc, endpoint=endpoint, fingerprint=own)
         mark_seen(state)
-        return self._add(known, self._clock(), exc, request, context, level)
+        if is_group(exc):  # what it holds is counted with it
+            for inner in islice(inner_of(exc), MAX_MARKED):
+                mark_seen(state_of(inner))
+        return self._add(known, self._clock(), exc, record, request, context, level)
 
     def _report(self, told: Told, at: float | None) -> Known | None:
         known = self._memo.get(told.key)
@@ -213,14 +241,16 @@ class Issues:
             known = self._knowing.of(told.describe(), culprit=told.culprit)
             self._memo.put(told.key, known)
         at = self._clock() if at is None else at
-        return self._add(known, at, told, None, told.context, told.level)
+        return self._add(known, at, told, current.get(), None, told.context, told.level)
 
-    def _hold(self, exc: BaseException, context: Mapping[str, object]) -> Occurrence | None:
-        if self._is_nothing(exc, state_of(exc)):
+    def _hold(
+        self, exc: BaseException, context: Mapping[str, object], record: Record | None
+    ) -> Occurrence | None:
+        if self._is_nothing(exc, state_of(exc), record):
             return None
         known = self.known(exc)
         at = self._clock()
-        inside, request = _here(None)
+        inside, request = _of(record, None)
         sample = None
         # most are never counted: the budget of those that are stays untouched
         if self.groups.wants_sample(known, known.key, at) and self._held_budget.take(at):
@@ -228,15 +258,15 @@ class Issues:
         user = inside.user if inside is not None else ""
         return Occurrence(known=known, at=at, request=request, user=user, sample=sample)
 
-    def _is_nothing(self, exc: BaseException, state: State) -> bool:
+    def _is_nothing(self, exc: BaseException, state: State, record: Record | None) -> bool:
         """Tell whether an error was captured before, or is an expected one.
 
         A group was if all that it holds were, as by a task that logs why it fails.
         """
-        if SEEN in state and was_seen(state, current.get()):
+        if SEEN in state and was_seen(state, record):
             return True
         kind = self._traces.kind(type(exc))
-        if kind.group and all(SEEN in state_of(inner) for inner in members_of(exc)):
+        if kind.group and all(was_seen(state_of(inner), record) for inner in members_of(exc)):
             return True
         return kind.expectable and _is_expected(exc)
 
@@ -245,6 +275,7 @@ class Issues:
         known: Known,
         at: float,
         error: BaseException | Told,
+        record: Record | None,
         request: RequestContext | None,
         context: Mapping[str, object],
         level: str,
@@ -255,7 +286,7 @@ class Issues:
         made by the host's code; so no group is ever counted first without its sample at hand.
         """
         key = known.key  # once: the flusher may settle it meanwhile
-        inside, request = _here(request)
+        inside, request = _of(record, request)
         sample = None
         if self.groups.wants_sample(known, key, at):
             sample = self._sample(known, at, error, request, inside, context)
@@ -274,34 +305,30 @@ class Issues:
         request: RequestContext | None,
         inside: Inside | None,
         context: Mapping[str, object],
-    ) -> Sample:
-        return Sample(
-            known=known,
-            at=at,
-            snapshot=self._snapshot(error),
-            request=request or NO_REQUEST,
-            context=plain(dict(context)) if context else {},
-            user=inside.user if inside is not None else "",
-            tags=dict(inside.tags) if inside is not None else {},
-        )
+    ) -> Sample | None:
+        """Take a sample, or none if that fails: the error counts all the same."""
+        with _SAMPLE:
+            return Sample(
+                known=known,
+                at=at,
+                snapshot=self._snapshot(error),
+                request=request or NO_REQUEST,
+                context=plain(dict(context)) if context else {},
+                user=inside.user if inside is not None else "",
+                tags=dict(inside.tags) if inside is not None else {},
+            )
+        return None
 
     def _snapshot(self, error: BaseException | Told) -> Snapshot:
         if isinstance(error, BaseException):
             return self._traces.snapshot(error)
         return error.snapshot()
 
-    def _count_late(self) -> None:
-        self.is_pressing = False
-        while self._late:
-            one = self._late.popleft()
-            self.groups.add(
-                one.known, one.known.key, one.at, ERROR, one.request, one.user, one.sample
-            )
 
-
-def _here(request: RequestContext | None) -> tuple[Inside | None, RequestContext | None]:
-    """Return what is inside the request or job that runs, and its description unless given."""
-    record = current.get()
+def _of(
+    record: Record | None, request: RequestContext | None
+) -> tuple[Inside | None, RequestContext | None]:
+    """Return what is inside a request or job, and its description unless given."""
     if record is None:
         return None, request
     return record.inside, record.describe() if request is None else request

@@ -5,7 +5,6 @@ a provisional key groups; `Known.settle` gives the fingerprint.
 """
 
 from collections.abc import Callable, Sequence
-from types import CodeType
 from typing import Final
 
 from watchkeeper.core.fingerprint import (
@@ -28,12 +27,12 @@ _SETTLING: Final = guard("grouping")
 class Known:
     """A distinct trace and its group.
 
-    `key` groups within this process, and may become another when it is settled; `codes` keeps
+    `key` groups within this process, and may become another when it is settled; `kept` keeps
     alive what a memo knows by id. `culprit` is the place to show, where that is not the
     fingerprint's.
     """
 
-    __slots__ = ("_final", "_finish", "codes", "culprit", "key", "type")
+    __slots__ = ("_final", "_finish", "culprit", "kept", "key", "type")
 
     def __init__(
         self,
@@ -41,14 +40,14 @@ class Known:
         type: str,
         key: str,
         finish: Callable[[], Fingerprint],
-        codes: tuple[CodeType | None, ...] = (),
+        kept: tuple[object, ...] = (),
         culprit: str = "",
     ) -> None:
         """Group by `key` until `finish` was called for the fingerprint."""
         self.type = type
         self.culprit = culprit
         self.key = key
-        self.codes = codes
+        self.kept = kept
         self._finish = finish
         self._final: Fingerprint | None = None
 
@@ -80,16 +79,14 @@ class Knowing:
         self._rule = rule
         self._statements = statements
 
-    def of(
-        self, raised: Raised, *, codes: tuple[CodeType | None, ...] = (), culprit: str = ""
-    ) -> Known:
+    def of(self, raised: Raised, *, kept: tuple[object, ...] = (), culprit: str = "") -> Known:
         """Return what is known of a description; reads and parses nothing."""
         value = value_of(raised, self._rule)
         return Known(
             type=raised.type,
             key=value if is_complete(raised) else f"?{value}",
             finish=lambda: self._finish(raised),
-            codes=codes,
+            kept=kept,
             culprit=culprit,
         )
 
@@ -99,14 +96,18 @@ class Knowing:
         return fingerprint(raised, self._rule)
 
 
-def known_by(own: Sequence[str], computed: Known) -> Known:
-    """Return what is known of an error that the user groups by texts of his own."""
-    parts = [part[:MAX_PART_CHARS] for part in own[:MAX_CUSTOM_PARTS]]
+def parts_of(own: Sequence[str]) -> tuple[str, ...]:
+    """Return what counts of the user's own fingerprint."""
+    return tuple(part[:MAX_PART_CHARS] for part in own[:MAX_CUSTOM_PARTS])
+
+
+def known_by(parts: Sequence[str], computed: Known) -> Known:
+    """Return what is known of an error that the user groups by parts of his own."""
     key = [computed.key if part == DEFAULT_PART else part for part in parts]
     return Known(
         type=computed.type,
         key="\0".join(["own", *key]),
-        finish=lambda: customize(computed.settle(), parts),
-        codes=computed.codes,
+        finish=lambda: customize(computed.settle(), list(parts)),
+        kept=computed.kept,
         culprit=computed.culprit,
     )

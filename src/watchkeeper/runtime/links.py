@@ -4,7 +4,8 @@ All are bounded, and none runs code of the exception's class.
 """
 
 from collections.abc import Iterator
-from types import CodeType, TracebackType
+from itertools import islice
+from types import TracebackType
 from typing import Final
 
 from watchkeeper.core.fingerprint import MAX_CAUSES
@@ -44,8 +45,9 @@ def walk(exc: BaseException) -> Iterator[TracebackType]:
         tb = tb.tb_next
 
 
-def add_codes(exc: BaseException, found: dict[int, CodeType | None]) -> None:
-    """Add the code objects of a trace by their ids."""
+def add_kept(exc: BaseException, found: dict[int, object]) -> None:
+    """Add an exception's type and the code objects of its trace by their ids."""
+    found[id(type(exc))] = type(exc)
     for tb in walk(exc):
         code = tb.tb_frame.f_code
         found[id(code)] = code
@@ -69,21 +71,23 @@ def chain(exc: BaseException) -> Iterator[BaseException]:
         linked = _linked(linked)
 
 
-def leaves_of(exc: BaseException) -> Iterator[BaseException]:
-    """Yield the exceptions of a group that are no groups, at most MAX_LEAVES of them."""
-    if not is_group(exc):
-        return
-    waiting = [exc]
-    found = 0
+def inner_of(exc: BaseException) -> Iterator[BaseException]:
+    """Yield all that a group holds, in whichever depth, and each group in it once."""
+    waiting = [exc] if is_group(exc) else []
+    seen = {id(exc)}
     while waiting:
         for inner in members_of(waiting.pop()):
             if is_group(inner):
+                if id(inner) in seen:
+                    continue
+                seen.add(id(inner))
                 waiting.append(inner)
-            elif found < MAX_LEAVES:
-                found += 1
-                yield inner
-        if found >= MAX_LEAVES:
-            return
+            yield inner
+
+
+def leaves_of(exc: BaseException, most: int | None = MAX_LEAVES) -> Iterator[BaseException]:
+    """Yield the exceptions of a group that are no groups, at most so many of them."""
+    return islice((inner for inner in inner_of(exc) if not is_group(inner)), most)
 
 
 def is_translation(exc: BaseException, trace: list[TracebackType]) -> bool:

@@ -12,6 +12,8 @@ ATTRIBUTE: Final = "__watchkeeper_fingerprint__"
 SLOW_S: Final = 0.05  # of one call: it runs where the error happened
 MAX_SLOW_CALLS: Final = 3
 
+_GIVEN: Final = (str, tuple, list)
+
 _ATTRIBUTE: Final = guard("exception attributes", of_host=True)
 _FUNCTION: Final = guard("fingerprint function")
 _log: Final = getLogger("watchkeeper")
@@ -38,7 +40,10 @@ class OwnFingerprint:
     def of(self, exc: BaseException, given: object = None) -> Sequence[str]:
         """Return the parts for an exception, captured with a `given` fingerprint; () for none."""
         try:
-            found: object = getattr(exc, ATTRIBUTE, None) or given
+            found: object = getattr(exc, ATTRIBUTE, None)
+            # a class that has every attribute, such as a proxy, means nothing by it
+            if found is None or not issubclass(type(found), _GIVEN) or not found:
+                found = given
         except BaseException as error:  # noqa: BLE001  # a property of the host's; `with` costs more
             _ATTRIBUTE.swallow(error)
             found = given

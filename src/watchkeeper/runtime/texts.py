@@ -65,7 +65,7 @@ class Thread(threading.local):
 
 thread: Final = Thread()
 _writers: dict[type, object] = {}
-_late: set[tuple[type, ...]] = set()  # what is not asked again
+_late: set[tuple[int, ...]] = set()  # ids of the types that are not asked again together
 _waiting: list[threading.Thread] = []
 
 
@@ -75,9 +75,9 @@ def text_of(exc: BaseException) -> str:
         kind = type(exc)
         writer, args = _writer(kind), args_of(exc)
         if type(writer) is not WrapperDescriptorType:
-            return _asked(exc, (kind,))
+            return _asked(exc, (id(kind),))
         if not _are_plain(args) and not is_group(exc):
-            return _asked(exc, (kind, *map(type, args[:MAX_PLAIN_ARGS])))
+            return _asked(exc, (id(kind), *_ids(args)))
         if writer in _OF_ARGUMENTS and _is_long(args):
             return _of_long(args)
         return _cut(writer(exc))
@@ -111,15 +111,35 @@ def _writer(kind: type) -> Callable[[BaseException], str]:
     return found  # type: ignore[return-value]  # what a class defines may be anything
 
 
-def _asked(exc: BaseException, kinds: tuple[type, ...]) -> str:
-    """Ask code of the application, of these types, for a text, for so long as it may take."""
+def written(write: Callable[[], str], *, of: tuple[object, ...], instead: str) -> str:
+    """Return the text that `write` makes of values, cut; `instead` if it raises or is late."""
+    with _TEXT:
+        if _are_plain(of):
+            return _cut(write())
+        return _patiently(write, _ids(of), lambda: instead)
+    return instead
+
+
+def _asked(exc: BaseException, kinds: tuple[int, ...]) -> str:
+    """Ask code of the application for a text, for so long as it may take."""
+    return _patiently(lambda: str(exc), kinds, lambda: _instead(exc))
+
+
+def _ids(values: tuple[object, ...]) -> tuple[int, ...]:
+    return tuple(id(type(value)) for value in values[:MAX_PLAIN_ARGS])
+
+
+def _patiently(
+    write: Callable[[], str], kinds: tuple[int, ...], instead: Callable[[], str]
+) -> str:
+    """Write a text in a thread of its own; what was late once is not waited for again."""
     _waiting[:] = [helper for helper in _waiting if helper.is_alive()]
     if kinds in _late or len(_waiting) >= MAX_WAITING:
-        return _instead(exc)
+        return instead()
     answer: list[str] = []
     helper = threading.Thread(
         target=copy_context().run,
-        args=(_answer, exc, answer),
+        args=(_answer, write, answer),
         name="watchkeeper-text",
         daemon=True,
     )
@@ -133,13 +153,13 @@ def _asked(exc: BaseException, kinds: tuple[type, ...]) -> str:
     if len(_late) >= MAX_REMEMBERED:
         _late.clear()
     _late.add(kinds)
-    return _instead(exc)
+    return instead()
 
 
-def _answer(exc: BaseException, answer: list[str]) -> None:
+def _answer(write: Callable[[], str], answer: list[str]) -> None:
     thread.inside = True
     with _TEXT:
-        answer.append(_cut(str(exc)))
+        answer.append(_cut(write()))
 
 
 def _instead(exc: BaseException) -> str:

@@ -27,7 +27,7 @@ from watchkeeper.runtime.bare import (
 from watchkeeper.runtime.details import detail, first_detail, may_be_expected, may_have_detail
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.links import (
-    add_codes,
+    add_kept,
     chain,
     is_translation,
     leaves_of,
@@ -40,7 +40,8 @@ from watchkeeper.runtime.texts import notes_of, text_of
 
 OUTERMOST_FRAMES: Final = 30
 INNERMOST_FRAMES: Final = 70
-MAX_KEY_ENTRIES: Final = 1_024  # longer traces (deep recursion) are not worth remembering
+MAX_KEY_ENTRIES: Final = 1_024  # of a trace, and of all; see `Traces.key`
+MAX_KEY_INNERMOST: Final = 512
 MAX_STATEMENTS: Final = 3  # operators that use operators
 MAX_SHOWN_LEAVES: Final = 8
 MAX_REMEMBERED: Final = 4_096  # types and code objects
@@ -96,14 +97,15 @@ class Traces:
         """Tell by `places` whose code it is; `statements` are those of it that were read."""
         self._places = places or Places()
         self.statements = FailingStatements()
-        self._kinds: dict[type[BaseException], Kind] = {}
-        # by id: comparing code objects compares their bytecode; the entry keeps the id taken
+        # by id: a metaclass may compare as it likes, and comparing code objects compares their
+        # bytecode; the entry keeps the id taken
+        self._kinds: dict[int, tuple[type, Kind]] = {}
         self._frames: dict[int, tuple[CodeType, TraceFrame]] = {}
 
     def kind(self, type_: type[BaseException]) -> Kind:
         """Return what is known of a type."""
-        found = self._kinds.get(type_)
-        if found is None:
+        entry = self._kinds.get(id(type_))
+        if entry is None:
             found = Kind(
                 name=type_name(
                     str(module_of(type_)),
@@ -114,32 +116,37 @@ class Traces:
                 detailed=may_have_detail(type_),
                 group=issubclass(type_, BaseExceptionGroup),
             )
-            _remember(self._kinds, type_, found)
-        return found
+            entry = (type_, found)
+            _remember(self._kinds, id(type_), entry)
+        return entry[1]
 
-    def key(self, exc: BaseException, endpoint: CodeType | None) -> tuple[object, ...] | None:
-        """Return what decides the fingerprint, for a memo; None if it is too long for one.
+    def key(self, exc: BaseException, endpoint: CodeType | None) -> tuple[object, ...]:
+        """Return what decides the fingerprint, for a memo.
 
-        Equal keys have equal fingerprints for as long as the code objects (`codes`) live.
+        Equal keys have equal fingerprints for as long as what is `kept` lives. Of a trace of more
+        than MAX_KEY_ENTRIES (deep recursion) the outermost and the innermost stand for all, with
+        which ones there are: how deep it went counts for nothing, since a fingerprint folds it.
         """
         key: list[object] = [id(endpoint)]
         self._add_one(exc, key, expand=True)
         if cause_of(exc) is not None or context_of(exc) is not None:
             self._add_chain(exc, key, expand=True)
-        return tuple(key) if len(key) <= MAX_KEY_ENTRIES else None
+        if len(key) > MAX_KEY_ENTRIES:
+            return ("long", len(key), hash(tuple(key)), hash(tuple(reversed(key))))
+        return tuple(key)
 
     def describe(self, exc: BaseException, endpoint: CodeType | None) -> Raised:
         """Describe an exception with its causes and the leaves of its group."""
         return self._describe(exc, endpoint, above=(), expand=True)
 
-    def codes(self, exc: BaseException, endpoint: CodeType | None) -> tuple[CodeType | None, ...]:
-        """Return the code objects whose identity is part of the key."""
-        found: dict[int, CodeType | None] = {id(endpoint): endpoint}
+    def kept(self, exc: BaseException, endpoint: CodeType | None) -> tuple[object, ...]:
+        """Return the code objects and types whose identity is part of the key."""
+        found: dict[int, object] = {id(endpoint): endpoint}
         for link in chain(exc):
             for leaf in leaves_of(link):
                 for one in chain(leaf):
-                    add_codes(one, found)
-            add_codes(link, found)
+                    add_kept(one, found)
+            add_kept(link, found)
         return tuple(found.values())
 
     def snapshot(self, exc: BaseException) -> Snapshot:
@@ -160,8 +167,9 @@ class Traces:
 
     def _add_one(self, exc: BaseException, key: list[object], *, expand: bool) -> None:
         type_ = type(exc)
-        kind = self._kinds.get(type_) or self.kind(type_)
-        key.append(type_)
+        entry = self._kinds.get(id(type_))
+        kind = self.kind(type_) if entry is None else entry[1]
+        key.append(id(type_))
         tb = traceback_of(exc)
         if tb is None:
             key.append(parametrize_message(text_of(exc)))
@@ -172,6 +180,8 @@ class Traces:
             # an instruction lies within its code object, so no two have the same sum
             append(id(tb.tb_frame.f_code) + tb.tb_lasti)
             tb = tb.tb_next
+        if tb is not None:
+            append(_rest_of(tb))
         if kind.detailed or state_of(exc):
             key.append(detail_of(exc))
         if kind.group and expand:
@@ -305,6 +315,18 @@ class Traces:
                 self._snapshot(leaf) for leaf in islice(leaves_of(exc), MAX_SHOWN_LEAVES)
             ),
         )
+
+
+def _rest_of(tb: TracebackType | None) -> tuple[object, ...]:
+    """Return what stands for the rest of a long trace in a key; see `Traces.key`."""
+    entries: set[int] = set()
+    innermost: deque[int] = deque(maxlen=MAX_KEY_INNERMOST)
+    while tb is not None:
+        entry = id(tb.tb_frame.f_code) + tb.tb_lasti
+        entries.add(entry)
+        innermost.append(entry)
+        tb = tb.tb_next
+    return (hash(frozenset(entries)), *innermost)
 
 
 def detail_of(exc: BaseException) -> str:

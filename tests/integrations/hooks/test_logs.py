@@ -1,7 +1,9 @@
 """Errors that are logged: their exception, or the line itself; once, and never our own."""
 
+import contextlib
 import logging
 import logging.config
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -277,3 +279,61 @@ def test_what_asyncio_loses_is_an_issue(tmp_path, how: str):
     run(tmp_path, f"{WATCHED}import asyncio\n{script}\nasyncio.run(main())")
 
     assert found == issues(tmp_path)
+
+
+class Stock:
+    """Its text takes long, or cannot be had."""
+
+    def __init__(self, write) -> None:
+        self.write = write
+
+    def __str__(self) -> str:
+        return self.write()
+
+
+def unreadable() -> str:
+    raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("say", "shown"),
+    [
+        (lambda: log.error("stock %d", "abc"), "stock %d"),
+        (lambda: log.error("stock %s %s", "abc"), "stock %s %s"),
+        (lambda: log.error("stock %s", Stock(unreadable)), "stock %s"),
+        (lambda: log.error(Stock(unreadable)), "(its text could not be read)"),
+        (lambda: log.error("stock %s", Stock(lambda: "12")), "stock 12"),
+        (lambda: log.error("stock %(left)s", {"left": 12}), "stock 12"),
+        (lambda: log.error("stock %(left)s", {"left": Stock(lambda: "12")}), "stock 12"),
+        (
+            lambda: log.error({"event": "stock is low", "left": 3}),
+            "{'event': 'stock is low', 'left': 3}",
+        ),
+    ],
+)
+def test_a_line_counts_whatever_its_arguments_do(logged, say, shown: str, monkeypatch):
+    """Its message is shown if it can be made, else what it was to be made of."""
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    for _ in range(3):
+        with contextlib.suppress(RuntimeError):  # of the host's own handlers
+            say()
+
+    (count,), events = logged.watchkeeper.issues.take()
+    assert 3 == count.count
+    assert shown == events[0].data["message"]
+
+
+def test_an_argument_that_blocks_holds_up_a_request_for_a_moment_only(logged):
+    """Its text is not waited for; where no handler wants it, nobody else would ask."""
+    release = threading.Event()
+    shop = logging.getLogger("shop.stock")
+    shop.propagate = False
+    shop.addHandler(logging.NullHandler())
+    try:
+        shop.error("stock of %s is low", Stock(lambda: str(release.wait(60.0))))
+        counts, (event,) = logged.watchkeeper.issues.take()
+    finally:
+        release.set()
+
+    assert [1] == [count.count for count in counts]
+    assert "stock of %s is low" == event.data["message"]

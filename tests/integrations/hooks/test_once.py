@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,10 +27,11 @@ from quart import Quart
 import watchkeeper.integrations as integrations
 from served import Client
 from watchkeeper.app import Watchkeeper, forget_current, obtain
-from watchkeeper.integrations.hooks import logs
+from watchkeeper.integrations.hooks import logs, uncaught
 from watchkeeper.integrations.instruments import apscheduler
 from watchkeeper.runtime.guard import take_errors
 from watchkeeper.runtime.jobs import job
+from watchkeeper.runtime.record import Record, current
 from watchkeeper.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("unhooked")
@@ -127,6 +129,62 @@ def told(recorded) -> Iterator:
     uninstall = logs.install(recorded.watchkeeper)
     yield recorded
     uninstall()
+
+
+def test_a_failed_request_leads_to_its_exception_not_to_a_line_of_a_log(told):
+    """Also if a line was logged after it, or before."""
+    for lines in ("before", "after"):
+        record = Record.beginning(0.0)
+        token = current.set(record)
+        try:
+            if lines == "before":
+                log.error("cleanup is late")
+            try:
+                work()
+            except ValueError:
+                log.exception("printing failed")
+            if lines == "after":
+                log.error("cleanup is late")
+        finally:
+            current.reset(token)
+
+        assert "ValueError" == record.opened().issue.type
+
+
+class Page:
+    """Fails when it is collected."""
+
+    def __del__(self) -> None:
+        raise ValueError("no paper")
+
+
+def test_what_a_collection_brings_up_is_none_of_the_request_that_runs(told):
+    """Neither its route, nor whether that request saw the exception, means anything."""
+    uninstall = uncaught.install(told.watchkeeper)
+    before, sys.unraisablehook.before = sys.unraisablehook.before, lambda args: None
+    api = FastAPI()
+    seen = ValueError("background")
+
+    @api.get("/first")
+    async def first() -> None:
+        log.error("failed", exc_info=seen)
+
+    @api.get("/second")
+    async def second() -> None:
+        logging.getLogger("asyncio").error("never retrieved", exc_info=seen)
+        Page()
+
+    integrations.watch(api)
+    try:
+        for path in ("/first", "/second"):
+            TestClient(api).get(path)
+    finally:
+        sys.unraisablehook.before = before
+        uninstall()
+
+    counts, events = told.watchkeeper.issues.take()
+    assert [1, 1] == [count.count for count in counts]
+    assert ["/first", ""] == [event.route for event in events]
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from watchkeeper.core.masking import parametrize
 from watchkeeper.core.raised import Raised, TraceFrame, logged
-from watchkeeper.core.scrub import MAX_SCRUBBED_CHARS
 from watchkeeper.integrations.hooks.telling import is_own, tell, tell_late
 from watchkeeper.integrations.patches import Patches
-from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.guard import Raised as Refused
+from watchkeeper.runtime.guard import attempt, guard
 from watchkeeper.runtime.places import Places
+from watchkeeper.runtime.texts import text_of, written
 from watchkeeper.runtime.traces import Snapshot, Spot
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ IN_FINALIZERS: Final = frozenset({"aiohttp.client", "asyncio"})
 _OURS: Final = "watchkeeper"
 # Numbers are taken out whatever their digits are: texts that differ in these alone are one kind.
 _SAME_DIGITS: Final = str.maketrans("123456789", "000000000")
+_UNREADABLE: Final = "(a message that could not be read)"
 _TRACEBACK: Final = "Traceback (most recent call last):"
 _GUARD: Final = guard("log record")
 
@@ -152,7 +154,7 @@ class _Line:
         record = self._record
         return Snapshot(
             type=record.name,
-            message=record.getMessage()[:MAX_SCRUBBED_CHARS],
+            message=_message(record, instead=self._template),
             spots=(Spot(frame=self._frame(), filename=record.pathname, line=record.lineno),),
         )
 
@@ -175,14 +177,39 @@ def _exception_of(record: LogRecord) -> BaseException | None:
     if isinstance(told, tuple) and len(told) == 3 and isinstance(told[1], BaseException):
         return told[1]
     message: object = record.msg
-    if isinstance(message, str) and message.startswith(_TRACEBACK):
+    if type(message) is str and message.startswith(_TRACEBACK):
         return sys.exception()
-    return message if isinstance(message, BaseException) else None
+    # not isinstance: it asks the object's `__class__`, which may raise
+    return message if issubclass(type(message), BaseException) else None  # type: ignore[return-value]
 
 
 def _template(record: LogRecord) -> str:
     """Return what the message was made of; of a structured one its event."""
     message: object = record.msg
-    if isinstance(message, Mapping):  # structlog hands its events over like this
+    if type(message) is dict:  # structlog hands its events over like this
         message = message.get("event", "")
-    return str(message)[:MAX_TEMPLATE_CHARS]
+    if type(message) is str:
+        return message[:MAX_TEMPLATE_CHARS]
+    if issubclass(type(message), BaseException):
+        return text_of(message)[:MAX_TEMPLATE_CHARS]  # type: ignore[arg-type]  # it is one
+    made = written(lambda: _of_event(message), of=(message,), instead=_UNREADABLE)
+    return made[:MAX_TEMPLATE_CHARS]
+
+
+def _of_event(message: object) -> str:
+    return str(message.get("event", "") if isinstance(message, Mapping) else message)
+
+
+def _message(record: LogRecord, *, instead: str) -> str:
+    """Return a message with its arguments, which code of the application may write."""
+    args: object = record.args
+    values = tuple(args.values()) if type(args) is dict else args
+    if type(record.msg) is not str or (values and type(values) is not tuple):
+        values = (record,)  # of some class: to be waited for
+    return written(lambda: _said(record, instead), of=values or (), instead=instead)  # type: ignore[arg-type]
+
+
+def _said(record: LogRecord, instead: str) -> str:
+    """Return the message, or what it was to be made of if its arguments do not fit."""
+    said = attempt(record.getMessage)
+    return instead if isinstance(said, Refused) else str(said)

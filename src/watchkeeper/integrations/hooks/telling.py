@@ -36,17 +36,22 @@ def tell(
     else:
         issue = watchkeeper.issues.report(error)
     if issue is not None and record is not None:
-        record.opened().issue = issue
+        inside = record.opened()
+        if inside.issue is None or isinstance(error, BaseException):  # not just a line of a log
+            inside.issue = issue
     return issue
 
 
 def tell_late(
     watchkeeper: Watchkeeper, error: BaseException, *, context: Mapping[str, object]
 ) -> None:
-    """Record an error amid a collection of garbage: takes no lock, wakes nobody."""
+    """Record an error amid a collection of garbage: takes no lock, wakes nobody.
+
+    It is none of the request or job in which the collection comes.
+    """
     if expects_here(watchkeeper.badness, error):
         return
-    held = watchkeeper.issues.hold(error, context=context)
+    held = watchkeeper.issues.hold(error, context=context, elsewhere=True)
     if held is not None:
         watchkeeper.issues.later(held)
 
