@@ -48,8 +48,8 @@ NEW_TRACES_PER_S: Final = (
 R = TypeVar("R")
 
 _NO_CONTEXT: Final[Mapping[str, object]] = MappingProxyType({})
-_CAPTURE = guard("capture")
-_GUARD = guard("exception attributes", of_host=True)
+_GUARD = guard("capture")
+_EXPECTED = guard("exception attributes", of_host=True)
 _SAMPLE = guard("sample of an error", of_host=True)
 _ON_NEW = guard("wake after a new issue")
 
@@ -205,7 +205,7 @@ class Issues:
             counts = [count for group in settled for count in counts_of(group)]
             events = []
             for sample in samples:
-                with _CAPTURE:
+                with _GUARD:
                     if self.groups.is_ignored(sample.known):
                         continue
                     events.append(event_of(sample, release=self._scope.release))
@@ -342,13 +342,13 @@ def _apart(work: Callable[..., R], *given: object) -> R | None:
     try:
         return work(*given)
     except Exception as error:  # noqa: BLE001  # a border: see `Guard.swallow`
-        _CAPTURE.swallow(error)
-        return None
+        _GUARD.swallow(error)
     finally:
         _thread.inside = False
+    return None
 
 
 def _is_expected(exc: BaseException) -> bool:
-    with _GUARD:
+    with _EXPECTED:
         return is_expected(exc)
     return False

@@ -14,7 +14,7 @@ MAX_SLOW_CALLS: Final = 3
 
 _GIVEN: Final = (str, tuple, list)
 
-_ATTRIBUTE: Final = guard("exception attributes", of_host=True)
+_GUARD: Final = guard("exception attributes", of_host=True)
 _FUNCTION: Final = guard("fingerprint function")
 _log: Final = getLogger("watchkeeper")
 
@@ -39,14 +39,14 @@ class OwnFingerprint:
 
     def of(self, exc: BaseException, given: object = None) -> Sequence[str]:
         """Return the parts for an exception, captured with a `given` fingerprint; () for none."""
+        found = given
         try:
-            found: object = getattr(exc, ATTRIBUTE, None)
+            own = getattr(exc, ATTRIBUTE, None)
             # a class that has every attribute, such as a proxy, means nothing by it
-            if found is None or not issubclass(type(found), _GIVEN) or not found:
-                found = given
+            if own is not None and issubclass(type(own), _GIVEN) and own:
+                found = own
         except BaseException as error:  # noqa: BLE001  # a property of the host's; `with` costs more
-            _ATTRIBUTE.swallow(error)
-            found = given
+            _GUARD.swallow(error)
         if not found and self._function is not None:
             found = self._asked(self._function, exc)
         return _texts(found) if found else ()
