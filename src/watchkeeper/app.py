@@ -109,9 +109,7 @@ class Watchkeeper:
         )
         self.sampler.is_ignored = lambda known: self.issues.groups.is_ignored(known)
         self.own_cost = OwnCost(
-            self.recorder,
-            slot_s=settings.slot_s,
-            budget=settings.own_cpu_share,
+            self.recorder, slot_s=settings.slot_s, budget=settings.own_cpu_share
         )
         self.own_cost.on_level = self.sampler.set_level
         self.health = Health.declared(settings.health_checks, clock=clock, on_change=self._hurry)
