@@ -446,3 +446,61 @@ def test_verdicts_on_keys_are_remembered_within_bounds():
 
     assert 2 == len(keys._judged)
     assert keys.is_sensitive("password")
+
+
+PLANTED = "PLANTED" + "0123456789ABCDEF"
+MANY = [
+    f"token={PLANTED}&",
+    f"ghp_{PLANTED} ",
+    f"pin\n  No [type=x, input_value='{PLANTED}', input_type=str]\n",
+    f"a=1&--token {PLANTED} ",
+    f'{{"a": 1, "pin": "{PLANTED}"}} ',
+]
+MANY_IN_SOURCE = [
+    f"ghp_{PLANTED}\n",
+    f"token = f('a', (1, '{PLANTED}'))\n",
+    f"x = 'a'\nsecret: str = '{PLANTED}'\n",
+    f"x = 'token={PLANTED} '\n",
+    f"tokens = [\n'{PLANTED}',\n",
+]
+
+
+@pytest.mark.parametrize("piece", MANY)
+def test_what_is_too_much_to_look_at_is_dropped_not_kept(piece: str):
+    """More secrets than anybody reads: those beyond the steps of one text are gone, too."""
+    for scrubbed in (
+        scrub_text(piece * 800, limit=MAX_SCRUBBED_CHARS),
+        str(scrub([piece * 10] * 40)),
+    ):
+        assert "PLANTED" not in scrubbed
+        assert MASK in scrubbed
+        assert CUT in scrubbed
+
+
+@pytest.mark.parametrize("piece", MANY_IN_SOURCE)
+def test_source_that_is_too_much_keeps_its_lines(piece: str):
+    """Empty ones where it was not looked at."""
+    source = (piece * 800)[:MAX_SCRUBBED_CHARS].rpartition("\n")[0]
+
+    scrubbed = scrub_source(source)
+
+    assert "PLANTED" not in scrubbed
+    assert MASK in scrubbed
+    assert source.count("\n") == scrubbed.count("\n")
+
+
+@pytest.mark.parametrize(
+    "hostile", ["a=1&", "x: 'a' ", "f(", "'a' ", "token=(", "4111 ", "\n", "pw, "]
+)
+def test_a_secret_after_hostile_text_is_gone(hostile: str):
+    """Whoever spends all steps before it does not bring it through."""
+    for scrubbed_of in (scrub_text, scrub_source):
+        scrubbed = scrubbed_of(f"{hostile}\n" * 3_000 + f"password='{PLANTED}'\n")
+        assert "PLANTED" not in scrubbed
+
+
+def test_ordinary_texts_need_few_steps():
+    """A text of the length that is kept, with a secret in each line, is looked at to its end."""
+    text = "order 17: POST /pay?token=abc&x=1 took 4.2 s\n" * 40
+
+    assert text.replace("abc", MASK) == scrub_text(text)

@@ -18,7 +18,7 @@ KEY = "".join(f"Tm90IGEga2V5IGF0IGFsbA{number:02}\n" for number in range(12))
 PEM = f'KEY = """-----BEGIN PRIVATE KEY-----\n{KEY}-----END PRIVATE KEY-----"""\nNAME = "shop"\n'
 ENTRIES = "".join(f"    'hunter-{number}',\n" for number in range(12))
 LIST = f'PASSWORDS = [\n{ENTRIES}]\nNAME = "shop"\n'
-DICT = 'DATABASE = {"secrets": {\n' + "    1: 'hunter2',\n" * 180 + '}}\nNAME = "shop"\n'
+DICT = 'DATABASE = {"secrets": {\n' + "    1: 'hunter2',\n" * 100 + '}}\nNAME = "shop"\n'
 STEPS = "".join(
     f"def step_of_a_name_that_is_not_short_{number}():\n"
     f"    return step_of_a_name_that_is_not_short_{number + 1}()\n"

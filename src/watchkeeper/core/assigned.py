@@ -147,6 +147,7 @@ def _masked(
 ) -> str:
     kept: list[str] = []
     done = 0
+    effort.begin_pass()
     for match in pattern.finditer(text):
         if match.start() < done:
             continue

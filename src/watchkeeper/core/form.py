@@ -53,6 +53,7 @@ def without_rest(kept: list[str], text: str, done: int, end: int) -> str:
 def _masked(text: str, form: Form, effort: Effort, keeping_lines: bool) -> str:
     kept: list[str] = []
     done = 0
+    effort.begin_pass()
     for match in form.pattern.finditer(text):
         if not effort.spend(STEPS_OF_MATCH + (match.end() - match.start()) // CHARS_PER_STEP):
             return without_rest(kept, text, done, match.start())

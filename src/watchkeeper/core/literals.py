@@ -41,6 +41,7 @@ def mask_literals(source: str, keys: Keys, effort: Effort) -> str:
 
 def _values_masked(source: str, keys: Keys, effort: Effort) -> str:
     kept: list[str] = []
+    effort.begin_pass()
     done = inside_until = 0
     strings = (string.span() for string in LITERAL.finditer(source))
     begins, ends = next(strings, (len(source), 0))
@@ -59,9 +60,8 @@ def _values_masked(source: str, keys: Keys, effort: Effort) -> str:
         if not is_sensitive:
             continue
         for start, end in _spans(source, match, keys, effort):
-            if start >= done:
-                kept += (source[done:start], MASK, "\n" * source.count("\n", start, end))
-                done = end
+            kept += (source[done:start], MASK, "\n" * source.count("\n", start, end))
+            done = end
         if effort.is_spent:
             return without_rest(kept, source, done, max(done, match.end()))
     kept.append(source[done:])
@@ -72,6 +72,7 @@ def _strings_masked(source: str, keys: Keys, effort: Effort) -> str:
     """Mask what strings hold in the manner of texts."""
     kept: list[str] = []
     done = 0
+    effort.begin_pass()
     for match in LITERAL.finditer(source):
         if not effort.spend():
             return without_rest(kept, source, done, match.start())

@@ -30,6 +30,7 @@ def mask_refused(text: str, keys: Keys, effort: Effort) -> str:
         return text
     kept: list[str] = []
     done = 0
+    effort.begin_pass()
     for match in _INPUT_VALUE.finditer(text):
         if match.start() < done:
             continue

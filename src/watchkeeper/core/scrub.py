@@ -97,8 +97,6 @@ def scrub_source(source: str, *, rules: Rules = DEFAULT_RULES) -> str:
 
 
 def _text(text: str, limit: int, rules: Rules, effort: Effort) -> str:
-    if effort.is_spent:
-        return CUT
     looked_at = min(MAX_SCRUBBED_CHARS, max(_LOOKED_AT * limit, _MIN_LOOKED_AT))
     is_cut = len(text) > looked_at
     text = masked(text[:looked_at], rules.forms, effort)
