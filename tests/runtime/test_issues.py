@@ -217,7 +217,7 @@ def test_memory_stays_flat_with_many_different_errors(issues: Issues):
 def test_the_child_of_a_fork_starts_empty(issues: Issues):
     """`reset` forgets counts, samples and a lock that another thread held."""
     issues.capture(raised(missing, "a"))
-    issues.groups._lock.acquire()
+    issues.groups.lock.acquire()
 
     issues.reset()
 
@@ -718,7 +718,7 @@ def test_late_errors_while_others_are_counted_are_bounded(
     held = issues.hold(KeyError("a"))
     assert held is not None
 
-    with issues.groups._lock:  # as amid a collection of garbage in the thread that counts
+    with issues.groups.lock:  # as amid a collection of garbage in the thread that counts
         for _ in range(MANY_LATE + 2):
             issues.later(held)
 

@@ -37,7 +37,7 @@ class Groups:
         self.dropped_samples = 0
         self.ignored: Mapping[str, bool] = {}
         self._most = most
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._groups: dict[str, Group] = {}
         self._room = Room()
         self._samples: list[Sample] = []
@@ -76,29 +76,42 @@ class Groups:
     ) -> bool:
         """Count an error under its group's key, and keep the sample if one is due.
 
+        Whoever calls holds the `lock`: one call less where each counts.
         Returns whether this process sees the group for the first time.
         """
-        with self._lock:
-            return self._add(known, key, at, level, request, user, sample)
+        is_new = False
+        group = self._groups.get(key)
+        if group is None:
+            is_new, group = self._opened(known, key, at)
+        count = group.count = group.count + 1
+        if group.known is BEYOND:
+            self.dropped += 1
+            known, request, user = BEYOND, None, ""
+        elif level != ERROR:
+            group.level = level
+        group.parts.part(known, at, self._room).add(at, request, user, self._room)
+        if not count & (count - 1) and group.known is not BEYOND and self._is_wanted(known):
+            self._keep(sample, group, at)
+        return is_new
 
     def add_late(self, late: deque[Occurrence], *, wait: bool) -> None:
         """Take errors out of a queue and count them; without `wait` only if the lock is free.
 
         So without it this is safe where this very thread may hold the lock.
         """
-        if not self._lock.acquire(blocking=wait):
+        if not self.lock.acquire(blocking=wait):
             return
         try:
             while late:
                 one = late.popleft()
                 known = one.known
-                self._add(known, known.key, one.at, ERROR, one.request, one.user, one.sample)
+                self.add(known, known.key, one.at, ERROR, one.request, one.user, one.sample)
         finally:
-            self._lock.release()
+            self.lock.release()
 
     def take(self) -> tuple[list[Group], list[Sample]]:
         """Hand over what was counted and sampled since the last call."""
-        with self._lock:
+        with self.lock:
             groups, self._groups = self._groups, {}
             samples, self._samples = self._samples, []
             self._room = Room()
@@ -122,7 +135,7 @@ class Groups:
                 settled[value].add(group)
             else:
                 settled[value] = group
-            with self._lock:
+            with self.lock:
                 self._remember(value)
             if pause is not None and is_new:
                 pause()
@@ -135,31 +148,6 @@ class Groups:
         # A path that was split off decides for itself.
         by_path = self.ignored.get(f"{name}/{fingerprint.path}")
         return self.ignored.get(name, False) if by_path is None else by_path
-
-    def _add(
-        self,
-        known: Known,
-        key: str,
-        at: float,
-        level: str,
-        request: RequestContext | None,
-        user: str,
-        sample: Sample | None,
-    ) -> bool:
-        is_new = False
-        group = self._groups.get(key)
-        if group is None:
-            is_new, group = self._opened(known, key, at)
-        count = group.count = group.count + 1
-        if group.known is BEYOND:
-            self.dropped += 1
-            known, request, user = BEYOND, None, ""
-        elif level != ERROR:
-            group.level = level
-        group.parts.part(known, at, self._room).add(at, request, user, self._room)
-        if not count & (count - 1) and group.known is not BEYOND and self._is_wanted(known):
-            self._keep(sample, group, at)
-        return is_new
 
     def _is_wanted(self, known: Known) -> bool:
         """Tell whether samples are to be taken, as far as that is known in a request."""

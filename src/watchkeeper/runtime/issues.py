@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from watchkeeper.core.fingerprint import Rule
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.scrub import plain
-from watchkeeper.runtime.bare import State, is_group, members_of, state_of
+from watchkeeper.runtime.bare import State, members_of, state_of
 from watchkeeper.runtime.budgets import Budget
 from watchkeeper.runtime.details import is_expected
 from watchkeeper.runtime.events import NO_REQUEST, Sample, event_of
@@ -32,7 +32,7 @@ from watchkeeper.runtime.record import Inside, Record, RequestContext, current
 from watchkeeper.runtime.seen import SEEN, mark_seen, was_seen
 from watchkeeper.runtime.texts import thread as _thread
 from watchkeeper.runtime.told import Told
-from watchkeeper.runtime.traces import Snapshot, Traces
+from watchkeeper.runtime.traces import Kind, Snapshot, Traces
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
     from watchkeeper.storage.store import Event, IssueCount
@@ -226,11 +226,12 @@ class Issues:
     ) -> Known | None:
         state = state_of(exc)
         record = current.get()
-        if self._is_nothing(exc, state, record):
+        kind = self._traces.kind(type(exc))
+        if self._is_nothing(exc, state, record, kind):
             return None
         known = self.known(exc, endpoint=endpoint, fingerprint=own)
         mark_seen(state)
-        if is_group(exc):  # what it holds is counted with it
+        if kind.group:  # what it holds is counted with it
             for inner in islice(inner_of(exc), MAX_MARKED):
                 mark_seen(state_of(inner))
         return self._add(known, self._clock(), exc, record, request, context, level)
@@ -246,11 +247,11 @@ class Issues:
     def _hold(
         self, exc: BaseException, context: Mapping[str, object], record: Record | None
     ) -> Occurrence | None:
-        if self._is_nothing(exc, state_of(exc), record):
+        if self._is_nothing(exc, state_of(exc), record, self._traces.kind(type(exc))):
             return None
         known = self.known(exc)
         at = self._clock()
-        inside, request = _of(record, None)
+        inside, request = (None, None) if record is None else (record.inside, record.describe())
         sample = None
         # most are never counted: the budget of those that are stays untouched
         if self.groups.wants_sample(known, known.key, at) and self._held_budget.take(at):
@@ -258,14 +259,15 @@ class Issues:
         user = inside.user if inside is not None else ""
         return Occurrence(known=known, at=at, request=request, user=user, sample=sample)
 
-    def _is_nothing(self, exc: BaseException, state: State, record: Record | None) -> bool:
+    def _is_nothing(
+        self, exc: BaseException, state: State, record: Record | None, kind: Kind
+    ) -> bool:
         """Tell whether an error was captured before, or is an expected one.
 
         A group was if all that it holds were, as by a task that logs why it fails.
         """
         if SEEN in state and was_seen(state, record):
             return True
-        kind = self._traces.kind(type(exc))
         if kind.group and all(was_seen(state_of(inner), record) for inner in members_of(exc)):
             return True
         return kind.expectable and _is_expected(exc)
@@ -286,12 +288,16 @@ class Issues:
         made by the host's code; so no group is ever counted first without its sample at hand.
         """
         key = known.key  # once: the flusher may settle it meanwhile
-        inside, request = _of(record, request)
+        inside = None if record is None else record.inside
+        if record is not None and request is None:
+            request = record.describe()
         sample = None
-        if self.groups.wants_sample(known, key, at):
+        groups = self.groups
+        if groups.wants_sample(known, key, at):
             sample = self._sample(known, at, error, request, inside, context)
         user = inside.user if inside is not None else ""
-        is_new = self.groups.add(known, key, at, level, request, user, sample)
+        with groups.lock:
+            is_new = groups.add(known, key, at, level, request, user, sample)
         if is_new and self._on_new is not None:
             with _ON_NEW:
                 self._on_new()
@@ -323,15 +329,6 @@ class Issues:
         if isinstance(error, BaseException):
             return self._traces.snapshot(error)
         return error.snapshot()
-
-
-def _of(
-    record: Record | None, request: RequestContext | None
-) -> tuple[Inside | None, RequestContext | None]:
-    """Return what is inside a request or job, and its description unless given."""
-    if record is None:
-        return None, request
-    return record.inside, record.describe() if request is None else request
 
 
 def _apart(work: Callable[..., R], *given: object) -> R | None:

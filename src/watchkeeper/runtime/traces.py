@@ -79,8 +79,9 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """What is the same for all exceptions of a type, worked out once."""
+    """What is the same for all exceptions of a type, worked out once; `of` keeps its id taken."""
 
+    of: type
     name: str
     expectable: bool
     detailed: bool
@@ -99,14 +100,15 @@ class Traces:
         self.statements = FailingStatements()
         # by id: a metaclass may compare as it likes, and comparing code objects compares their
         # bytecode; the entry keeps the id taken
-        self._kinds: dict[int, tuple[type, Kind]] = {}
+        self._kinds: dict[int, Kind] = {}
         self._frames: dict[int, tuple[CodeType, TraceFrame]] = {}
 
     def kind(self, type_: type[BaseException]) -> Kind:
         """Return what is known of a type."""
-        entry = self._kinds.get(id(type_))
-        if entry is None:
+        found = self._kinds.get(id(type_))
+        if found is None:
             found = Kind(
+                of=type_,
                 name=type_name(
                     str(module_of(type_)),
                     qualname_of(type_),
@@ -116,9 +118,8 @@ class Traces:
                 detailed=may_have_detail(type_),
                 group=issubclass(type_, BaseExceptionGroup),
             )
-            entry = (type_, found)
-            _remember(self._kinds, id(type_), entry)
-        return entry[1]
+            _remember(self._kinds, id(type_), found)
+        return found
 
     def key(self, exc: BaseException, endpoint: CodeType | None) -> tuple[object, ...]:
         """Return what decides the fingerprint, for a memo.
@@ -167,9 +168,9 @@ class Traces:
 
     def _add_one(self, exc: BaseException, key: list[object], *, expand: bool) -> None:
         type_ = type(exc)
-        entry = self._kinds.get(id(type_))
-        kind = self.kind(type_) if entry is None else entry[1]
-        key.append(id(type_))
+        identity = id(type_)
+        kind = self._kinds.get(identity) or self.kind(type_)
+        key.append(identity)
         tb = traceback_of(exc)
         if tb is None:
             key.append(parametrize_message(text_of(exc)))
@@ -180,7 +181,7 @@ class Traces:
             # an instruction lies within its code object, so no two have the same sum
             append(id(tb.tb_frame.f_code) + tb.tb_lasti)
             tb = tb.tb_next
-        if tb is not None:
+        else:
             append(_rest_of(tb))
         if kind.detailed or state_of(exc):
             key.append(detail_of(exc))

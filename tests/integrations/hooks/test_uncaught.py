@@ -187,7 +187,7 @@ def test_a_finalizer_that_runs_while_we_hold_a_lock_harms_nobody(recorded):
     uninstall = uncaught.install(recorded.watchkeeper)
     before, sys.unraisablehook.before = sys.unraisablehook.before, lambda args: None
     try:
-        with issues.groups._lock:
+        with issues.groups.lock:
             page.clear()
     finally:
         sys.unraisablehook.before = before
