@@ -295,8 +295,10 @@ def test_groups_that_come_out_equal_are_counted_as_one(deployed: Deployments):
 def test_what_was_read_once_groups_at_once(deployed: Deployments):
     """In the next slot both instructions are one group from the start: one row of samples."""
     cart = deployed.load(CART)
-    issues = Issues(SCOPE)
+    clock = ManualClock()
+    issues = Issues(SCOPE, clock=clock)
     for slot in range(2):
+        clock.move(10)
         for _ in range(4):
             for sku in ("c", "a"):
                 issues.capture(raised(cart.total, {"a": 1, "b": 2}, sku))

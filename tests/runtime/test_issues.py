@@ -248,10 +248,25 @@ def test_samples_have_a_budget(issues: Issues, clock: Clock):
     assert FIRST_SAMPLES_PER_S + SAMPLES_PER_S == len(events)
     assert 600 - len(events) == issues.groups.dropped_samples
 
-    clock.now += 1
+    clock.now += 10
     issues.capture(kind(1))
 
     assert 1 == len(issues.take()[1])
+
+
+def test_quick_flushes_do_not_sample_anew(issues: Issues, clock: Clock):
+    """In trouble each second is written; still the 1st, 2nd, 4th … of ten seconds are stored."""
+    stored = []
+    for _ in range(20):
+        for _ in range(10):
+            issues.capture(raised(missing, "a"))
+        clock.now += 1
+        counts, events = issues.take()
+        assert 10 == counts[0].count
+        stored.append(len(events))
+
+    assert [4, 4, 1, 0, 1, 0, 0, 1, 0, 0] == stored[:10]
+    assert [4, 1, 0, 1, 0, 0, 1, 0, 0] == stored[10:19]
 
 
 def test_a_sample_tells_the_request(issues: Issues):

@@ -19,6 +19,7 @@ MAX_REMEMBERED: Final = 10_000  # groups that are not new any more
 MAX_SAMPLES_HELD: Final = 500  # between two flushes
 SAMPLES_PER_S: Final = 20
 FIRST_SAMPLES_PER_S: Final = 100
+SAMPLED_S: Final = 9.0  # samples begin anew after so long: with a usual slot, not with quick ones
 
 _GROUPING: Final = guard("grouping")
 
@@ -42,6 +43,9 @@ class Groups:
         self._room = Room()
         self._samples: list[Sample] = []
         self._met: OrderedDict[str, None] = OrderedDict()
+        self._earlier: dict[str, int] = {}  # key → what was taken of it since samples began anew
+        self._began_at = 0.0
+        self._begins_anew = True
         self._samples_budget = Budget(SAMPLES_PER_S)
         self._first_budget = Budget(FIRST_SAMPLES_PER_S)
 
@@ -59,7 +63,7 @@ class Groups:
         group = self._groups.get(key)
         if group is None and self.is_full:
             return False  # it goes to the group of all others, which keeps none
-        count = 1 if group is None else group.count + 1
+        count = 1 + (self._earlier.get(key, 0) if group is None else group.earlier + group.count)
         if count & (count - 1):  # due are the 1st, 2nd, 4th, 8th …
             return False
         return self._is_wanted(known) and self._budget(count).has_any(at)
@@ -83,7 +87,8 @@ class Groups:
         group = self._groups.get(key)
         if group is None:
             is_new, group = self._opened(known, key, at)
-        count = group.count = group.count + 1
+        group.count += 1
+        count = group.earlier + group.count
         if group.known is BEYOND:
             self.dropped += 1
             known, request, user = BEYOND, None, ""
@@ -91,7 +96,7 @@ class Groups:
             group.level = level
         group.parts.part(known, at, self._room).add(at, request, user, self._room)
         if not count & (count - 1) and group.known is not BEYOND and self._is_wanted(known):
-            self._keep(sample, group, at)
+            self._keep(sample, group, count, at)
         return is_new
 
     def add_late(self, late: deque[Occurrence], *, wait: bool) -> None:
@@ -109,9 +114,12 @@ class Groups:
         finally:
             self.lock.release()
 
-    def take(self) -> tuple[list[Group], list[Sample]]:
-        """Hand over what was counted and sampled since the last call."""
+    def take(self, at: float) -> tuple[list[Group], list[Sample]]:
+        """Hand over what was counted and sampled since the last call; samples may begin anew."""
         with self.lock:
+            self._begins_anew = not 0 <= at - self._began_at < SAMPLED_S
+            if self._begins_anew:
+                self._began_at, self._earlier = at, {}
             groups, self._groups = self._groups, {}
             samples, self._samples = self._samples, []
             self._room = Room()
@@ -137,6 +145,8 @@ class Groups:
                 settled[value] = group
             with self.lock:
                 self._remember(value)
+                if not self._begins_anew and len(self._earlier) < MAX_REMEMBERED:
+                    self._earlier[value] = self._earlier.get(value, 0) + group.count
             if pause is not None and is_new:
                 pause()
         return list(settled.values())
@@ -157,7 +167,7 @@ class Groups:
         """Return whether a group is new here, and itself: that of all others at the cap."""
         if known is BEYOND or len(self._groups) >= self._most:
             return False, self._groups.setdefault(BEYOND.key, Group(BEYOND, at))
-        group = self._groups[key] = Group(known, at)
+        group = self._groups[key] = Group(known, at, earlier=self._earlier.get(key, 0))
         is_new = key not in self._met
         self._remember(key)
         return is_new, group
@@ -168,9 +178,9 @@ class Groups:
         if len(self._met) > MAX_REMEMBERED:
             self._met.popitem(last=False)
 
-    def _keep(self, sample: Sample | None, group: Group, at: float) -> None:
+    def _keep(self, sample: Sample | None, group: Group, count: int, at: float) -> None:
         has_room = len(self._samples) < MAX_SAMPLES_HELD
-        if sample is None or not has_room or not self._budget(group.count).take(at):
+        if sample is None or not has_room or not self._budget(count).take(at):
             self.dropped_samples += 1
             return
         group.sample = group.sample or sample

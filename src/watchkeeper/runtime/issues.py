@@ -200,7 +200,7 @@ class Issues:
         try:
             self.is_pressing = False
             self.groups.add_late(self._late, wait=True)
-            groups, samples = self.groups.take()
+            groups, samples = self.groups.take(self._clock())
             settled = self.groups.settled(groups, pause=pause)
             counts = [count for group in settled for count in counts_of(group)]
             events = []

@@ -39,11 +39,12 @@ class Occurrence:
 class Group:
     """The count of one issue in the open slot."""
 
-    __slots__ = ("count", "first_at", "known", "level", "parts", "sample")
+    __slots__ = ("count", "earlier", "first_at", "known", "level", "parts", "sample")
 
-    def __init__(self, known: Known, at: float) -> None:
-        """Begin with none, at the time of the first."""
+    def __init__(self, known: Known, at: float, *, earlier: int = 0) -> None:
+        """Begin with none, at the time of the first; `earlier` ones were sampled with these."""
         self.known = known
+        self.earlier = earlier
         self.count = 0
         self.first_at = at
         self.level = ERROR
