@@ -22,7 +22,7 @@ MOST_GROWN_MB: Final = 10.0
 
 
 def measure(bugs: int) -> dict[str, Any]:
-    """Raise each once; what grew after the first tenth, what each cost, and what was counted."""
+    """Raise each once; what grew in the second half, when the caches are full, what each cost, and what was counted."""
     issues = Issues(SCOPE)
     counted = events = 0
     seconds = 0.0
@@ -38,7 +38,7 @@ def measure(bugs: int) -> dict[str, Any]:
             counted += sum(one.count for one in counts)
             events += len(samples)
             del counts, samples
-        if number + 1 == bugs // 10:
+        if number + 1 == bugs // 2:
             before = _held()
     after = _held()
     return {

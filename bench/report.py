@@ -135,7 +135,7 @@ Measured on {found["date"]} {where}. Goals are in brackets; ✗ marks one that w
 {fails["kept"]} |
 | the same where none fails | {fails["kept_without_errors"]} |
 | counted of {many["bugs"]:,} different bugs | {_shown(many["counted"])} |
-| memory that they leave behind, in MB | {_shown(many["grown_mb"])} |
+| memory that the second half of them leaves behind, in MB | {_shown(many["grown_mb"])} |
 | CPU of each of them, in µs | {many["us_each"]} |
 
 | Scrubbing | CPU, in ms |
