@@ -22,7 +22,10 @@ MOST_GROWN_MB: Final = 10.0
 
 
 def measure(bugs: int) -> dict[str, Any]:
-    """Raise each once; what grew in the second half, when the caches are full, what each cost, and what was counted."""
+    """Raise each once; what grew in the second half, what each cost, and what was counted.
+
+    By then the bounded caches are full.
+    """
     issues = Issues(SCOPE)
     counted = events = 0
     seconds = 0.0
