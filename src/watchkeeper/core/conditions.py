@@ -48,6 +48,13 @@ _HOLDS: Final[Mapping[Operator, Callable[[float, float], bool]]] = {
 }
 
 
+class Past(StrEnum):
+    """Which time is measured: that of the window, or the same time in weeks before."""
+
+    NONE = ""
+    SAME_TIME_LAST_WEEK = "same_time_last_week"
+
+
 class Unit(StrEnum):
     """What a threshold is written in."""
 
@@ -94,6 +101,7 @@ class Selector:
     metric: str  # "" for what is composed of several: error_rate, requests, errors
     quantile: float = 0.0  # of Measure.QUANTILE, 0 to 1
     filters: tuple[Filter, ...] = ()
+    past: Past = Past.NONE
 
     @property
     def is_share(self) -> bool:
@@ -121,11 +129,15 @@ _SUFFIX_UNITS: Final[Mapping[str, Unit]] = {
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A measured value against a threshold, in the selector's unit."""
+    """A measured value against a threshold, in the selector's unit.
+
+    With `against`, the threshold is a factor: `errors > 3x same_time_last_week`.
+    """
 
     selector: Selector
     operator: Operator
     threshold: float
+    against: Past = Past.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +147,45 @@ class CheckFailing:
     filters: tuple[Filter, ...] = ()
 
 
-Condition = Comparison | CheckFailing
-"""The tree. Further nodes (and, or, not, baselines) join this union and the functions below."""
+@dataclass(frozen=True, slots=True)
+class WorkerMissing:
+    """A worker that fell silent while others live; told apart by host and worker."""
+
+    filters: tuple[Filter, ...] = ()
+
+
+Term = Comparison | CheckFailing | WorkerMissing
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All of at least two terms, in the order written."""
+
+    parts: tuple[Term, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """At least one of two or more; `and` binds tighter."""
+
+    parts: tuple[Term | And, ...]
+
+
+Condition = Term | And | Or
+"""The tree: alternatives of terms that hold together. `not` turns an operator round."""
+
+
+def terms(condition: Condition) -> tuple[Term, ...]:
+    """Return every term of a condition, in the order written."""
+    if isinstance(condition, And | Or):
+        return tuple(term for part in condition.parts for term in terms(part))
+    return (condition,)
+
+
+def comparisons(condition: Condition) -> tuple[Comparison, ...]:
+    """Return the comparisons among the terms of a condition, in the order written."""
+    return tuple(term for term in terms(condition) if isinstance(term, Comparison))
+
 
 WORDS: Final[Mapping[str, Selector]] = {
     "error_rate": Selector(measure=Measure.ERROR_RATE, metric=""),
@@ -150,15 +199,22 @@ _WORD_OF: Final = {(word.measure, word.metric): text for text, word in WORDS.ite
 
 def write_condition(condition: Condition) -> str:
     """Write a condition as a user would; the parser reads back the same condition."""
+    if isinstance(condition, And | Or):
+        word = " and " if isinstance(condition, And) else " or "
+        return word.join(write_condition(part) for part in condition.parts)
     if isinstance(condition, CheckFailing):
         return f"check{_write_filters(condition.filters)} failing"
+    if isinstance(condition, WorkerMissing):
+        return f"worker{_write_filters(condition.filters)} missing"
     threshold = write_threshold(condition.selector.unit, condition.threshold)
+    if condition.against is not Past.NONE:
+        threshold = f"{_write_number(condition.threshold)}x {condition.against}"
     return f"{write_selector(condition.selector)} {condition.operator} {threshold}"
 
 
 def write_selector(selector: Selector) -> str:
     """Write what is measured: `error_rate`, `p95{route="/x"}`, `rate(orders_total)`."""
-    filters = _write_filters(selector.filters)
+    filters = _write_filters(selector.filters, past=selector.past)
     word = _WORD_OF.get((selector.measure, selector.metric))
     if word is not None:
         return f"{word}{filters}"
@@ -186,9 +242,13 @@ def format_value(unit: Unit, value: float) -> str:
 
 
 def condition_to_data(condition: Condition) -> list[Any]:
-    """Return the JSON form: `[">", ["error_rate", {}], 0.05]`."""
-    if isinstance(condition, CheckFailing):
-        return ["failing", _filters_to_data(condition.filters)]
+    """Return the JSON form: `[">", ["error_rate", {}], 0.05]`, `["and", […], […]]`."""
+    if isinstance(condition, And | Or):
+        word = "and" if isinstance(condition, And) else "or"
+        return [word, *(condition_to_data(part) for part in condition.parts)]
+    if isinstance(condition, CheckFailing | WorkerMissing):
+        word = "failing" if isinstance(condition, CheckFailing) else "missing"
+        return [word, _filters_to_data(condition.filters)]
     selector = condition.selector
     name = (
         write_quantile(selector.quantile)
@@ -198,14 +258,35 @@ def condition_to_data(condition: Condition) -> list[Any]:
     parts: list[Any] = [name, _filters_to_data(selector.filters)]
     if name not in WORDS and selector.metric != HTTP_DURATION.name:
         parts.append(selector.metric)
-    return [condition.operator.value, parts, condition.threshold]
+    if selector.past is not Past.NONE:
+        parts.append({"past": selector.past.value})
+    against = [condition.against.value] if condition.against is not Past.NONE else []
+    return [condition.operator.value, parts, condition.threshold, *against]
 
 
 def condition_from_data(data: Sequence[Any]) -> Condition:
     """Read the JSON form back. Raises ValueError, KeyError, TypeError or IndexError if damaged."""
+    if data[0] == "and":
+        return And(tuple(_term_from_data(part) for part in data[1:]))
+    if data[0] == "or":
+        return Or(tuple(_alternative_from_data(part) for part in data[1:]))
+    return _term_from_data(data)
+
+
+def _alternative_from_data(data: Sequence[Any]) -> Term | And:
+    if data[0] == "and":
+        return And(tuple(_term_from_data(part) for part in data[1:]))
+    return _term_from_data(data)
+
+
+def _term_from_data(data: Sequence[Any]) -> Term:
     if data[0] == "failing":
         return CheckFailing(_filters_from_data(data[1]))
-    operator, (name, filters, *metric), threshold = data
+    if data[0] == "missing":
+        return WorkerMissing(_filters_from_data(data[1]))
+    operator, (name, filters, *rest), threshold, *against = data
+    past = Past(rest.pop()["past"]) if rest and isinstance(rest[-1], dict) else Past.NONE
+    metric = rest
     base = WORDS.get(name)
     if base is None and name[0] == "p" and name[1].isdigit():
         base = Selector(
@@ -220,8 +301,11 @@ def condition_from_data(data: Sequence[Any]) -> Condition:
         metric=base.metric,
         quantile=base.quantile,
         filters=_filters_from_data(filters),
+        past=past,
     )
-    return Comparison(selector, Operator(operator), float(threshold))
+    return Comparison(
+        selector, Operator(operator), float(threshold), Past(against[0]) if against else Past.NONE
+    )
 
 
 def read_quantile(name: str) -> float:
@@ -256,10 +340,11 @@ def write_labels(labels: Sequence[tuple[str, str]]) -> str:
     return ",".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in labels)
 
 
-def _write_filters(filters: Sequence[Filter]) -> str:
-    if not filters:
+def _write_filters(filters: Sequence[Filter], *, past: Past = Past.NONE) -> str:
+    if not filters and past is Past.NONE:
         return ""
-    parts = [
+    parts = [past.value] if past is not Past.NONE else []
+    parts += [
         f"{part.label}{part.operator}{json.dumps(part.value, ensure_ascii=False)}"
         for part in filters
     ]

@@ -129,8 +129,20 @@ class Rule:
     digest_s: float
     quiet_s: float
     worse: Worse | None
-    repeat_s: float
+    repeat_s: float  # between reminders; 0: none
     cooldown_s: float
+    only_if: Condition | None = None  # judged plainly; while it is not true nothing is known
+    every_window: bool = False  # all of `over` must be true (burn rates), not any
+    quiet_while: tuple[str, ...] = ()  # rules whose firing explains this one
+    escalate_after_s: float = 0.0  # not acknowledged for so long; 0: never
+    escalate_to: tuple[str, ...] = ()  # channels
+    channels: tuple[str, ...] = ()  # instead of those routed by severity
+    group_wait_s: float = 30.0  # how long followers of a first message wait for each other
+    warmup_s: float = 30.0  # workers younger than this are left out of latency and memory
+    max_groups: int = 100  # instances; the rest is judged together
+    shadow: bool = False  # judged and recorded, but nobody is told
+    description: str = ""  # for people, in messages
+    runbook: str = ""  # an address, in messages
 
     @property
     def is_event(self) -> bool:
@@ -204,7 +216,7 @@ def _to_data(value: object) -> object:
 def _from_data(key: str, value: Any) -> Any:
     if value is None:
         return None
-    if key in ("when", "clear"):
+    if key in ("when", "clear", "only_if"):
         return condition_from_data(value)
     if key == "worse":
         return Worse(when=condition_from_data(value["when"]), severity=value["severity"])

@@ -46,6 +46,9 @@ MAX_BY: Final = 5  # labels that part a rule into instances
 MIN_WINDOW_SLOTS: Final = 2
 MIN_SLOT_S: Final = 1.0  # assumed where the length of a slot is not known yet
 DEFAULT_KEEP_S: Final = 120.0
+DEFAULT_GROUP_WAIT_S: Final = 30.0
+DEFAULT_WARMUP_S: Final = 30.0
+DEFAULT_MAX_GROUPS: Final = 100
 LATER: Final = ("slo", "only_if", "quiet_while", "escalate_after", "for")  # not in this version
 SURE_AT_LEAST: Final = 3.0  # bad ones that certainty takes besides (simulated in the alert spec)
 
@@ -131,6 +134,18 @@ class _Compiler:
             worse=self.worse(when),
             repeat_s=self.duration("repeat", alert.repeat),
             cooldown_s=self.duration("cooldown", alert.cooldown),
+            only_if=None,
+            every_window=False,
+            quiet_while=(),
+            escalate_after_s=0.0,
+            escalate_to=(),
+            channels=(),
+            group_wait_s=DEFAULT_GROUP_WAIT_S,
+            warmup_s=DEFAULT_WARMUP_S,
+            max_groups=DEFAULT_MAX_GROUPS,
+            shadow=False,
+            description="",
+            runbook="",
         )
 
     def name(self) -> str:
@@ -162,7 +177,7 @@ class _Compiler:
 
     def clear(self, when: Condition | None) -> Condition | None:
         text = self.alert.clear
-        if when is None or isinstance(when, CheckFailing):
+        if when is None or not isinstance(when, Comparison):
             if text is not None:
                 raise self.error("clear", "only a condition on a metric can have one; remove it")
             return None
