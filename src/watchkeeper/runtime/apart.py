@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from watchkeeper.runtime.known import Known
-from watchkeeper.runtime.record import RequestContext
 
 MAX_TRACES: Final = 100  # of one group and slot; further ones count to the first
 MAX_ROUTES: Final = 50  # of one group, path and slot; further ones are left out
@@ -40,18 +39,19 @@ class Part:
         self.routes: dict[tuple[str, str], int] = {}  # (method, route) → how often
         self.users: set[str] = set()  # hashes
 
-    def add(self, at: float, request: RequestContext | None, user: str, room: Room) -> None:
-        """Count one occurrence."""
-        self.count += 1
+    def add(
+        self, at: float, *, method: str, route: str, user: str, room: Room, times: int = 1
+    ) -> None:
+        """Count an occurrence, or several that are equal in this; "" for none."""
+        self.count += times
         if at > self.last_at:  # one that comes late is older
             self.last_at = at
-        if request is not None and request.route:
-            route = (request.method, request.route)
-            known = self.routes.get(route)
+        if route:
+            known = self.routes.get((method, route))
             if known is not None:
-                self.routes[route] = known + 1
+                self.routes[method, route] = known + times
             elif len(self.routes) < MAX_ROUTES and room.take():
-                self.routes[route] = 1
+                self.routes[method, route] = times
         if user and user not in self.users and len(self.users) < MAX_USERS and room.take():
             self.users.add(user)
 

@@ -11,6 +11,7 @@ from watchkeeper.runtime.apart import Room
 from watchkeeper.runtime.budgets import Budget
 from watchkeeper.runtime.events import Sample
 from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.inlet import Inlet
 from watchkeeper.runtime.known import Known
 from watchkeeper.runtime.occurrences import BEYOND, ERROR, Group, Occurrence
 from watchkeeper.runtime.record import RequestContext
@@ -40,6 +41,7 @@ class Groups:
         self._most = most
         self.lock = threading.Lock()
         self._groups: dict[str, Group] = {}
+        self._inlets: dict[str, Inlet] = {}  # of the groups that were met since the last take
         self._room = Room()
         self._samples: list[Sample] = []
         self._met: OrderedDict[str, None] = OrderedDict()
@@ -64,6 +66,7 @@ class Groups:
         if group is None and self.is_full:
             return False  # it goes to the group of all others, which keeps none
         count = 1 + (self._earlier.get(key, 0) if group is None else group.earlier + group.count)
+        count += 0 if known.inlet is None else len(known.inlet)
         if count & (count - 1):  # due are the 1st, 2nd, 4th, 8th …
             return False
         return self._is_wanted(known) and self._budget(count).has_any(at)
@@ -83,18 +86,15 @@ class Groups:
         Whoever calls holds the `lock`: one call less where each counts.
         Returns whether this process sees the group for the first time.
         """
-        is_new = False
-        group = self._groups.get(key)
-        if group is None:
-            is_new, group = self._opened(known, key, at)
-        group.count += 1
-        count = group.earlier + group.count
-        if group.known is BEYOND:
-            self.dropped += 1
-            known, request, user = BEYOND, None, ""
-        elif level != ERROR:
+        if known.inlet:
+            self._drain(known.inlet)
+        method, route = ("", "") if request is None else (request.method, request.route)
+        is_new, group = self._count(
+            known, key, at, method=method, route=route, user=user, first_at=at
+        )
+        if level != ERROR and group.known is not BEYOND:
             group.level = level
-        group.parts.part(known, at, self._room).add(at, request, user, self._room)
+        count = group.earlier + group.count
         if not count & (count - 1) and group.known is not BEYOND and self._is_wanted(known):
             self._keep(sample, group, count, at)
         return is_new
@@ -117,9 +117,16 @@ class Groups:
     def take(self, at: float) -> tuple[list[Group], list[Sample]]:
         """Hand over what was counted and sampled since the last call; samples may begin anew."""
         with self.lock:
+            for inlet in list(self._inlets.values()):
+                if inlet:
+                    self._drain(inlet)
+                else:
+                    self._close(inlet)
             self._begins_anew = not 0 <= at - self._began_at < SAMPLED_S
             if self._begins_anew:
                 self._began_at, self._earlier = at, {}
+                for inlet in self._inlets.values():
+                    inlet.counted = 0
             groups, self._groups = self._groups, {}
             samples, self._samples = self._samples, []
             self._room = Room()
@@ -145,6 +152,8 @@ class Groups:
                 settled[value] = group
             with self.lock:
                 self._remember(value)
+                if is_new and group.known.inlet is not None:
+                    self._close(group.known.inlet)  # its key is another one now
                 if not self._begins_anew and len(self._earlier) < MAX_REMEMBERED:
                     self._earlier[value] = self._earlier.get(value, 0) + group.count
             if pause is not None and is_new:
@@ -162,6 +171,60 @@ class Groups:
     def _is_wanted(self, known: Known) -> bool:
         """Tell whether samples are to be taken, as far as that is known in a request."""
         return not self.ignored or not known.is_settled or not self.is_ignored(known)
+
+    def _count(
+        self,
+        known: Known,
+        key: str,
+        at: float,
+        *,
+        method: str,
+        route: str,
+        user: str,
+        first_at: float,
+        times: int = 1,
+    ) -> tuple[bool, Group]:
+        """Count occurrences that are equal in this; whether their group is new here, and it."""
+        is_new = False
+        group = self._groups.get(key)
+        if group is None:
+            is_new, group = self._opened(known, key, first_at)
+        group.count += times
+        is_beyond = group.known is BEYOND
+        if is_beyond:
+            self.dropped += times
+            known, method, route, user = BEYOND, "", "", ""
+        part = group.parts.part(known, first_at, self._room)
+        part.add(at, method=method, route=route, user=user, room=self._room, times=times)
+        if not is_beyond:
+            inlet = self._inlets.get(key)
+            if inlet is None:
+                inlet = self._inlets[key] = Inlet(key)
+            inlet.counted = group.earlier + group.count
+            known.inlet = inlet
+        return is_new, group
+
+    def _drain(self, inlet: Inlet) -> None:
+        """Count what waits in an inlet; the moments of several traces are those of all."""
+        first_at, at = inlet.first_at, inlet.last_at
+        for known, method, route, user, times in inlet.drain():
+            self._count(
+                known,
+                known.key,
+                at,
+                method=method,
+                route=route,
+                user=user,
+                first_at=first_at,
+                times=times,
+            )
+
+    def _close(self, inlet: Inlet) -> None:
+        """Take an inlet out of use; who appends to it meanwhile notices."""
+        inlet.closed = True
+        self._drain(inlet)
+        if self._inlets.get(inlet.key) is inlet:
+            del self._inlets[inlet.key]
 
     def _opened(self, known: Known, key: str, at: float) -> tuple[bool, Group]:
         """Return whether a group is new here, and itself: that of all others at the cap."""

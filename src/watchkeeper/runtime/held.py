@@ -44,7 +44,8 @@ class Held:
         self.dropped_events = 0
         self.dropped_samples = 0
         self.dropped_statements = 0
-        self._batches: deque[tuple[Batch, int]] = deque()
+        # With its size, which is measured when a second one comes: most are written before.
+        self._batches: deque[tuple[Batch, int | None]] = deque()
         self._bytes = 0
         self._oldest_tried = False
 
@@ -83,8 +84,7 @@ class Held:
     def written(self, batch: Batch) -> None:
         """Forget this batch, if it is the oldest: it is in the database."""
         if self.oldest() is batch:
-            _, size = self._batches.popleft()
-            self._bytes -= size
+            self._bytes -= self._batches.popleft()[1] or 0
             self._oldest_tried = False
 
     def clear(self) -> list[Batch]:
@@ -96,9 +96,11 @@ class Held:
         return batches
 
     def _append(self, batch: Batch) -> None:
-        size = size_bytes(batch)
+        if self._batches and self._batches[0][1] is None:
+            self._replace(0, 1, self._batches[0][0])
+        size = size_bytes(batch) if self._batches else None
         self._batches.append((batch, size))
-        self._bytes += size
+        self._bytes += size or 0
 
     def _make_room(self) -> bool:
         """Merge two slots, or leave out the details of one; False if nothing is left to do."""
@@ -122,7 +124,7 @@ class Held:
         size = size_bytes(new)
         self._batches.rotate(-at)
         for _ in range(gone):
-            self._bytes -= self._batches.popleft()[1]
+            self._bytes -= self._batches.popleft()[1] or 0
         self._batches.appendleft((new, size))
         self._bytes += size
         self._batches.rotate(at)

@@ -23,6 +23,7 @@ from watchkeeper.runtime.events import NO_REQUEST, Sample, event_of
 from watchkeeper.runtime.groups import SAMPLES_PER_S, Groups
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.known import Knowing, Known, known_by, parts_of
+from watchkeeper.runtime.latest import Latest
 from watchkeeper.runtime.links import inner_of
 from watchkeeper.runtime.memo import Memo
 from watchkeeper.runtime.occurrences import BEYOND, ERROR, Occurrence, counts_of
@@ -88,6 +89,7 @@ class Issues:
         self._late: deque[Occurrence] = deque(maxlen=MAX_LATE)
         self.is_pressing = False  # whether one of those is new, and cannot wait for the slot's end
         self._memo = Memo()
+        self._latest = Latest(self._traces)
         self._held_budget = Budget(SAMPLES_PER_S)
         self._new_budget = Budget(NEW_TRACES_PER_S)
 
@@ -110,7 +112,17 @@ class Issues:
         way; an exception's own `__watchkeeper_fingerprint__` comes before it, the configured
         function after it.
         """
-        return _apart(self._capture, exc, request, endpoint, fingerprint, context, level)
+        thread = _thread
+        if thread.inside:
+            return None
+        thread.inside = True
+        try:
+            return self._capture(exc, request, endpoint, fingerprint, context, level)
+        except Exception as error:  # noqa: BLE001  # as `_apart`, a call less where each counts
+            _GUARD.swallow(error)
+        finally:
+            thread.inside = False
+        return None
 
     def pass_over(self, exc: BaseException) -> None:
         """Take an exception as captured: it only carries another one that is."""
@@ -164,17 +176,26 @@ class Issues:
         While the slot is full only a few traces that were not met before are looked at; the others
         are of the group of all others.
         """
-        key = self._traces.key(exc, endpoint)
-        known = self._memo.get(key)
+        known = self._latest.get(exc, endpoint)
         if known is None:
-            if self.groups.is_full and not self._new_budget.take(self._clock()):
-                return BEYOND
-            known = self._knowing.of(
-                self._traces.describe(exc, endpoint), kept=self._traces.kept(exc, endpoint)
-            )
-            self._memo.put(key, known)
+            known = self._looked_up(exc, endpoint)
         own = self._own.of(exc, fingerprint)
         return self._by(own, known) if own else known
+
+    def _looked_up(self, exc: BaseException, endpoint: CodeType | None) -> Known:
+        """Return what an error is known as by its key, which is made of its whole trace."""
+        key = self._traces.key(exc, endpoint)
+        known = self._memo.get(key)
+        if known is not None:
+            self._latest.put(exc, endpoint, key, known)
+            return known
+        if self.groups.is_full and not self._new_budget.take(self._clock()):
+            return BEYOND
+        known = self._knowing.of(
+            self._traces.describe(exc, endpoint), kept=self._traces.kept(exc, endpoint)
+        )
+        self._memo.put(key, known)
+        return known
 
     def _by(self, own: Sequence[str], computed: Known) -> Known:
         """Return what an error with the user's own fingerprint is known as: one for each trace."""
@@ -227,7 +248,7 @@ class Issues:
         state = state_of(exc)
         record = current.get()
         kind = self._traces.kind(type(exc))
-        if self._is_nothing(exc, state, record, kind):
+        if (kind.is_special or SEEN in state) and self._is_nothing(exc, state, record, kind):
             return None
         known = self.known(exc, endpoint=endpoint, fingerprint=own)
         mark_seen(state)
@@ -287,15 +308,20 @@ class Issues:
         It is taken before the error is counted and outside the lock, since the exception's text is
         made by the host's code; so no group is ever counted first without its sample at hand.
         """
+        inside = None
+        user = ""
+        if record is not None:
+            inside = record.inside
+            user = inside.user if inside is not None else ""
+            request = request or record.describe()
+        inlet = known.inlet
+        if inlet is not None and level == ERROR and inlet.take(known, at, request, user):
+            return known
         key = known.key  # once: the flusher may settle it meanwhile
-        inside = None if record is None else record.inside
-        if record is not None and request is None:
-            request = record.describe()
         sample = None
         groups = self.groups
         if groups.wants_sample(known, key, at):
             sample = self._sample(known, at, error, request, inside, context)
-        user = inside.user if inside is not None else ""
         with groups.lock:
             is_new = groups.add(known, key, at, level, request, user, sample)
         if is_new and self._on_new is not None:

@@ -19,6 +19,7 @@ from watchkeeper.core.fingerprint import (
 )
 from watchkeeper.core.raised import Raised, complete, is_complete
 from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.inlet import Inlet
 from watchkeeper.runtime.source import FailingStatements
 
 _SETTLING: Final = guard("grouping")
@@ -32,7 +33,7 @@ class Known:
     fingerprint's.
     """
 
-    __slots__ = ("_final", "_finish", "culprit", "kept", "key", "type")
+    __slots__ = ("_final", "_finish", "culprit", "inlet", "kept", "key", "type")
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Known:
         self.culprit = culprit
         self.key = key
         self.kept = kept
+        self.inlet: Inlet | None = None  # the quick way into its group, once that is open
         self._finish = finish
         self._final: Fingerprint | None = None
 

@@ -42,6 +42,7 @@ OUTERMOST_FRAMES: Final = 30
 INNERMOST_FRAMES: Final = 70
 MAX_KEY_ENTRIES: Final = 1_024  # of a trace, and of all; see `Traces.key`
 MAX_KEY_INNERMOST: Final = 512
+HEAD_ENTRIES: Final = 2  # of a key, before its trace: endpoint and type
 MAX_STATEMENTS: Final = 3  # operators that use operators
 MAX_SHOWN_LEAVES: Final = 8
 MAX_REMEMBERED: Final = 4_096  # types and code objects
@@ -86,6 +87,7 @@ class Kind:
     expectable: bool
     detailed: bool
     group: bool
+    is_special: bool  # may be nothing to capture, or be captured with others
 
 
 class Traces:
@@ -107,6 +109,8 @@ class Traces:
         """Return what is known of a type."""
         found = self._kinds.get(id(type_))
         if found is None:
+            expectable = may_be_expected(type_)
+            group = issubclass(type_, BaseExceptionGroup)
             found = Kind(
                 of=type_,
                 name=type_name(
@@ -114,9 +118,10 @@ class Traces:
                     qualname_of(type_),
                     made_at_run_time=not is_importable(type_),
                 ),
-                expectable=may_be_expected(type_),
+                expectable=expectable,
                 detailed=may_have_detail(type_),
-                group=issubclass(type_, BaseExceptionGroup),
+                group=group,
+                is_special=expectable or group,
             )
             _remember(self._kinds, id(type_), found)
         return found
