@@ -113,10 +113,10 @@ def test_a_worse_level_is_not_lost_among_errors() -> None:
 
 def test_an_inlet_has_a_bound() -> None:
     """When many wait, the next one goes the long way, which counts them all."""
-    inlet = Inlet("key")
+    inlet: Inlet[Known] = Inlet("key")
     inlet.counted = 4
 
-    taken = [inlet.take(BEYOND, 1.0, None, "") for _ in range(2 * FOLD_AT)]
+    taken = [inlet.take(BEYOND, 1.0, None) for _ in range(2 * FOLD_AT)]
 
     assert len(inlet) <= FOLD_AT
     assert taken.count(True) == len(inlet)
@@ -125,7 +125,7 @@ def test_an_inlet_has_a_bound() -> None:
 def test_what_is_appended_to_a_closed_inlet_is_taken_back() -> None:
     """Whoever comes too late counts in another way, once."""
 
-    class Closing(Inlet):
+    class Closing(Inlet[Known]):
         def append(self, entry: "Known | tuple[Known, str, str, str]") -> None:
             self.closed = True  # as another thread may do in this moment
             super().append(entry)
@@ -133,14 +133,14 @@ def test_what_is_appended_to_a_closed_inlet_is_taken_back() -> None:
     inlet = Closing("key")
     inlet.counted = 4
 
-    assert not inlet.take(BEYOND, 1.0, None, "")
+    assert not inlet.take(BEYOND, 1.0, None)
     assert [] == inlet
 
 
 def test_what_was_drained_after_closing_is_counted() -> None:
     """Who closes an inlet counts what is in it."""
 
-    class Closing(Inlet):
+    class Closing(Inlet[Known]):
         def append(self, entry: "Known | tuple[Known, str, str, str]") -> None:
             super().append(entry)
             self.closed = True
@@ -151,5 +151,5 @@ def test_what_was_drained_after_closing_is_counted() -> None:
     inlet = Closing("key")
     inlet.counted = 4
 
-    assert inlet.take(BEYOND, 1.0, None, "")
+    assert inlet.take(BEYOND, 1.0, None)
     assert [(BEYOND, "", "", "", 1)] == inlet.drained

@@ -41,7 +41,9 @@ class Groups:
         self._most = most
         self.lock = threading.Lock()
         self._groups: dict[str, Group] = {}
-        self._inlets: dict[str, Inlet] = {}  # of the groups that were met since the last take
+        self._inlets: dict[
+            str, Inlet[Known]
+        ] = {}  # of the groups that were met since the last take
         self._room = Room()
         self._samples: list[Sample] = []
         self._met: OrderedDict[str, None] = OrderedDict()
@@ -204,7 +206,7 @@ class Groups:
             known.inlet = inlet
         return is_new, group
 
-    def _drain(self, inlet: Inlet) -> None:
+    def _drain(self, inlet: Inlet[Known]) -> None:
         """Count what waits in an inlet; the moments of several traces are those of all."""
         first_at, at = inlet.first_at, inlet.last_at
         for known, method, route, user, times in inlet.drain():
@@ -219,7 +221,7 @@ class Groups:
                 times=times,
             )
 
-    def _close(self, inlet: Inlet) -> None:
+    def _close(self, inlet: Inlet[Known]) -> None:
         """Take an inlet out of use; who appends to it meanwhile notices."""
         inlet.closed = True
         self._drain(inlet)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final, Generic, TypeVar
 
-if TYPE_CHECKING:
-    from watchkeeper.runtime.known import Known
-    from watchkeeper.runtime.record import RequestContext
+Trace = TypeVar("Trace")  # what is known of one, see `runtime.known`
 
 FOLD_AT: Final = 256  # entries that wait at most, but for what comes while the lock is held
 
 
-class Inlet(list["Known | tuple[Known, str, str, str]"]):
+class Inlet(list["Trace | tuple[Trace, str, str, str]"], Generic[Trace]):
     """Occurrences of one group that wait to be counted. Moments are seconds since the epoch.
 
     Each is its trace, with the method, the route and the user's hash where there is any.
@@ -32,24 +30,22 @@ class Inlet(list["Known | tuple[Known, str, str, str]"]):
         self.first_at = self.last_at = 0.0
         self.closed = False  # nobody looks here any more
 
-    def take(self, known: Known, at: float, request: RequestContext | None, user: str) -> bool:
-        """Take an occurrence in; False if it must go the long way: a sample may be due."""
+    def take(self, trace: Trace, at: float, where: tuple[str, str, str] | None) -> bool:
+        """Take an occurrence in; False if it must go the long way: a sample may be due.
+
+        `where` is method, route and the user's hash, or None if there is nothing of them.
+        """
         waiting = len(self)
         count = self.counted + waiting + 1
-        if not count & (count - 1) or self.closed or waiting >= FOLD_AT:
+        if not count & (count - 1) or waiting >= FOLD_AT:
             return False
         if not waiting:
             self.first_at = at
         self.last_at = at
-        if request is None and not user:
-            self.append(known)
-        elif request is None:
-            self.append((known, "", "", user))
-        else:
-            self.append((known, request.method, request.route, user))
-        return self._is_kept()
+        self.append(trace if where is None else (trace, *where))
+        return not self.closed or self._is_counted()
 
-    def drain(self) -> Iterator[tuple[Known, str, str, str, int]]:
+    def drain(self) -> Iterator[tuple[Trace, str, str, str, int]]:
         """Yield and forget what waits, equal ones together with their number."""
         waiting = len(self)
         entries = self[:waiting]
@@ -61,14 +57,11 @@ class Inlet(list["Known | tuple[Known, str, str, str]"]):
             else:
                 yield entry, "", "", "", times
 
-    def _is_kept(self) -> bool:
-        """Tell whether what was appended is counted by whoever drains; else take it back.
+    def _is_counted(self) -> bool:
+        """Tell whether what was appended to a closed inlet was drained; else take one out.
 
-        Closed meanwhile, it was drained, or it is still here: then one is taken out, and whoever
-        appended that does the same.
+        Whoever appended that one does the same.
         """
-        if not self.closed:
-            return True
         try:
             self.pop()
         except IndexError:

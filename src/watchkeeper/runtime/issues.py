@@ -315,8 +315,14 @@ class Issues:
             user = inside.user if inside is not None else ""
             request = request or record.describe()
         inlet = known.inlet
-        if inlet is not None and level == ERROR and inlet.take(known, at, request, user):
-            return known
+        if inlet is not None and level == ERROR:
+            where = None
+            if request is not None:
+                where = (request.method, request.route, user)
+            elif user:
+                where = ("", "", user)
+            if inlet.take(known, at, where):
+                return known
         key = known.key  # once: the flusher may settle it meanwhile
         sample = None
         groups = self.groups

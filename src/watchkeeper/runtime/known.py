@@ -4,6 +4,8 @@ A trace is described in the request, but the statements in it are read by the fl
 a provisional key groups; `Known.settle` gives the fingerprint.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -49,7 +51,7 @@ class Known:
         self.culprit = culprit
         self.key = key
         self.kept = kept
-        self.inlet: Inlet | None = None  # the quick way into its group, once that is open
+        self.inlet: Inlet[Known] | None = None  # the quick way into its group, once that is open
         self._finish = finish
         self._final: Fingerprint | None = None
 
