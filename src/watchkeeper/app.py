@@ -196,7 +196,7 @@ class Watchkeeper:
         level: str = "error",
     ) -> Known | None:
         """Record an exception as an occurrence of its issue; see `Issues.capture`."""
-        if expects_here(self.badness, exc):
+        if self.badness.expect_any and expects_here(self.badness, exc):
             return None
         return self.issues.capture(
             exc,
