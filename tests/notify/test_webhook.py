@@ -3,10 +3,7 @@
 import base64
 import hashlib
 import hmac
-import os
-import shutil
 import socket
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -395,29 +392,6 @@ def test_https_is_never_sent_in_the_clear():
 
     assert "hook" not in str(raised.value)
     assert [] == receiver.received
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A certificate for 127.0.0.1 that nobody vouches for, with its key."""
-    program = shutil.which("openssl")
-    if program is None and os.environ.get("CI"):
-        pytest.fail("CI has no program openssl")
-    if program is None:
-        pytest.skip("needs the program openssl")
-    path = tmp_path / "own.pem"
-    options = (
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
-        "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 "
-        "-addext basicConstraints=critical,CA:TRUE -keyout - -out -"
-    )
-    made = subprocess.run(
-        [program, *options.split()],
-        capture_output=True,
-        check=True,
-    )
-    path.write_bytes(made.stdout)
-    return path
 
 
 def test_https_with_a_certificate_that_is_trusted(
