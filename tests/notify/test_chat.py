@@ -44,12 +44,12 @@ def hostile(told: Told) -> Notification:
     return told(rule=HOSTILE, description=HOSTILE, alert={"labels": {"a": HOSTILE}})
 
 
-def large(told: Told) -> Notification:
+def large(told: Told, letter: str = "w") -> Notification:
     """A message with more of everything than fits."""
     alerts = [
         {
-            "labels": {f"label{n}": "w" * 300 for n in range(9)},
-            "summary": "s*" * 300,
+            "labels": {f"label{n}": letter * 300 for n in range(9)},
+            "summary": f"s{letter}" * 300,
             "incident": number,
         }
         for number in range(60)
@@ -57,8 +57,8 @@ def large(told: Told) -> Notification:
     return told(
         rule="r_" * 300,
         summary="s" * 900,
-        description="d*" * 900,
-        next_steps=["n`" * 400] * 9,
+        description=f"d{letter}" * 900,
+        next_steps=[f"n{letter}" * 400] * 9,
         alerts=alerts,
         release={"name": "v" * 400, "after_s": 1},
         ack_link="https://shop.example/" + "a" * 600,
@@ -90,14 +90,15 @@ def test_the_long_form_is_a_webhook_with_a_body(told: Told, kind: str):
     assert "x-hub-signature-256" in request.headers
 
 
+@pytest.mark.parametrize("letter", ["w", "*", "支", "😀"])
 @pytest.mark.parametrize(
-    ("kind", "most"), [("slack", 20_000), ("teams", 28_000), ("discord", 16_000)]
+    ("kind", "most"), [("slack", 40_000), ("teams", 28_000), ("discord", 30_000)]
 )
-def test_a_message_is_below_what_the_receiver_takes(told: Told, kind: str, most: int):
-    """However much there is to tell, no receiver refuses it for its size."""
-    body = sent(kind, large(told))
+def test_a_message_is_below_what_the_receiver_takes(told: Told, kind: str, most: int, letter: str):
+    """However much there is to tell, in whatever letters, no receiver refuses it for its size."""
+    body = sent(kind, large(told, letter))
 
-    assert most > len(json.dumps(body))
+    assert most > len(json.dumps(body, ensure_ascii=False).encode())
     assert any("more." in text for text in texts(body))
 
 

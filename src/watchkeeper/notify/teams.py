@@ -7,7 +7,8 @@ from watchkeeper.notify.notifier import Notification
 from watchkeeper.notify.texts import Message, compose
 
 VERSION: Final = "1.4"  # of Adaptive Cards; what Teams shows everywhere
-MAX_ITEMS: Final = 10  # alerts named; with all texts at their longest a card has some 15 kB of 28
+MAX_ITEMS: Final = 10  # alerts named, so that a card stays below the 28 kB that Teams takes
+MAX_TEXT: Final = 200  # characters of one alert, fact or step
 
 
 def body(notification: Notification, *, zone: tzinfo = UTC) -> dict[str, Any]:
@@ -40,16 +41,16 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
         _text(message.title, size="Large", weight="Bolder", color=_tone(message)),
         _text(message.lead),
     ]
-    blocks += [_text(f"• {one.text}") for one in message.items[:MAX_ITEMS]]
+    blocks += [_text(f"• {one.text[:MAX_TEXT]}") for one in message.items[:MAX_ITEMS]]
     more = message.more + len(message.items[MAX_ITEMS:])
     if more:
         blocks.append(_text(f"… and {more} more."))
-    blocks += [_fact(one.name, one.text) for one in message.facts]
+    blocks += [_fact(one.name, one.text[:MAX_TEXT]) for one in message.facts]
     if message.meaning:
         blocks.append(_text(message.meaning))
     if message.steps:
         blocks.append(_text("What to do next", weight="Bolder"))
-        blocks += [_text(f"• {step}") for step in message.steps]
+        blocks += [_text(f"• {step[:MAX_TEXT]}") for step in message.steps]
     blocks.append(_text(message.footer, size="Small", isSubtle=True))
     return [block for block in blocks if block["inlines"][0]["text"]]
 

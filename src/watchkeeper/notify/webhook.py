@@ -82,7 +82,8 @@ class Webhook:
         from watchkeeper.notify.guarded import ForbiddenPlaceError
 
         address = self._address
-        content = json.dumps(self._written(notification), allow_nan=False).encode()
+        text = json.dumps(self._written(notification), allow_nan=False, ensure_ascii=False)
+        content = text.encode("utf-8", "replace")  # a lone surrogate is no letter
         try:
             answer = post(
                 address,
