@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from time import monotonic
 from typing import Final
 
@@ -19,11 +20,16 @@ class Session:
 
     def __init__(self, *, host: str, port: int, secure: bool) -> None:
         """Prepare; `secure` is TLS from the first byte."""
-        self.is_over = False  # the time ran out
+        self._deadline = inf
         self._host = host
         self._port = port
         self._secure = secure
         self._server = _Server(local_hostname=_own_name())
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether the time has run out."""
+        return monotonic() >= self._deadline
 
     @contextmanager
     def within(self, timeout_s: float) -> Iterator[smtplib.SMTP]:
@@ -33,13 +39,12 @@ class Session:
         is one per read, and a server that drips would keep the sender for ever. Raises OSError
         and SMTPException; `is_over` tells whether it was for want of time.
         """
+        self._deadline = monotonic() + timeout_s
         clock = threading.Timer(timeout_s, self._hang_up)
         clock.daemon = True
         clock.start()
         try:
-            self._server.open(
-                self._host, self._port, secure=self._secure, deadline=monotonic() + timeout_s
-            )
+            self._server.open(self._host, self._port, secure=self._secure, deadline=self._deadline)
             yield self._server
             with suppress(smtplib.SMTPException, OSError):  # it has taken the mail already
                 self._server.quit()
@@ -52,7 +57,6 @@ class Session:
         self._server.starttls(context=ssl.create_default_context())
 
     def _hang_up(self) -> None:
-        self.is_over = True
         connection = self._server.sock
         if connection is not None:
             with suppress(OSError):
