@@ -22,6 +22,7 @@ GUIDES = (
     "docs/getting-started.md",
     "docs/own-code.md",
     "docs/errors.md",
+    "docs/notifications.md",
     "docs/testing.md",
 )
 
@@ -125,7 +126,10 @@ def run_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env={"ONCALL_URL": "https://hooks.example/oncall"},
+        env={
+            "ONCALL_URL": "https://hooks.example/oncall",
+            "SLACK_URL": "https://hooks.example/slack",
+        },
         capture_output=True,
         text=True,
         check=False,
