@@ -9,15 +9,16 @@ from typing import Final
 from watchkeeper.notify.texts import Link, Message
 
 WIDTH: Final = 72  # columns of plain text; addresses are never broken
-TRUNK: Final = "#5b6470"  # grey of the less important
+FAINT: Final = "opacity:.75"  # of the less important: right on white and on black
 _NUMBER: Final = re.compile(r"(?<=\d) (?=%|[a-zA-Zµ]{1,4}\b)")  # "5 %", "1 min": not to be parted
 COLOURS: Final = {"critical": "#c62828", "warning": "#b26a00", "info": "#1565c0"}
 RESOLVED_COLOUR: Final = "#2e7d32"
+OTHER_COLOUR: Final = "#5b6470"
 
 
 def colour(message: Message) -> str:
     """Return the colour of a message's state, as #rrggbb."""
-    return RESOLVED_COLOUR if message.resolved else COLOURS.get(message.severity, TRUNK)
+    return RESOLVED_COLOUR if message.resolved else COLOURS.get(message.severity, OTHER_COLOUR)
 
 
 def plain(message: Message, *, heading: bool = False) -> str:
@@ -69,7 +70,7 @@ def _parts(message: Message) -> Iterator[str]:
         yield f'<p style="margin:0 0 16px">… and {message.more} more.</p>'
     if message.facts:
         rows = "".join(
-            f'<tr><td style="padding:3px 16px 3px 0;color:{TRUNK};vertical-align:top;'
+            f'<tr><td style="padding:3px 16px 3px 0;{FAINT};vertical-align:top;'
             f'white-space:nowrap">{_escaped(one.name)}</td>'
             f'<td style="padding:3px 0;vertical-align:top">{_escaped(one.text)}</td></tr>'
             for one in message.facts
@@ -82,7 +83,7 @@ def _parts(message: Message) -> Iterator[str]:
         yield _heading("What to do next")
         rows = "".join(f"<li>{_escaped(step)}</li>" for step in message.steps)
         yield f'<ul style="margin:0 0 16px;padding-left:20px">{rows}</ul>'
-    yield f'<p style="margin:0;color:{TRUNK};font-size:13px">{_escaped(message.footer)}</p>'
+    yield f'<p style="margin:0;{FAINT};font-size:13px">{_escaped(message.footer)}</p>'
 
 
 def _heading(text: str) -> str:
@@ -97,7 +98,7 @@ def _item(text: str, url: str) -> str:
 def _buttons(links: tuple[Link, ...], tint: str) -> Iterator[str]:
     """Yield the links: the first as a filled button, the others as outlines."""
     for number, one in enumerate(links):
-        look = f"background:{tint};color:#ffffff" if number == 0 else f"color:{tint}"
+        look = f"background:{tint};color:#ffffff" if number == 0 else "color:inherit"
         yield (
             f'<a href="{escape(one.url)}" style="display:inline-block;margin:0 8px 8px 0;'
             f"padding:7px 14px;border:1px solid {tint};border-radius:5px;{look};"

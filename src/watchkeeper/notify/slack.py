@@ -8,8 +8,7 @@ from watchkeeper.notify.layout import colour
 from watchkeeper.notify.notifier import Notification
 from watchkeeper.notify.texts import Item, Link, Message, compose
 
-MAX_HEADER: Final = 150  # characters; these are Slack's limits, as its reference has them
-MAX_SECTION: Final = 3_000
+MAX_SECTION: Final = 3_000  # characters; these are Slack's limits, as its reference has them
 MAX_FIELDS: Final = 10
 MAX_ITEMS: Final = 10  # ours, so that all of them fit into one section
 MAX_ITEM: Final = 200
@@ -21,13 +20,11 @@ def body(notification: Notification, *, zone: tzinfo = UTC) -> dict[str, Any]:
     """Return the message as JSON values, for an incoming webhook.
 
     What comes from the application is in `plain_text` objects, where "<!channel>", "@here" and
-    links are letters like others; only our own links are marked up.
+    links are letters like others; only our own links are marked up. The title is the message's
+    text, for that is what a notification shows; it would be shown twice as a header.
     """
     message = compose(notification, zone=zone)
-    blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": _plain(message.title, limit=MAX_HEADER)},
-    ]
-    blocks += [_section(text) for text in _texts(message)]
+    blocks: list[dict[str, Any]] = [_section(text) for text in _texts(message)]
     if message.facts:
         fields = [_plain(f"{one.name}\n{one.text}") for one in message.facts[:MAX_FIELDS]]
         blocks.append({"type": "section", "fields": fields})
@@ -38,7 +35,7 @@ def body(notification: Notification, *, zone: tzinfo = UTC) -> dict[str, Any]:
         )
     blocks.append({"type": "context", "elements": [_plain(message.footer)]})
     return {
-        "text": _escaped(message.title),  # what a notification on a phone shows
+        "text": _escaped(message.title),
         "mrkdwn": False,
         "parse": "none",
         "link_names": False,
@@ -71,9 +68,9 @@ def _section(text: str) -> dict[str, Any]:
     return {"type": "section", "text": _plain(text)}
 
 
-def _plain(text: str, *, limit: int = MAX_SECTION) -> Mapping[str, Any]:
+def _plain(text: str) -> Mapping[str, Any]:
     """Return a text object that is shown letter by letter; Slack refuses an empty one."""
-    return {"type": "plain_text", "text": text[:limit] or "–", "emoji": False}
+    return {"type": "plain_text", "text": text[:MAX_SECTION] or "–", "emoji": False}
 
 
 def _link(link: Link) -> str:
