@@ -153,7 +153,7 @@ def test_discord_mentions_nobody_and_shows_marks_as_letters(told: Told):
     shown = texts(body["embeds"])
     assert [] == [text for text in shown if "@everyone" in text or "](https://evil" in text]
     assert [] == [text for text in shown if "**" in text]
-    assert "[Dashboard](<https://shop.example/watchkeeper/incidents/417>)" in "\n".join(shown)
+    assert "[Dashboard](https://shop.example/watchkeeper/incidents/417)" in "\n".join(shown)
 
 
 def test_discord_takes_no_longer_texts_than_it_says(told: Told):

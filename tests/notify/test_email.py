@@ -7,10 +7,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from email.headerregistry import Address
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mail_servers import MailServer
 from servers import free_port
 
@@ -22,6 +25,7 @@ from watchkeeper.notify import (
     open_notifier,
     shown_address,
 )
+from watchkeeper.notify.mail import make_mail
 
 Told = Callable[..., Notification]
 TEAM = ["ann@example.org", "bob@example.org", "cid@example.org"]
@@ -89,6 +93,44 @@ def test_what_follows_is_an_answer_to_the_first_mail(told: Told, kind: str):
     first, second = (mail.message for mail in server.mails)
     assert first["In-Reply-To"] is None
     assert first["Message-ID"] == second["In-Reply-To"] == second["References"]
+
+
+def test_a_long_domain_does_not_break_the_conversation(told: Told):
+    """What names the first mail is written as it is, however long it is."""
+    domain = f"{'mail' * 12}.internal.shop.example"
+
+    with MailServer() as server:
+        for one in (told(), told("resolved", thread="message-of-firing")):
+            channel(server, from_=f"alerts@{domain}").send(one)
+
+    assert f"In-Reply-To: <message-of-firing@{domain}>\r\n".encode() in server.mails[1].raw
+    assert f"References: <message-of-firing@{domain}>\r\n".encode() in server.mails[1].raw
+    assert f"Message-ID: <message-of-firing@{domain}>\r\n".encode() in server.mails[0].raw
+
+
+LETTERS = st.text(max_size=150) | st.text('äß支😀\u202e\r\n\x00 "<>@,;:', max_size=150)
+
+
+@given(rule=LETTERS, service=LETTERS, thread=LETTERS, value=LETTERS)
+def test_any_text_makes_a_mail(rule: str, service: str, thread: str, value: str):
+    """Whatever the application is called and says, the mail has our headers and no others."""
+    sender, recipient = Address(addr_spec="a@shop.example"), Address(addr_spec="b@shop.example")
+    payload = {"rule": rule, "service": service, "thread": thread, "summary": value}
+    notification = Notification(id="m", channel="c", kind="firing", at=1e9, payload=payload)
+
+    raw = make_mail(notification, sender=sender, recipients=(recipient,)).as_bytes()
+
+    assert raw.isascii()
+    assert all(len(row) <= 998 for row in raw.splitlines())
+    names = {
+        row.partition(b":")[0]
+        for row in raw.partition(b"\r\n\r\n")[0].split(b"\r\n")
+        if not row.startswith(b" ")
+    }
+    assert names <= {
+        *(b"From", b"To", b"Subject", b"Date", b"Message-ID", b"In-Reply-To", b"References"),
+        *(b"Auto-Submitted", b"X-Auto-Response-Suppress", b"MIME-Version", b"Content-Type"),
+    }
 
 
 def test_the_first_mail_does_not_answer_itself(told: Told):

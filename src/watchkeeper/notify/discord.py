@@ -55,7 +55,7 @@ def _description(message: Message) -> str:
     """Put together what fits: the links are never cut, what to do next is left out first."""
     links = ""
     for one in message.links:
-        following = f"{' · ' if links else ''}[{one.name}](<{one.url}>)"
+        following = f"{' · ' if links else ''}[{one.name}]({_target(one.url)})"
         if len(links) + len(following) <= MAX_LINKS:
             links += following
     text = ""
@@ -77,6 +77,10 @@ def _parts(message: Message) -> Iterator[str]:
         yield _escaped(message.meaning)
     for step in message.steps:
         yield f"→ {_escaped(step)}"
+
+
+def _target(url: str) -> str:
+    return url.replace("(", "%28").replace(")", "%29")
 
 
 def _escaped(text: str, *, limit: int = MAX_DESCRIPTION) -> str:

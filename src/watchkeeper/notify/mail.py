@@ -1,19 +1,24 @@
 """One notification as an e-mail: text and HTML, in one thread per incident."""
 
 from datetime import UTC, datetime, tzinfo
-from email.headerregistry import Address
+from email.headerregistry import Address, HeaderRegistry, MessageIDHeader
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from typing import Final
 
-from watchkeeper.notify.harmless import line
 from watchkeeper.notify.layout import html, plain
 from watchkeeper.notify.notifier import Notification
 from watchkeeper.notify.texts import Message, compose
 
-_POLICY: Final = SMTP.clone(cte_type="7bit")  # not every server on the way takes 8 bits
 MAX_ID: Final = 200  # characters: a header line holds it whole
+
+# A header of no known type is cut into encoded words above 78 characters, and then names nothing.
+_HEADERS: Final = HeaderRegistry()
+for _name in ("in-reply-to", "references"):
+    _HEADERS.map_to_type(_name, MessageIDHeader)  # type: ignore[arg-type]  # typeshed has it narrow
+# Not every server on the way takes 8 bits.
+_POLICY: Final = SMTP.clone(cte_type="7bit", header_factory=_HEADERS)
 
 
 def make_mail(
@@ -35,8 +40,8 @@ def make_mail(
     mail["Subject"] = message.title
     mail["Date"] = format_datetime(datetime.fromtimestamp(notification.at, tz=UTC))
     mail["Message-ID"] = message_id(notification.id, sender)
-    thread = line(notification.payload.get("thread"), limit=MAX_ID)
-    if thread and thread != notification.id:
+    thread = notification.payload.get("thread")
+    if isinstance(thread, str) and thread.strip() and thread != notification.id:
         mail["In-Reply-To"] = message_id(thread, sender)
         mail["References"] = message_id(thread, sender)
     mail["Auto-Submitted"] = "auto-generated"
