@@ -73,6 +73,7 @@ def test_secrets_are_masked(folder: Path, monkeypatch: pytest.MonkeyPatch):
         ("url", "https://a:p@h:8443/x", "https://***@h:8443/***"),
         ("url", "tgram://123:token/chat", "tgram://***"),
         ("url", "hush", "***"),
+        ("url", "", ""),
         ("urls", ["json://a:p@h/x", "https://h/x"], "[json://***, https://h/***]"),
         ("routing", {"critical": ["a", "b"]}, "{critical = [a, b]}"),
         ("password", "", ""),

@@ -204,8 +204,12 @@ def test_what_is_over_offers_nothing_to_acknowledge(told: Told):
 
 def test_the_links_of_a_firing_message(told: Told):
     """Dashboard, runbook, acknowledge, silence: what somebody wants to click on."""
-    message = compose(told(runbook="https://wiki.example/errors"))
+    runbook = "https://wiki.example/errors"
+    message = compose(
+        told(runbook=runbook, next_steps=[f"Follow the runbook: {runbook}", "Look at the issues."])
+    )
 
+    assert ("Look at the issues.",) == message.steps  # the runbook is a link already
     assert ["Dashboard", "Runbook", "Acknowledge", "Silence"] == [
         one.name for one in message.links
     ]

@@ -108,7 +108,7 @@ def _item(item: Any) -> str:
 
 def _without_credentials(name: str, value: str) -> str:
     """Mask what an address holds: user and password, and the path of a channel's hook."""
-    if name == "url":
+    if name in ("url", "heartbeat_url"):
         return _address(value)
     shown = _CREDENTIALS.sub(f"{MASK}@", value)
     return _IN_QUERY.sub(rf"\1{MASK}", shown)
@@ -117,7 +117,7 @@ def _without_credentials(name: str, value: str) -> str:
 def _address(value: object) -> str:
     """Mask a channel's address: of a web server's the host stays, of any other the scheme."""
     text = str(value)
-    if not text.startswith(("http://", "https://")):
+    if text and not text.startswith(("http://", "https://")):
         scheme, found, _ = text.partition("://")
         return f"{scheme}://{MASK}" if found else MASK
     return _PATH.sub(rf"\1/{MASK}", _CREDENTIALS.sub(f"{MASK}@", text))

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from itertools import islice
 from typing import Any, Final
 
 from watchkeeper.core.units import format_duration
@@ -311,7 +312,9 @@ def _steps(told: _Told) -> tuple[str, ...]:
     given = told.payload.get("next_steps")
     if told.resolved or not isinstance(given, list | tuple):
         return ()
-    return tuple(line(step, limit=MAX_TEXT) for step in given[:MAX_STEPS] if step)
+    runbook = link(told.payload.get("runbook"))
+    linked = (step for step in given if step and not (runbook and runbook in str(step)))
+    return tuple(line(step, limit=MAX_TEXT) for step in islice(linked, MAX_STEPS))
 
 
 def _footer(told: _Told) -> str:
