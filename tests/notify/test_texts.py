@@ -117,6 +117,44 @@ def test_the_lead_says_the_figures_and_since_when(
     assert lead == compose(told(kind, **payload)).lead
 
 
+@pytest.mark.parametrize(
+    ("alert", "title", "lead"),
+    [
+        (
+            {
+                "summary": "Slow (route /a): p95 1.98 s (300 of 2000 slower in 5 min) > 1 s",
+                "value_text": "2.4 s",
+                "threshold_text": "1 s",
+                "bad": 410.0,
+                "total": 2100.0,
+                "window_s": 300,
+            },
+            "Critical: Slow, /a, p95 2.4 s",
+            "p95 2.4 s (410 of 2100 slower in 5 min), threshold 1 s. Since 14:00:00 UTC.",
+        ),
+        (
+            {
+                "summary": "Slow (route /a): 91 % (over 10 min) > 90 %",
+                "value_text": "92 %",
+                "threshold_text": "90 %",
+                "bad": 3.0,
+                "total": 60.0,
+                "window_s": 600,
+            },
+            "Critical: Slow, /a, 92 %",
+            "92 % (over 10 min), threshold 90 %. Since 14:00:00 UTC.",
+        ),
+    ],
+)
+def test_the_figures_are_those_of_now_and_counts_only_what_counts(
+    told: Told, alert: dict[str, Any], title: str, lead: str
+):
+    """What was measured last is shown, in the words of the summary of when it began."""
+    message = compose(told(rule="Slow", alert={"labels": {"route": "/a"}, **alert}))
+
+    assert (title, lead) == (message.title, message.lead)
+
+
 def test_the_facts_name_peak_group_release_and_service(told: Told):
     """The table holds what one looks for next."""
     assert [

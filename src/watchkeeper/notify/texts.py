@@ -1,6 +1,7 @@
 """What a message says, in words for people; `layout` turns it into plain text and HTML."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -187,7 +188,7 @@ def _about(told: _Told) -> str:
     named = f", {group}" if group else ""
     if told.resolved:
         return f"{named}, after {format_duration(told.lasted_s)}" if told.lasted_s else named
-    value = told.only.get("value_text")
+    value = _value(told, told.only)
     return f"{named}, {value}" if value else named
 
 
@@ -219,7 +220,7 @@ def _what(told: _Told) -> str:
     """Say the value with its counts and threshold, or the summary where there is no value."""
     alert = told.only
     if alert is not None and alert.get("value_text") and not told.resolved:
-        return f"{_figures(alert)}."
+        return f"{_figures(told, alert)}."
     if told.kind == "digest":  # the title is the summary, the alerts are listed
         return ""
     summary = told.payload.get("summary")
@@ -249,19 +250,37 @@ def _without_rule(told: _Told, alert: Mapping[str, Any]) -> str:
     return f"{group}: {short}" if group else short
 
 
-def _figures(alert: Mapping[str, Any]) -> str:
-    """Write "12.4 % (31 of 250 in 1 min), threshold 5 %"."""
-    text = str(alert["value_text"])
+def _figures(told: _Told, alert: Mapping[str, Any]) -> str:
+    """Write "p95 1.98 s (300 of 2000 slower in 5 min), threshold 1 s", as of now.
+
+    The summary, of when it began, tells what the value is of and whether it has counts: of a
+    gauge, `bad` and `total` are no counts of anything.
+    """
     bad, total = _number(alert.get("bad")), _number(alert.get("total"))
     window_s = _number(alert.get("window_s"))
-    within = f" in {format_duration(window_s)}" if window_s else ""
-    if bad is not None and total:
-        text += f" ({bad:.0f} of {total:.0f}{within})"
-    elif within:
-        text += f" ({within.strip()})"
+    said = _short(told, str(alert.get("summary") or ""))
+    counted = _COUNTED.match(said)
+    window = format_duration(window_s) if window_s else ""
+    text = _value(told, alert)
+    if bad is not None and total and (counted or not said):
+        how = (counted["how"] or "") if counted else ""
+        text += f" ({bad:.0f} of {total:.0f}{how}{f' in {window}' if window else ''})"
+    elif window:
+        text += f" (over {window})"
     if alert.get("threshold_text"):
         text += f", threshold {alert['threshold_text']}"
     return text
+
+
+def _value(told: _Told, alert: Mapping[str, Any]) -> str:
+    """Write "p95 1.98 s", or "12.4 %"; "" if the alert has no value."""
+    text = str(alert.get("value_text") or "")
+    of = _QUANTILE.match(_short(told, str(alert.get("summary") or "")))
+    return f"{of[0]}{text}" if of and text and not text.startswith(of[0]) else text
+
+
+_QUANTILE: Final = re.compile(r"p\d[\d.]{0,6} ")
+_COUNTED: Final = re.compile(r"[^(]{0,60}\(\d+ of \d+(?P<how> slower| above)?")
 
 
 def _facts(told: _Told) -> list[Fact]:
