@@ -253,6 +253,24 @@ def test_the_links_of_a_firing_message(told: Told):
     ]
 
 
+def test_links_of_a_message_about_several_say_that_they_are_of_the_first(told: Told):
+    """Nobody shall think to have acknowledged all of them."""
+    alerts = [{"labels": {"route": route}, "incident": 1} for route in ("/a", "/b")]
+
+    message = compose(told(alerts=alerts))
+
+    assert ["Dashboard", "Acknowledge the first", "Silence the first"] == [
+        one.name for one in message.links
+    ]
+
+
+def test_a_peak_is_shown_if_it_is_another_value(told: Told):
+    """What the lead says is not said again."""
+    message = compose(told(alert={"peak_text": "12.4 %"}))
+
+    assert "Peak" not in [fact.name for fact in message.facts]
+
+
 def test_moments_are_shown_in_the_zone_and_with_the_day_if_it_is_another(told: Told):
     """The zone is named; across midnight, a change of the year and of the clocks."""
     berlin = ZoneInfo("Europe/Berlin")

@@ -288,13 +288,15 @@ def _facts(told: _Told) -> list[Fact]:
     found: list[tuple[str, object]] = []
     payload, alert = told.payload, told.only
     if alert is not None:
-        found.append(("Peak", alert.get("peak_text")))
+        if alert.get("peak_text") != alert.get("value_text"):
+            found.append(("Peak", alert.get("peak_text")))
         found += [(name[:1].upper() + name[1:], text) for name, text in _labels(alert).items()]
     if told.started_at is not None and told.kind != TEST:
         found.append(("Seen" if told.is_event else "Since", told.when.moment(told.started_at)))
     if told.ended_at is not None:
         found.append(("Ended", told.when.moment(told.ended_at)))
-    found.append(("Release", _release(payload.get("release"))))
+    if told.kind != "digest":  # of several rules, each has its own
+        found.append(("Release", _release(payload.get("release"))))
     found.append(("Severity", payload.get("severity")))
     found.append(("Service", _source(payload)))
     return [
@@ -312,7 +314,7 @@ def _release(release: object) -> str:
     after_s = _number(release.get("after_s"))
     if after_s is None or after_s < 0:
         return name
-    return f"started {format_duration(after_s)} after release {name}".rstrip()
+    return f"started {format_duration(round(after_s))} after release {name}".rstrip()
 
 
 def _item(told: _Told, alert: Mapping[str, Any]) -> str:
@@ -347,7 +349,8 @@ def _footer(told: _Told) -> str:
 def _links(told: _Told) -> tuple[Link, ...]:
     given = [("Dashboard", "link"), ("Runbook", "runbook")]
     if not told.resolved:
-        given += [("Acknowledge", "ack_link"), ("Silence", "silence_link")]
+        which = " the first" if len(told.alerts) > 1 else ""  # that is what the links are of
+        given += [(f"Acknowledge{which}", "ack_link"), (f"Silence{which}", "silence_link")]
     found = [Link(name=name, url=link(told.payload.get(key))) for name, key in given]
     return tuple(one for one in found if one.url)
 
