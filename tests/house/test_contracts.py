@@ -44,6 +44,8 @@ def test_every_contract_is_kept():
         ("core/units.py", "import time", "The core is pure"),
         ("app.py", "import watchkeeper.storage.memory", "Concrete stores"),
         ("runtime/outbox.py", "import watchkeeper.notify.webhook", "Concrete channels"),
+        ("runtime/outbox.py", "import watchkeeper.notify.smtp", "Concrete channels"),
+        ("notify/webhook.py", "import apprise", "The package apprise"),
         ("integrations/flask.py", "import watchkeeper.integrations.starlette", "Framework skins"),
         ("app.py", "import jinja2", "Optional packages"),
         ("integrations/flask.py", "import httpx", "Libraries that are instrumented"),

@@ -22,6 +22,7 @@ GUIDES = (
     "docs/getting-started.md",
     "docs/own-code.md",
     "docs/errors.md",
+    "docs/notifications.md",
     "docs/testing.md",
 )
 
@@ -91,6 +92,8 @@ def test_every_warning_is_searchable():
         "Run: watchkeeper migrate",
         "nobody is told: no channel set",
         "not in the audit: ",
+        "mail refused for ",
+        "not every service took the message",
         "has more than",
         "there are more than",
         "from now on: ",
@@ -125,7 +128,10 @@ def run_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env={"ONCALL_URL": "https://hooks.example/oncall"},
+        env={
+            "ONCALL_URL": "https://hooks.example/oncall",
+            "SLACK_URL": "https://hooks.example/slack",
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -3,12 +3,10 @@
 import base64
 import hashlib
 import hmac
-import os
-import shutil
 import socket
-import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,13 +104,16 @@ def test_the_body_is_alertmanagers_version_4_plus_one_key():
         ],
         "watchkeeper": {
             "kind": "firing",
+            "sequence": 0,
+            "late": False,
+            "release": None,
             "incident": 7,
             "value": 0.124,
             "threshold": 0.05,
             "window_s": 60,
             "counts": {"bad": 31, "total": 250},
             "incidents": [7],
-            "links": {"dashboard": link},
+            "links": {"dashboard": link, "acknowledge": "", "silence": ""},
         },
     } == body
 
@@ -135,9 +136,40 @@ def test_a_resolved_message_tells_when_it_ended():
     assert first["alerts"][0]["fingerprint"] == second["alerts"][0]["fingerprint"]
 
 
-def test_a_message_lists_at_most_thirty_alerts_and_counts_the_rest():
-    """A message stays small however many incidents it tells of."""
-    many = [{"labels": {"route": f"/{number}"}, "incident": number} for number in range(45)]
+def test_the_key_of_ours_has_links_and_release(told: Callable[..., Notification]):
+    """A receiver can offer to acknowledge and to silence, and show the release before it."""
+    with Receiver() as receiver:
+        channel(receiver.url).send(told("reminder", sequence=2, late=True, more=3))
+        body = receiver.received[0].json()
+
+    ours = body["watchkeeper"]
+    assert {
+        "dashboard": "https://shop.example/watchkeeper/incidents/417",
+        "acknowledge": "https://shop.example/watchkeeper/ack?t=made-up",
+        "silence": "https://shop.example/watchkeeper/silence?t=made-up",
+    } == ours["links"]
+    assert ("reminder", 2, True) == (ours["kind"], ours["sequence"], ours["late"])
+    assert {"name": "v42", "at": 1_795_874_360.0, "after_s": 40} == ours["release"]
+    assert "More than 5 % of the requests failed." == body["commonAnnotations"]["description"]
+    assert 3 == body["truncatedAlerts"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "listed"),
+    [
+        ({"route": "/{}"}, 30),
+        ({f"label{n}": "{} " + "x" * 100 for n in range(6)}, 10),
+        ({f"label{n}": "{} " + "支" * 300 for n in range(20)}, 1),
+    ],
+)
+def test_a_message_is_below_20_kb_and_counts_what_it_leaves_out(
+    labels: dict[str, str], listed: int
+):
+    """A message stays small however many incidents it tells of, in whatever letters."""
+    many = [
+        {"labels": {key: text.format(number) for key, text in labels.items()}, "incident": number}
+        for number in range(45)
+    ]
 
     with Receiver() as receiver:
         channel(receiver.url).send(
@@ -146,9 +178,19 @@ def test_a_message_lists_at_most_thirty_alerts_and_counts_the_rest():
 
         request = receiver.received[0]
 
-    assert 30 == len(request.json()["alerts"])
-    assert 15 == request.json()["truncatedAlerts"]
+    assert listed == len(request.json()["alerts"])
+    assert 45 - listed == request.json()["truncatedAlerts"]
     assert 20_000 > len(request.body)
+
+
+def test_half_a_letter_does_not_keep_a_message_from_being_sent():
+    """A lone surrogate, which JSON can write and UTF-8 cannot, becomes a question mark."""
+    with Receiver() as receiver:
+        channel(receiver.url).send(
+            notification(payload={**notification().payload, "summary": "a\ud800b"})
+        )
+
+        assert "a?b" == receiver.received[0].json()["commonAnnotations"]["summary"]
 
 
 def test_the_standard_signature_is_accepted_by_an_independent_implementation():
@@ -395,29 +437,6 @@ def test_https_is_never_sent_in_the_clear():
 
     assert "hook" not in str(raised.value)
     assert [] == receiver.received
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A certificate for 127.0.0.1 that nobody vouches for, with its key."""
-    program = shutil.which("openssl")
-    if program is None and os.environ.get("CI"):
-        pytest.fail("CI has no program openssl")
-    if program is None:
-        pytest.skip("needs the program openssl")
-    path = tmp_path / "own.pem"
-    options = (
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
-        "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 "
-        "-addext basicConstraints=critical,CA:TRUE -keyout - -out -"
-    )
-    made = subprocess.run(
-        [program, *options.split()],
-        capture_output=True,
-        check=True,
-    )
-    path.write_bytes(made.stdout)
-    return path
 
 
 def test_https_with_a_certificate_that_is_trusted(

@@ -91,7 +91,8 @@ def masked(name: str, value: Any) -> str:
         inner = ", ".join(f"{key} = {masked(str(key), item)}" for key, item in value.items())
         return f"{{{inner}}}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_item(item) for item in value) + "]"
+        inner = ", ".join(_address(item) if name == "urls" else _item(item) for item in value)
+        return f"[{inner}]"
     if isinstance(value, str):
         if _SECRET_WORDS.search(name) and value:
             return MASK
@@ -107,7 +108,16 @@ def _item(item: Any) -> str:
 
 def _without_credentials(name: str, value: str) -> str:
     """Mask what an address holds: user and password, and the path of a channel's hook."""
+    if name in ("url", "heartbeat_url"):
+        return _address(value)
     shown = _CREDENTIALS.sub(f"{MASK}@", value)
-    if name == "url":
-        shown = _PATH.sub(rf"\1/{MASK}", shown)
     return _IN_QUERY.sub(rf"\1{MASK}", shown)
+
+
+def _address(value: object) -> str:
+    """Mask a channel's address: of a web server's the host stays, of any other the scheme."""
+    text = str(value)
+    if text and not text.startswith(("http://", "https://")):
+        scheme, found, _ = text.partition("://")
+        return f"{scheme}://{MASK}" if found else MASK
+    return _PATH.sub(rf"\1/{MASK}", _CREDENTIALS.sub(f"{MASK}@", text))

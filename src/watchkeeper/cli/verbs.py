@@ -33,6 +33,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "open": Verb(module="open", help="Print a one-time link to the dashboard."),
     "size": Verb(module="size", help="Show how large the tables are, and how they grow."),
     "deploy": Verb(module="deploy", help="Mark that a release is live from now on."),
+    "notify": Verb(module="notify", help="List the channels; send a test message."),
     "config": Verb(module="config", help="Show or check the settings, each with its origin."),
     "migrate": Verb(module="migrate", help="Bring the tables up to date, or print the SQL."),
     "prune": Verb(module="prune", help="Delete what is past its time now."),

@@ -23,6 +23,14 @@ class Address:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
+    @property
+    def masked(self) -> str:
+        """The address with its path, query, user and password masked."""
+        scheme = "https" if self.secure else "http"
+        usual = self.port == (443 if self.secure else 80)
+        place = self.shown.rpartition(":")[0] if usual else self.shown
+        return f"{scheme}://{place}/{'' if self.path == '/' else '***'}"
+
 
 def parse_address(url: object, *, where: str) -> Address:
     """Take a URL apart. Raises ConfigurationError, which never shows the URL: it may be secret."""

@@ -1,6 +1,7 @@
 """The body of a webhook message: Alertmanager's webhook form, version 4, plus one key of ours."""
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,28 +9,42 @@ from typing import Any, Final
 
 from watchkeeper.notify.notifier import Notification
 
-MAX_ALERTS: Final = 30  # in one message, so that it stays below the 20 kB that receivers expect
-MAX_TEXT: Final = 1_000  # characters of one text inside
+MAX_BYTES: Final = 19_000  # receivers expect less than 20 kB (Standard Webhooks)
+MAX_ALERTS: Final = (30, 10, 3, 1)  # named in one message: the first number that fits
+MAX_TEXT: Final = 600  # characters of one text inside
+MAX_LABELS: Final = 12
+MAX_LABEL: Final = 200
 NEVER: Final = "0001-01-01T00:00:00Z"  # what Alertmanager sends as the end of what still fires
 
 
 def body(notification: Notification) -> dict[str, Any]:
     """Return the message as JSON values.
 
-    `watchkeeper` holds what Alertmanager's form has no room for: the kind of message and, of the
-    first alert, incident, value, threshold, window and counts; `incidents` names all of them.
+    `watchkeeper` holds what Alertmanager's form has no room for: the kind of message, the release
+    before it, the links to act by and, of the first alert, incident, value, threshold, window and
+    counts; `incidents` names all of them. Whole messages are below 20 kB.
     Source: Alertmanager's documentation, webhook_config, data version 4.
     """
+    for most in MAX_ALERTS:
+        made = _body(notification, most=most)
+        if len(json.dumps(made, ensure_ascii=False).encode("utf-8", "replace")) <= MAX_BYTES:
+            break
+    return made
+
+
+def _body(notification: Notification, *, most: int) -> dict[str, Any]:
     payload = notification.payload
     given = list(payload.get("alerts") or [{}])
     scope = _group_labels(payload)
     common = {**scope, "severity": _text(payload.get("severity"))}
     annotations = {"summary": _text(payload.get("summary"))}
+    if payload.get("description"):
+        annotations["description"] = _text(payload["description"])
     link = _text(payload.get("link"))
     return {
         "version": "4",
         "groupKey": _group_key(scope),
-        "truncatedAlerts": max(0, len(given) - MAX_ALERTS),
+        "truncatedAlerts": max(0, len(given) - most) + _count(payload.get("more")),
         "status": _status(payload),
         "receiver": notification.channel,
         "groupLabels": scope,
@@ -38,13 +53,20 @@ def body(notification: Notification) -> dict[str, Any]:
         "externalURL": link.partition("?")[0].rstrip("/"),
         "alerts": [
             _alert(alert, payload=payload, common=common, annotations=annotations, link=link)
-            for alert in given[:MAX_ALERTS]
+            for alert in given[:most]
         ],
         "watchkeeper": {
             "kind": notification.kind,
+            "sequence": payload.get("sequence", 0),
+            "late": bool(payload.get("late")),
+            "release": payload.get("release"),
             **_figures(given[0]),
-            "incidents": [alert.get("incident") for alert in given[:MAX_ALERTS]],
-            "links": {"dashboard": link},
+            "incidents": [alert.get("incident") for alert in given[:most]],
+            "links": {
+                "dashboard": link,
+                "acknowledge": _text(payload.get("ack_link")),
+                "silence": _text(payload.get("silence_link")),
+            },
         },
     }
 
@@ -65,7 +87,10 @@ def _alert(
     annotations: Mapping[str, str],
     link: str,
 ) -> dict[str, Any]:
-    own = {str(key): _text(value) for key, value in dict(alert.get("labels") or {}).items()}
+    given = list(dict(alert.get("labels") or {}).items())
+    own = {str(key): _text(value)[:MAX_LABEL] for key, value in given[:MAX_LABELS]}
+    if alert.get("summary"):
+        annotations = {**annotations, "summary": _text(alert["summary"])}
     labels = {**own, **common}
     ended_at = alert.get("ended_at", payload.get("ended_at"))
     return {
@@ -122,6 +147,10 @@ def _status(payload: Mapping[str, Any]) -> str:
 
 def _text(value: object) -> str:
     return "" if value is None else str(value)[:MAX_TEXT]
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _finite(value: Any) -> Any:

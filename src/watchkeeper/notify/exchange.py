@@ -3,15 +3,18 @@
 import io
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from time import monotonic
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from watchkeeper.notify.address import Address
 
 MAX_ANSWER_BYTES: Final = 4_096
+
+Place = tuple[socket.AddressFamily, Any]  # what a socket of the family connects to
+Resolver = Callable[[str, int], Sequence[Place]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,14 +25,32 @@ class Answer:
     retry_after: str
 
 
-def post(address: Address, *, headers: Mapping[str, str], body: bytes, timeout_s: float) -> Answer:
+def look_up(host: str, port: int) -> Sequence[Place]:
+    """Ask the system's resolver for the places of a name, in the order to be tried."""
+    return [
+        (family, place)
+        for family, _, _, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    ]
+
+
+def post(
+    address: Address,
+    *,
+    headers: Mapping[str, str],
+    body: bytes,
+    timeout_s: float,
+    resolve: Resolver = look_up,
+) -> Answer:
     """Send one POST and return its answer.
 
-    Follows no redirect, asks no proxy. Raises OSError (TimeoutError when `timeout_s` is over for
-    the exchange as a whole) or HTTPException. Looking up the name is the resolver's own time.
+    Follows no redirect, asks no proxy. The name is resolved once, and nothing else is connected
+    to than what `resolve` returned. Raises OSError (TimeoutError when `timeout_s` is over for the
+    exchange as a whole) or HTTPException. Looking up the name is the resolver's own time.
     """
     deadline = monotonic() + timeout_s
-    connection = _connect(address, deadline)
+    connection = connect(
+        address.host, address.port, secure=address.secure, deadline=deadline, resolve=resolve
+    )
     with connection:
         _send(connection, _head(address, headers, len(body)) + body, deadline)
         source = cast("socket.socket", _Source(connection, deadline))
@@ -42,21 +63,25 @@ def post(address: Address, *, headers: Mapping[str, str], body: bytes, timeout_s
             return answer
 
 
-def _connect(address: Address, deadline: float) -> socket.socket:
-    """Try each address of the host within what is left of the time."""
+def connect(
+    host: str, port: int, *, secure: bool, deadline: float, resolve: Resolver = look_up
+) -> socket.socket:
+    """Try each place of the host within what is left of the time, by TLS if `secure`.
+
+    The certificate is checked against `host`, whatever place the connection went to. `deadline`
+    is a moment of the monotonic clock. Raises OSError.
+    """
     last: OSError = OSError("the name has no address")
-    for family, kind, protocol, _, place in socket.getaddrinfo(
-        address.host, address.port, type=socket.SOCK_STREAM
-    ):
-        connection = socket.socket(family, kind, protocol)
+    for family, place in resolve(host, port):
+        connection = socket.socket(family, socket.SOCK_STREAM)
         try:
             connection.settimeout(_left(deadline))
             connection.connect(place)
-            if not address.secure:
+            if not secure:
                 return connection
             context = ssl.create_default_context()
             connection.settimeout(_left(deadline))
-            return context.wrap_socket(connection, server_hostname=address.host)
+            return context.wrap_socket(connection, server_hostname=host)
         except OSError as error:
             connection.close()
             last = error

@@ -16,12 +16,12 @@ class Log:
     """Writes each notification as a warning, what is resolved as information."""
 
     def send(self, notification: Notification) -> None:
-        """Log one line: status, severity, service, summary, link."""
+        """Log one line: kind, severity, service, summary, link."""
         payload = notification.payload
         resolved = payload.get("status") == "resolved"
         severity = "" if resolved else f" {payload.get('severity', '')}"
         parts = [
-            f"{'✔ resolved' if resolved else '▲ firing'}{severity}",
+            f"{'✔ resolved' if resolved else f'▲ {notification.kind}'}{severity}",
             f"{payload.get('service', '')} ({payload.get('environment', '')})",
             str(payload.get("summary") or payload.get("rule", "")),
         ]

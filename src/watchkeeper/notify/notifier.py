@@ -11,10 +11,17 @@ from watchkeeper.exceptions import WatchkeeperError
 class Notification:
     """One message about one or several incidents of one rule.
 
-    `payload` holds JSON values only, so that it can wait in the outbox:
-    rule, severity, status ("firing" | "resolved"), service, environment, summary, started_at,
-    ended_at, link, and `alerts`: per incident its labels, value, threshold, bad, total, window_s,
-    started_at, ended_at, incident.
+    `kind` is "firing", "worse", "reminder", "escalated", "again", "resolved", "flapping",
+    "digest", "changed" or "test". `payload` holds JSON values only, so that it can wait in the
+    outbox; any of them may be missing:
+
+    rule, severity, status ("firing" | "resolved"), service, environment, summary, description,
+    started_at, ended_at (seconds since the epoch; null while it lasts), late (told when it was
+    over), link, ack_link, silence_link, runbook, next_steps (texts), release ({name, at, after_s}
+    | null), thread (id of the incident's first message on this channel, "" in that one),
+    sequence, more (alerts that are not listed), and `alerts`: per incident its labels, summary,
+    severity, value and value_text, threshold and threshold_text, peak_text, bad and total (where
+    they count something), window_s, started_at, ended_at, incident, link.
     """
 
     id: str  # the same over every attempt, so that a receiver can drop a repetition

@@ -1,14 +1,14 @@
-"""The webhook channel: a signed POST in Alertmanager's form, with the standard library alone."""
+"""The webhook channel: a signed POST with the standard library alone, in the form asked for."""
 
 import json
 from collections.abc import Mapping
-from datetime import UTC
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, tzinfo
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
 
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify.address import Address, parse_address
-from watchkeeper.notify.alertmanager import body
+from watchkeeper.notify.keys import check_keys, choice, texts, time_zone
 from watchkeeper.notify.notifier import ChannelGoneError, DeliveryError, Notification
 from watchkeeper.notify.signing import (
     MAX_SECRETS,
@@ -19,13 +19,23 @@ from watchkeeper.notify.signing import (
 )
 
 if TYPE_CHECKING:
-    from watchkeeper.notify.exchange import Answer
+    from watchkeeper.notify.exchange import Answer, Resolver
 
 TIMEOUT_S: Final = 10.0  # for the exchange as a whole
 MAX_RETRY_AFTER_S: Final = 3_600.0  # a receiver cannot put a message off for longer
 AGAIN: Final = frozenset({408, 425, 429})  # of 4xx: refused now, not for good
 GONE: Final = 410
-KEYS: Final = ("url", "secret", "signature")
+KEYS: Final = ("url", "body", "secret", "signature", "time_zone")
+SHORT_KEYS: Final = ("url", "time_zone")  # of the short forms, type = "slack" and so on
+
+
+class Body(StrEnum):
+    """What form a message is written in."""
+
+    ALERTMANAGER = "alertmanager"
+    SLACK = "slack"
+    TEAMS = "teams"
+    DISCORD = "discord"
 
 
 class Webhook:
@@ -37,13 +47,27 @@ class Webhook:
         *,
         signature: Signature = Signature.STANDARD,
         keys: tuple[bytes, ...] = (),
+        body: Body = Body.ALERTMANAGER,
+        zone: tzinfo = UTC,
         timeout_s: float = TIMEOUT_S,
+        resolver: "Resolver | None" = None,
     ) -> None:
-        """Prepare; nothing is looked up or opened before the first message."""
+        """Prepare; nothing is looked up or opened before the first message.
+
+        `resolver` finds the addresses of the host; without it the system's does.
+        """
         self._address = address
         self._signature = signature
         self._keys = keys
+        self._body = body
+        self._zone = zone
         self._timeout_s = timeout_s
+        self._resolver = resolver
+
+    @property
+    def shown(self) -> str:
+        """Where it posts to, as lists may show it: the path may be a secret."""
+        return self._address.masked
 
     def send(self, notification: Notification) -> None:
         """Deliver one notification or raise `DeliveryError`, which never shows the address.
@@ -54,27 +78,53 @@ class Webhook:
         # HTTP and TLS are needed only where somebody sends, so they are imported only there.
         from http.client import HTTPException
 
-        from watchkeeper.notify.exchange import post
+        from watchkeeper.notify.exchange import look_up, post
+        from watchkeeper.notify.guarded import ForbiddenPlaceError
 
         address = self._address
-        content = json.dumps(body(notification), allow_nan=False).encode()
+        text = json.dumps(self._written(notification), allow_nan=False, ensure_ascii=False)
+        content = text.encode("utf-8", "replace")  # a lone surrogate is no letter
         try:
             answer = post(
                 address,
                 headers=self._headers(notification, content),
                 body=content,
                 timeout_s=self._timeout_s,
+                resolve=self._resolver or look_up,
             )
         except TimeoutError:
             raise DeliveryError(
                 f"{address.shown}: no answer within {self._timeout_s:g} s"
             ) from None
         except OSError as error:
-            raise DeliveryError(f"{address.shown}: {_reason(error)}") from None
+            # A name that leads into the own network does not become right by waiting.
+            raise DeliveryError(
+                f"{address.shown}: {_reason(error)}",
+                permanent=isinstance(error, ForbiddenPlaceError),
+            ) from None
         except HTTPException as error:
             kind = type(error).__name__
             raise DeliveryError(f"{address.shown}: answer is not HTTP ({kind})") from None
         _judge(answer, address, at=notification.at)
+
+    def _written(self, notification: Notification) -> dict[str, Any]:
+        """Return the message in the form asked for, as JSON values."""
+        # The forms for people are imported where somebody sends them.
+        if self._body is Body.SLACK:
+            from watchkeeper.notify import slack
+
+            return slack.body(notification, zone=self._zone)
+        if self._body is Body.TEAMS:
+            from watchkeeper.notify import teams
+
+            return teams.body(notification, zone=self._zone)
+        if self._body is Body.DISCORD:
+            from watchkeeper.notify import discord
+
+            return discord.body(notification, zone=self._zone)
+        from watchkeeper.notify import alertmanager
+
+        return alertmanager.body(notification)
 
     def _headers(self, notification: Notification, content: bytes) -> dict[str, str]:
         standard = self._signature is Signature.STANDARD
@@ -95,23 +145,35 @@ class Webhook:
         return headers
 
 
-def open_webhook(options: Mapping[str, object], *, where: str) -> Webhook:
+def open_webhook(
+    options: Mapping[str, object],
+    *,
+    where: str,
+    short: Body | None = None,
+    guarded: bool = False,
+    guarded_http: bool = False,
+) -> Webhook:
     """Return the channel. Raises ConfigurationError naming the key and the cure.
 
-    Keys: `url`; `secret`, a text or a list of up to four while one is being replaced; `signature`
-    ("standard" | "github" | "none"). Without a secret nothing is signed.
+    Keys: `url`; `body` (a form of message); `secret`, a text or a list of up to four while one is
+    being replaced; `signature` ("standard" | "github" | "none"). Without a secret nothing is
+    signed. A `short` form has its body already, and takes `url` alone. `guarded` is for
+    addresses that came from a form or the database: by TLS (or not, with `guarded_http`), to usual
+    ports of hosts on the internet.
     """
-    for key in options:
-        if key not in KEYS:
-            close = get_close_matches(str(key), KEYS, n=1)
-            meant = f" (did you mean {close[0]!r}?)" if close else ""
-            raise ConfigurationError(
-                f"{where}.{key}: unknown key{meant}; a webhook has: type, {', '.join(KEYS)}"
-            )
+    check_keys(options, SHORT_KEYS if short else KEYS, where=where)
     if "url" not in options:
         raise ConfigurationError(f'{where}.url: missing; write url = "https://…"')
     address = parse_address(options["url"], where=f"{where}.url")
-    signature = _signature(options.get("signature", Signature.STANDARD), where=where)
+    resolver = None
+    if guarded:
+        from watchkeeper.notify.exchange import look_up
+        from watchkeeper.notify.guarded import check_guarded
+        from watchkeeper.notify.guarded import guarded as only_public
+
+        check_guarded(address, http=guarded_http, where=f"{where}.url")
+        resolver = only_public(look_up)
+    signature = choice(Signature, options, "signature", Signature.STANDARD, where=where)
     secrets = _secrets(options.get("secret"), where=where)
     if secrets and signature is Signature.NONE:
         raise ConfigurationError(
@@ -121,7 +183,14 @@ def open_webhook(options: Mapping[str, object], *, where: str) -> Webhook:
         keys = tuple(standard_key(secret, where=where) for secret in secrets)
     else:
         keys = tuple(secret.encode() for secret in secrets)
-    return Webhook(address, signature=signature, keys=keys)
+    return Webhook(
+        address,
+        signature=signature,
+        keys=keys,
+        body=short or choice(Body, options, "body", Body.ALERTMANAGER, where=where),
+        zone=time_zone(options, where=where),
+        resolver=resolver,
+    )
 
 
 def retry_after_s(header: str, *, now: float) -> float | None:
@@ -165,26 +234,10 @@ def _reason(error: OSError) -> str:
     return str(reason)[:200]
 
 
-def _signature(value: object, *, where: str) -> Signature:
-    try:
-        return Signature(str(value))
-    except ValueError:
-        known = ", ".join(f'"{one.value}"' for one in Signature)
-        raise ConfigurationError(
-            f"{where}.signature: {value!r} is unknown; use one of {known}"
-        ) from None
-
-
 def _secrets(value: object, *, where: str) -> tuple[str, ...]:
     if value is None or value == "":
         return ()
-    secrets = (value,) if isinstance(value, str) else value
-    if (
-        not isinstance(secrets, list | tuple)
-        or len(secrets) > MAX_SECRETS
-        or not all(isinstance(secret, str) and secret for secret in secrets)
-    ):
-        raise ConfigurationError(
-            f"{where}.secret: must be a text, or a list of at most {MAX_SECRETS} texts"
-        )
-    return tuple(secrets)
+    secrets = texts(value, where=f"{where}.secret", most=MAX_SECRETS)
+    if not all(secrets):
+        raise ConfigurationError(f"{where}.secret: is empty; remove it, or write a secret")
+    return secrets
