@@ -7,17 +7,20 @@ from typing import Final
 import shops
 from watchkeeper.core.statistics import wilson_lower
 
+if TYPE_CHECKING:
+    from shops import Answer
+
 THRESHOLD: Final = 0.05
 WINDOWS_S: Final = (60.0, 300.0)
 MIN_BAD: Final = 3
 
 
-def plain(answers: Sequence[shops.Answer]) -> float | None:
+def plain(answers: "Sequence[Answer]") -> float | None:
     """Return when more than 5 % of the last minute failed for the first time, None if never."""
     return _first(answers, WINDOWS_S[0], lambda bad, total: bad > THRESHOLD * total)
 
 
-def sure(answers: Sequence[shops.Answer]) -> float | None:
+def sure(answers: "Sequence[Answer]") -> float | None:
     """Return when that was first certain, within one minute or five: the guard of rules."""
 
     def certain(bad: int, total: int) -> bool:
@@ -28,9 +31,9 @@ def sure(answers: Sequence[shops.Answer]) -> float | None:
 
 
 def _first(
-    answers: Sequence[shops.Answer], window_s: float, is_so: Callable[[int, int], bool]
+    answers: "Sequence[Answer]", window_s: float, is_so: Callable[[int, int], bool]
 ) -> float | None:
-    window: deque[shops.Answer] = deque()
+    window: deque[Answer] = deque()
     bad = 0
     for one in sorted(answers, key=lambda one: one.at):
         window.append(one)
