@@ -2,9 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import shops
 from watchkeeper.core.statistics import wilson_lower
 
 if TYPE_CHECKING:

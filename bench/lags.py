@@ -12,8 +12,6 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from receivers import Receiver
-
 import children
 import crossings
 import databases
@@ -65,7 +63,7 @@ def _figures(several: list[dict[str, Any]], rule: str) -> dict[str, Any]:
 def run(url: str, deployment: shops.Deployment, path: str, seed: int, good_s: float) -> Any:
     """Serve well for a while, then badly; how long after the true crossing each rule told."""
     chance = random.Random(seed)  # noqa: S311  # when within a slot the trouble begins
-    with Receiver() as receiver, tempfile.TemporaryDirectory() as folder:
+    with shops.Receiver() as receiver, tempfile.TemporaryDirectory() as folder:
         shop = shops.Shop(
             Path(folder),
             url,

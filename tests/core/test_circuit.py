@@ -59,6 +59,13 @@ def test_a_receiver_that_says_when_is_not_asked_before():
     assert NOW + 90 == circuit.probe_at
 
 
+def test_another_absence_is_asked_quickly_again():
+    """What failed an hour ago and was not asked since is not slow for it."""
+    old = failed(9)
+
+    assert NOW + 3_600 + 4 == old.failed(now=NOW + 3_600, jitter=0.0).probe_at
+
+
 def test_success_forgets_everything():
     """One message that was taken is enough."""
     assert Circuit() == succeeded()

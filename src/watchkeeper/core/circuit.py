@@ -17,6 +17,8 @@ MOST_WAIT_S: Final = (
     STEADY_WAIT_S  # between two probes: what is new must not wait for half an hour
 )
 
+FORGOTTEN_AFTER_S: Final = 60.0  # after a probe was due and nobody had anything to send
+
 
 class Passage(StrEnum):
     """Whether a channel takes messages now, and why."""
@@ -55,7 +57,9 @@ class Circuit:
         The next probe comes after 1, 2, 3, 4, 4, … s, and each 15 s once it has lasted 2 min.
         """
         failures = min(self.failures + 1, MAX_FAILURES)
-        since = self.failing_since or now
+        # After a long time in which nobody asked it is another absence, that may be short.
+        is_lasting = self.failing_since and now - self.probe_at <= FORGOTTEN_AFTER_S
+        since = self.failing_since if is_lasting else now
         # The backoff of messages, for the channel: as if one message had been tried all the time.
         again = next_try(attempts=failures, created_at=since, now=now, jitter=jitter).at
         soonest = now + MOST_WAIT_S if again is None else min(again, now + MOST_WAIT_S)

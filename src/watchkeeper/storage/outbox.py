@@ -48,6 +48,7 @@ class OutboxRow:
     created_at: float
     next_try_at: float
     claim: str = ""  # token of the claim that this row was handed out under
+    claim_until: float = 0.0  # told by `waiting` alone: until then somebody sends it
     last_error: str = ""
     sent_at: float | None = None
 
@@ -56,11 +57,19 @@ class OutboxStore(Protocol):
     """Messages on their way: put into the outbox, claimed, sent, settled."""
 
     def enqueue(
-        self, outgoing: Sequence[Outgoing], *, service: str, environment: str, at: float
+        self,
+        outgoing: Sequence[Outgoing],
+        *,
+        service: str,
+        environment: str,
+        at: float,
+        instead_of: Sequence[int] = (),
     ) -> int:
         """Put messages into the outbox without a change of an alert; return how many are new.
 
-        Those that name no incident are of none.
+        Those that name no incident are of none. `instead_of` has the ids of messages that
+        these stand for: in the same transaction they are taken back. If one of them is not due
+        any more, or is being sent, nothing is changed, and 0 returned.
         """
 
     def claim(
@@ -71,10 +80,12 @@ class OutboxStore(Protocol):
         channels: Collection[str],
         limit: int,
         scope: tuple[str, str] | None = None,
+        ids: Collection[int] | None = None,
     ) -> list[OutboxRow]:
         """Take due messages for `hold_s` seconds, oldest first; `attempts` grows by one.
 
-        With `scope`, (service, environment), only its own, and those that tell of none.
+        With `scope`, (service, environment), only its own, and those that tell of none; with
+        `ids`, only these.
         """
 
     def settle(
@@ -103,6 +114,17 @@ class OutboxStore(Protocol):
 
         With NO_INCIDENT for the incident, those of none.
         """
+
+    def waiting(
+        self, channel: str, *, limit: int, scope: tuple[str, str] | None = None
+    ) -> list[OutboxRow]:
+        """List the messages of a channel that are due now or later, oldest first.
+
+        Also those that are being sent: until their `claim_until`. `scope` as with `claim`.
+        """
+
+    def sent_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
+        """Count the messages of a scope that a channel took since."""
 
     def messages_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
         """Count what a scope put into the outbox for a channel since, without the withdrawn."""
