@@ -9,6 +9,7 @@ from receivers import Receiver
 from watchkeeper.exceptions import StorageUnavailableError
 from watchkeeper.notify import DeliveryError, Notification, Notifier, open_notifier
 from watchkeeper.runtime.guard import take_errors
+from watchkeeper.runtime.lane import LaneOptions
 from watchkeeper.runtime.outbox import Outbox
 from watchkeeper.storage.memory import MemoryStore
 from watchkeeper.storage.store import AlertChange, AlertRow, Incident, OutboxRow, Outgoing
@@ -86,9 +87,20 @@ def webhook(receiver: Receiver) -> Notifier:
 
 
 def make(
-    store: MemoryStore, clock: Callable[[], float], notifiers: Mapping[str, Notifier]
+    store: MemoryStore,
+    clock: Callable[[], float],
+    notifiers: Mapping[str, Notifier],
+    options: Mapping[str, LaneOptions] | None = None,
 ) -> Outbox:
-    return Outbox(store, notifiers, clock=clock, jitter=lambda: 0.0)
+    return Outbox(
+        store,
+        notifiers,
+        service="shop",
+        environment="test",
+        clock=clock,
+        options=options,
+        jitter=lambda: 0.0,
+    )
 
 
 def run(outbox: Outbox, clock: Clock) -> None:

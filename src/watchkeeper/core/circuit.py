@@ -86,9 +86,7 @@ class Circuit:
         return cls(failures=failures if isinstance(failures, int) else 0, **known)
 
 
-def succeeded() -> Circuit:
-    """Return the circuit after a message was taken: all is forgotten."""
-    return Circuit()
+WORKS: Final = Circuit()  # after a message was taken all is forgotten
 
 
 def gone(*, now: float) -> Circuit:
