@@ -8,7 +8,9 @@ SCOPE = ("shop", "test")
 START = 1_700_000_000.0
 
 
-def put(store: Store, *numbers: int, kind: str = "digest", channel: str = "team", **more) -> int:
+def put(
+    store: Store, *numbers: int, kind: str = "digest", channel: str = "team", **more
+) -> int | None:
     """Put messages of no incident into the outbox."""
     outgoing = [
         Outgoing(kind=kind, sequence=number, channel=channel, payload={}, due_at=START)
@@ -52,7 +54,7 @@ def test_one_message_stands_for_others(store):
     put(store, 1, 2, 3)
     first, second, _ = store.waiting("team", limit=9)
 
-    assert 1 == put(store, 9, instead_of=[first.id, second.id])
+    assert 1 == put(store, 9, withdraw=[first.id, second.id])
 
     assert [(3, 0.0), (9, 0.0)] == waiting(store)
     assert 2 == len(store.outbox(status="withdrawn", limit=9))
@@ -64,7 +66,7 @@ def test_what_is_being_sent_is_not_told_otherwise(store):
     first, second = store.waiting("team", limit=9)
     store.claim(at=START, hold_s=60, channels=["team"], limit=1, ids=[second.id])
 
-    assert 0 == put(store, 9, instead_of=[first.id, second.id])
+    assert put(store, 9, withdraw=[first.id, second.id]) is None
 
     assert [(1, 0.0), (2, START + 60)] == waiting(store)
 

@@ -39,11 +39,12 @@ class Waiting:
     next_try_at: float
     claim_until: float
     attempts: int
+    priority: int = 0  # above 0: urgent, whatever it says
 
     @property
     def is_urgent(self) -> bool:
         """Whether it goes before others: critical, or the end of something."""
-        return self.severity == "critical" or self.kind == "resolved"
+        return self.priority > 0 or self.severity == "critical" or self.kind == "resolved"
 
 
 def turns(

@@ -148,4 +148,5 @@ def _seen(row: OutboxRow) -> Waiting:
         next_try_at=row.next_try_at,
         claim_until=row.claim_until,
         attempts=row.attempts,
+        priority=row.priority,
     )

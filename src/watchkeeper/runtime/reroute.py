@@ -100,6 +100,6 @@ class Reroute:
                 service=self._service,
                 environment=self._environment,
                 at=at,
-                instead_of=instead_of,
+                withdraw=instead_of,
             )
         )

@@ -23,6 +23,7 @@ class Outgoing:
     payload: Mapping[str, Any]
     due_at: float
     incident: int | None = None  # None: that of the change's own row
+    priority: int = 0  # higher ones are claimed first, whatever waits; -100 to 100
 
 
 def sequence_at(at: float, *, every_s: float = 1.0) -> int:
@@ -51,6 +52,7 @@ class OutboxRow:
     claim_until: float = 0.0  # told by `waiting` alone: until then somebody sends it
     last_error: str = ""
     sent_at: float | None = None
+    priority: int = 0
 
 
 class OutboxStore(Protocol):
@@ -63,13 +65,13 @@ class OutboxStore(Protocol):
         service: str,
         environment: str,
         at: float,
-        instead_of: Sequence[int] = (),
-    ) -> int:
+        withdraw: Sequence[int] = (),
+    ) -> int | None:
         """Put messages into the outbox without a change of an alert; return how many are new.
 
-        Those that name no incident are of none. `instead_of` has the ids of messages that
-        these stand for: in the same transaction they are taken back. If one of them is not due
-        any more, or is being sent, nothing is changed, and 0 returned.
+        Those that name no incident are of none. With `withdraw`, ids of messages that these stand
+        for, it is all or nothing: None, and nothing is changed, if one of them is not due any
+        more or is being sent, or if one of the new ones is there already.
         """
 
     def claim(
@@ -82,8 +84,9 @@ class OutboxStore(Protocol):
         scope: tuple[str, str] | None = None,
         ids: Collection[int] | None = None,
     ) -> list[OutboxRow]:
-        """Take due messages for `hold_s` seconds, oldest first; `attempts` grows by one.
+        """Take due messages for `hold_s` seconds; `attempts` grows by one.
 
+        The highest priority first, of each the oldest.
         With `scope`, (service, environment), only its own, and those that tell of none; with
         `ids`, only these.
         """
