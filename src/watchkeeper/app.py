@@ -24,6 +24,7 @@ from watchkeeper.runtime.configured import (
     compile_rules,
     link,
     make_issues,
+    make_outbox,
     make_places,
     make_upkeep,
     open_channels,
@@ -314,9 +315,7 @@ class Watchkeeper:
 
     def _make_outbox(self, store: Store) -> Outbox:
         """Build the outbox once the store is open."""
-        from watchkeeper.runtime.outbox import Outbox
-
-        return Outbox(store, self.notifiers, clock=self.clock)
+        return make_outbox(self.settings, self.notifiers, store, clock=self.clock)
 
     def _worker_number(self) -> str:
         worker = self._flusher.worker
