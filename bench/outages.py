@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from processes import until
-
 import children
 import crossings
 import databases
@@ -99,12 +97,12 @@ def away(url: str, kind: str, away_s: float) -> dict[str, float]:
         with shops.Load(shop.urls, per_s=PER_S) as load:
             time.sleep(GOOD_S)
             load.failing = FAILING
-            until(lambda: shop.statuses()["firing due"], within_s=WITHIN_S)
+            shops.until(lambda: shop.statuses()["firing due"], within_s=WITHIN_S)
             load.failing = 0.0
         time.sleep(away_s)
         back_at = time.time()
         come_back(receiver)
-        until(lambda: shop.statuses()["firing sent"], within_s=WITHIN_S, every_s=0.05)
+        shops.until(lambda: shop.statuses()["firing sent"], within_s=WITHIN_S, every_s=0.05)
         with shops.opened(url) as store:
             (row,) = (one for one in store.outbox(limit=9) if one.kind == "firing")
         return {"back_s": round((row.sent_at or time.time()) - back_at, 3)}
@@ -125,11 +123,11 @@ def inside(url: str) -> dict[str, int]:
         with shops.Load(shop.urls, per_s=PER_S) as load:
             time.sleep(GOOD_S)
             load.failing = FAILING
-            until(lambda: shop.statuses()["firing due"], within_s=WITHIN_S)
+            shops.until(lambda: shop.statuses()["firing due"], within_s=WITHIN_S)
             load.failing = 0.0
-            until(lambda: shop.statuses()["resolved due"], within_s=WITHIN_S)
+            shops.until(lambda: shop.statuses()["resolved due"], within_s=WITHIN_S)
         receiver.accept()
-        until(lambda: receiver.received, within_s=WITHIN_S)
+        shops.until(lambda: receiver.received, within_s=WITHIN_S)
         time.sleep(10.0)
         alerts = [one.json()["alerts"][0] for one in receiver.received]
     ended = [one for one in alerts if one["status"] == "resolved"]
@@ -147,7 +145,7 @@ def killed(url: str, workers: int) -> dict[str, int]:
             time.sleep(GOOD_S)
             load.failing = FAILING
             before = len(shops.wait_told(receiver, "firing", within_s=WITHIN_S))
-            until(lambda: shop.statuses()["firing sent"], within_s=WITHIN_S)
+            shops.until(lambda: shop.statuses()["firing sent"], within_s=WITHIN_S)
             shop.kill()
             time.sleep(RESTART_S)
             shop.start()

@@ -38,16 +38,20 @@ MOST_MESSAGES: Final = 1_000  # an hour
 def open_channels(loaded: Loaded, problems: list[str]) -> dict[str, Notifier]:
     """Open every channel."""
     opened: dict[str, Notifier] = {}
-    for name, config in loaded.settings.channels.items():
-        where = f"channels.{name}"
+    for name in loaded.settings.channels:
         try:
-            lane_options(loaded.settings, name)
-            opened[name] = open_notifier(name, _own_keys(config), where=where)
+            opened[name] = open_channel(loaded.settings, name)
         except ConfigurationError as error:
             if loaded.origins["channels"] is Origin.CODE:
                 raise
             problems.append(f"{error}; this channel is off")
     return opened
+
+
+def open_channel(settings: Settings, name: str) -> Notifier:
+    """Open one channel. Raises ConfigurationError naming the key and the cure."""
+    lane_options(settings, name)
+    return open_notifier(name, _own_keys(settings.channels[name]), where=f"channels.{name}")
 
 
 def lane_options(settings: Settings, name: str) -> LaneOptions:
