@@ -69,7 +69,8 @@ class Lane:
     options: LaneOptions
     key: str  # in the store, of what all know of it
     in_flight: int = 0
-    look_at: float | None = None  # when this process looks after a retry; None: others may
+    follows: bool = False  # a send of this process failed: it looks after those that wait
+    look_at: float | None = None  # when it does so next
     state: LaneState = LaneState()
     lost: list[str] = field(default_factory=list)  # why, each message that others are not told of
     helped: dict[int, None] = field(default_factory=dict)  # messages that the fallback has

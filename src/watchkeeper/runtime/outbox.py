@@ -127,10 +127,14 @@ class Outbox:
         with guard("outbox"):
             self._settle_rest()
 
-    def _take(self, lane: Lane, *, now: float, most: int) -> list[OutboxRow]:
-        """Claim up to `most` messages of a channel whose turn it is; give up those of one gone."""
+    def _take(self, lane: Lane, *, now: float, most: int, mine: int = 0) -> list[OutboxRow]:
+        """Claim up to `most` messages of a channel whose turn it is; give up those of one gone.
+
+        `mine` of those under way are the caller's own, and ended.
+        """
         with self._changed:
-            if self._stopping or lane.in_flight >= IN_FLIGHT:
+            lane.look_at = None  # who is sending looks again when it has ended
+            if self._stopping or lane.in_flight - mine >= IN_FLIGHT:
                 return []
         passage, rows = self._queue.take(lane, now=now, most=most)
         left = [row for row in rows if not self._is_done(row)]
@@ -180,14 +184,8 @@ class Outbox:
             self._changed.notify_all()
 
     def _next(self, lane: Lane) -> OutboxRow | None:
-        with self._changed:
-            lane.in_flight -= 1  # this thread's own, so that it finds room for the next
-        try:
-            rows = self._take(lane, now=self._clock(), most=1)
-            self._reroute.report(lane, now=self._clock())
-        finally:
-            with self._changed:
-                lane.in_flight += 1
+        rows = self._take(lane, now=self._clock(), most=1, mine=1)
+        self._reroute.report(lane, now=self._clock())
         return rows[0] if rows else None
 
     def _attempt(self, lane: Lane, row: OutboxRow) -> Settled:
@@ -263,6 +261,7 @@ class Outbox:
             lane = self._lanes[row.channel]
             if settled.status == "due":
                 soon = settled.next_try_at
+                lane.follows = True
                 lane.look_at = soon if lane.look_at is None else min(lane.look_at, soon)
         self._learn(lane, row, settled)
 

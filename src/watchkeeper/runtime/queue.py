@@ -20,7 +20,7 @@ from watchkeeper.storage.store import OutboxRow, Store
 HOLD_S: Final = 60.0  # a claim runs out after so long: what a killed worker held is sent by others
 SENDING_S: Final = 15.0  # a send that lasts longer has ended with the process that claimed it
 IN_FLIGHT: Final = 2  # per channel
-LOOK_AGAIN_S: Final = 0.1  # what somebody else is about to do must not make us spin
+LOOK_AGAIN_S: Final = 1.0  # after another process' probe
 MAX_LOOKED_AT: Final = 200  # messages of one channel that are looked at together
 
 _FREE: Final = {  # how many may be under way
@@ -29,7 +29,6 @@ _FREE: Final = {  # how many may be under way
     Passage.PROBING: 0,
     Passage.OPEN: 0,
 }
-_LATER: Final = frozenset({Turn.NOW, Turn.NOT_YET})
 
 
 class Queue:
@@ -47,12 +46,13 @@ class Queue:
     def take(self, lane: Lane, *, now: float, most: int) -> tuple[Passage, list[OutboxRow]]:
         """Claim up to `most` messages whose turn it is; all of them if the channel is gone.
 
-        On the way it makes what is due besides: digests, and help by the fallback. Where nothing
-        was claimed and this process looks after a retry, it says when to look again.
+        On the way it makes what is due besides: digests, and help by the fallback. Where this
+        process looks after those that wait, it says when to look again.
         """
-        is_followed, lane.look_at = lane.look_at is not None, None
+        lane.look_at = None
         rows = {row.id: row for row in self._waiting(lane)}
         if not rows:
+            lane.follows = False
             return Passage.CLOSED, []
         lane.read(self._store)
         under_way = sum(row.claim_until > now + HOLD_S - SENDING_S for row in rows.values())
@@ -66,8 +66,8 @@ class Queue:
         free = _FREE[passage] - (under_way if passage is Passage.CLOSED else 0)
         ready = [one.id for one, turn in found if turn is Turn.NOW]
         taken = self._claim(lane, ready[: max(0, min(most, free))], now=now)
-        if not taken and is_followed:
-            self._follow(lane, found, passage, now=now)
+        if lane.follows:
+            lane.look_at = _next_look(lane, found, passage, now=now)
         return passage, taken
 
     def release(self, lane: Lane, *, now: float) -> None:
@@ -126,16 +126,19 @@ class Queue:
             if turn is not Turn.BRAKED and wants_fallback(one, now=now):
                 self._reroute.help(lane, rows[one.id], now=now)
 
-    def _follow(
-        self, lane: Lane, found: Sequence[tuple[Waiting, Turn]], passage: Passage, *, now: float
-    ) -> None:
-        """Look again when the next of those that wait may be tried."""
-        times = [max(one.next_try_at, now) for one, turn in found if turn in _LATER]
-        if times:
-            soon = min(times)
-            if passage is Passage.OPEN:
-                soon = max(soon, lane.state.circuit.probe_at)
-            lane.look_at = max(soon, now + LOOK_AGAIN_S)
+
+def _next_look(
+    lane: Lane, found: Sequence[tuple[Waiting, Turn]], passage: Passage, *, now: float
+) -> float | None:
+    """Return when the next of those that wait may be tried; None: whoever is sending looks."""
+    probe_at = lane.state.circuit.probe_at
+    times = [one.next_try_at for one, turn in found if turn is Turn.NOT_YET]
+    if passage is Passage.PROBING:
+        times.append(now + LOOK_AGAIN_S)
+    elif passage is Passage.OPEN:
+        times = [max(at, probe_at) for at in times]
+        times.extend(probe_at for _, turn in found if turn is Turn.NOW)
+    return max(min(times), now) if times else None
 
 
 def _seen(row: OutboxRow) -> Waiting:
