@@ -17,6 +17,7 @@ from processes import until, uvicorn
 from receivers import Received, Receiver
 from sqlalchemy import create_engine, make_url, select
 
+from watchkeeper.exceptions import StorageError
 from watchkeeper.storage import open_store
 from watchkeeper.storage.sql.schema import lease, worker
 
@@ -150,9 +151,12 @@ class Shop:
             return connection.execute(found).scalar()
 
     def statuses(self) -> Counter[str]:
-        """Count the messages in the outbox by "kind status"."""
-        with opened(self.database_url) as store:
-            return Counter(f"{one.kind} {one.status}" for one in store.outbox(limit=1_000))
+        """Count the messages in the outbox by "kind status"; none before there are tables."""
+        try:
+            with opened(self.database_url) as store:
+                return Counter(f"{one.kind} {one.status}" for one in store.outbox(limit=1_000))
+        except StorageError:
+            return Counter()
 
 
 @contextmanager
