@@ -38,12 +38,13 @@ A_DAY: Final = 0.5
 DAY_S: Final = 86_400
 KEPT_S: Final = 400  # of tallies: more than the longest window
 RULE: Final = "High error rate"
+MANY: Final = 100  # from there on one distribution is as good as another
 
 
 def measure(*, days: int, runs: int, routes: int = ROUTES) -> dict[str, Any]:
     """Measure evaluations, and simulate days of services that are well."""
     several = [("healthy", days, each) for each in PER_MINUTE]
-    healthy = [children.measured("judging.py", *one)["a_day"] for one in several]
+    healthy = [one["a_day"] for one in children.together("judging.py", several)]
     spent = children.measured("judging.py", "evaluation", RULES, routes, runs)
     return {
         "evaluation": {
@@ -143,15 +144,14 @@ def healthy(days: int, per_minute: int) -> float:
     return alarms / days
 
 
-MANY: Final = 100  # from there on counts of failures are as good as Poisson's
-
-
 def _bad(chance: random.Random, total: int) -> int:
     return sum(chance.random() < ERROR_RATE for _ in range(total))
 
 
 def _arrived(chance: random.Random, mean: float) -> int:
-    """Draw a count by Poisson: gaps between arrivals are exponential."""
+    """Draw a count by Poisson, by gaps between arrivals; by Gauss where it is large."""
+    if mean > MANY:
+        return max(0, round(chance.gauss(mean, mean**0.5)))
     count, at = 0, chance.expovariate(1.0)
     while at < mean:
         count += 1
