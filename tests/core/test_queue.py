@@ -117,6 +117,7 @@ def test_the_brake_holds_no_digest(kind: str):
     one = waiting(1, incident=0, kind=kind)
 
     assert [(1, Turn.NOW)] == ask(one, sent_lately=1_000)
+    assert [(1, Turn.BRAKED)] == ask(replace(one, incident=7), sent_lately=1_000)
 
 
 @pytest.mark.parametrize(
@@ -168,5 +169,5 @@ def test_nothing_is_lost_overtaken_or_too_much(several: list[Waiting], sent: int
     for one in going:
         of_incident = [other for other in several if 0 < other.incident == one.incident]
         assert all(other.id >= one.id for other in of_incident)
-    fresh = [one for one in going if one.attempts == 0 and one.kind != "digest"]
+    fresh = [one for one in going if one.attempts == 0 and not one.is_unbraked]
     assert len(fresh) <= max(0, most - sent)

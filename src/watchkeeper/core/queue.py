@@ -13,7 +13,7 @@ FALLBACK_AFTER_S: Final = 300.0
 DIGEST: Final = "digest"
 UNDELIVERED: Final = "undelivered"
 TEST: Final = "test"
-UNBRAKED: Final = frozenset({DIGEST, UNDELIVERED, TEST})  # kinds that no brake holds
+UNBRAKED: Final = frozenset({DIGEST, UNDELIVERED, TEST})  # of no incident: no brake holds them
 NO_INCIDENT: Final = 0
 
 
@@ -45,6 +45,11 @@ class Waiting:
     def is_urgent(self) -> bool:
         """Whether it goes before others: critical, or the end of something."""
         return self.priority > 0 or self.severity == "critical" or self.kind == "resolved"
+
+    @property
+    def is_unbraked(self) -> bool:
+        """Whether it tells of other messages, or was asked for by somebody."""
+        return self.incident == NO_INCIDENT and self.kind in UNBRAKED
 
 
 def turns(
@@ -90,7 +95,7 @@ def _passed(ordered: Sequence[Waiting], *, sent_lately: int, max_messages: int) 
     passed: set[int] = set()
     for one in sorted(ordered, key=lambda one: one.attempts == 0):  # stable
         most = max_messages if one.is_urgent else max_messages - kept
-        if one.kind in UNBRAKED:
+        if one.is_unbraked:
             passed.add(one.id)
         elif one.attempts > 0 or used < most:
             passed.add(one.id)

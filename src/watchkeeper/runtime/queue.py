@@ -6,7 +6,6 @@ from typing import Final
 from watchkeeper.core.circuit import Passage
 from watchkeeper.core.queue import (
     HOUR_S,
-    UNBRAKED,
     Turn,
     Waiting,
     digest_due,
@@ -81,7 +80,7 @@ class Queue:
     ) -> list[tuple[Waiting, Turn]]:
         waiting = [_seen(row) for row in rows.values()]
         sent_lately = 0
-        if any(not one.attempts and one.kind not in UNBRAKED for one in waiting):
+        if any(not one.attempts and not one.is_unbraked for one in waiting):
             service, environment = self._scope
             sent_lately = self._store.sent_since(
                 lane.name, since=now - HOUR_S, service=service, environment=environment
