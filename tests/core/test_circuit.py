@@ -27,7 +27,7 @@ def failed(times: int, *, now: float = NOW) -> Circuit:
         (failed(3), NOW + 2.9, 0, Passage.OPEN),
         (failed(3), NOW + 3, 0, Passage.HALF_OPEN),
         (failed(3), NOW + 3, 1, Passage.PROBING),
-        (failed(3), NOW - 3_600, 0, Passage.HALF_OPEN),  # the clock was set back
+        (failed(3), NOW - 7_200, 0, Passage.HALF_OPEN),  # the clock was set back
         (gone(now=NOW), NOW, 0, Passage.GONE),
         (gone(now=NOW - 200), NOW, 0, Passage.CLOSED),  # before this process began
     ],
@@ -53,10 +53,15 @@ def test_probes_come_as_messages_are_tried_again():
 
 
 def test_a_receiver_that_says_when_is_not_asked_before():
-    """Retry-After holds the whole channel."""
-    circuit = Circuit().failed(now=NOW, jitter=0.0, not_before=NOW + 90)
+    """Retry-After holds the whole channel, at the first failure; an hour at most."""
+    circuit = WORKS.failed(now=NOW, jitter=0.0, not_before=NOW + 90)
+
+    def passage(now: float) -> Passage:
+        return circuit.passage(now=now, in_flight=0, started_at=NOW)
 
     assert NOW + 90 == circuit.probe_at
+    assert [Passage.OPEN, Passage.CLOSED] == [passage(NOW + 89), passage(NOW + 90)]
+    assert Passage.CLOSED is passage(NOW - 7_200)
 
 
 def test_another_absence_is_asked_quickly_again():
@@ -72,7 +77,11 @@ def test_another_absence_is_asked_quickly_again():
 def test_what_is_stored_is_read_again(failures: int, since: float, at: float, gone_: bool):
     """Other processes of the service see the same circuit."""
     circuit = Circuit(
-        failures=failures, failing_since=since, probe_at=at, gone_at=at if gone_ else 0.0
+        failures=failures,
+        failing_since=since,
+        probe_at=at,
+        asked_until=at,
+        gone_at=at if gone_ else 0.0,
     )
 
     assert circuit == Circuit.from_data(circuit.to_data())

@@ -17,6 +17,7 @@ MOST_WAIT_S: Final = (
     STEADY_WAIT_S  # between two probes: what is new must not wait for half an hour
 )
 
+MOST_ASKED_S: Final = 3_600.0  # that a receiver may ask for; more is a clock that was set back
 FORGOTTEN_AFTER_S: Final = 60.0  # after a probe was due and nobody had anything to send
 
 
@@ -37,18 +38,21 @@ class Circuit:
     failures: int = 0  # in a row, of the channel and not of a message
     failing_since: float = 0.0
     probe_at: float = 0.0
+    asked_until: float = 0.0  # the receiver asked to be left alone till then (Retry-After)
     gone_at: float = 0.0  # 0: it is not
 
     def passage(self, *, now: float, in_flight: int, started_at: float) -> Passage:
         """Say whether messages pass. `started_at` of this process: a later start tries again."""
         if self.gone_at and self.gone_at >= started_at:
             return Passage.GONE
+        if now < self.asked_until <= now + MOST_ASKED_S:
+            return Passage.OPEN
         if self.failures < OPENS_AFTER:
             return Passage.CLOSED
         if in_flight:
             return Passage.PROBING
         # A probe that is further away than ever planned comes of a clock that was set back.
-        is_due = self.probe_at <= now or self.probe_at - now > 2 * MOST_WAIT_S
+        is_due = self.probe_at <= now or self.probe_at - now > MOST_WAIT_S + MOST_ASKED_S
         return Passage.HALF_OPEN if is_due else Passage.OPEN
 
     def failed(self, *, now: float, jitter: float, not_before: float = 0.0) -> "Circuit":
@@ -63,7 +67,12 @@ class Circuit:
         # The backoff of messages, for the channel: as if one message had been tried all the time.
         again = next_try(attempts=failures, created_at=since, now=now, jitter=jitter).at
         soonest = now + MOST_WAIT_S if again is None else min(again, now + MOST_WAIT_S)
-        return Circuit(failures=failures, failing_since=since, probe_at=max(soonest, not_before))
+        return Circuit(
+            failures=failures,
+            failing_since=since,
+            probe_at=max(soonest, not_before),
+            asked_until=not_before,
+        )
 
     def to_data(self) -> dict[str, Any]:
         """Return the stored form: JSON values."""
@@ -71,6 +80,7 @@ class Circuit:
             "failures": self.failures,
             "failing_since": self.failing_since,
             "probe_at": self.probe_at,
+            "asked_until": self.asked_until,
             "gone_at": self.gone_at,
         }
 
@@ -79,7 +89,7 @@ class Circuit:
         """Read the stored form; what is missing or no number has its default."""
         known = {
             name: float(data[name])
-            for name in ("failing_since", "probe_at", "gone_at")
+            for name in ("failing_since", "probe_at", "asked_until", "gone_at")
             if isinstance(data.get(name), int | float)
         }
         failures = data.get("failures")

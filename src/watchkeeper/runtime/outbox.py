@@ -217,7 +217,7 @@ class Outbox:
             fault = Fault.REFUSED
             refused_for_s = now - self._first_refused(row, now)
         else:
-            not_before = now + (error.retry_after_s or 0.0)
+            not_before = now + error.retry_after_s if error.retry_after_s else 0.0
             circuit = lane.state.circuit.failed(now=now, jitter=jitter, not_before=not_before)
         decided = next_try(
             attempts=row.attempts,
