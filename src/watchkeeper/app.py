@@ -19,12 +19,12 @@ from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.runtime import instruments, lifetime, marks, scrubbing
 from watchkeeper.runtime import observer as observers
 from watchkeeper.runtime.before_store import BeforeStore
+from watchkeeper.runtime.channels import make_outbox
 from watchkeeper.runtime.configured import (
     channels_for,
     compile_rules,
     link,
     make_issues,
-    make_outbox,
     make_places,
     make_upkeep,
     open_channels,

@@ -3,7 +3,8 @@
 import pytest
 
 from watchkeeper.exceptions import ConfigurationError
-from watchkeeper.runtime.configured import lane_options, open_channels
+from watchkeeper.runtime.channels import lane_options
+from watchkeeper.runtime.configured import open_channels
 from watchkeeper.runtime.lane import LaneOptions
 from watchkeeper.settings import Settings, load
 

@@ -11,7 +11,7 @@ from watchkeeper.cli.terminal import echo, plain
 from watchkeeper.cli.verbs import FINE, USAGE
 from watchkeeper.core.rules import compile_alert
 from watchkeeper.exceptions import ConfigurationError
-from watchkeeper.runtime.configured import open_channel
+from watchkeeper.runtime.channels import open_channel
 from watchkeeper.settings import Loaded, Settings, load
 
 MASK: Final = "***"

@@ -9,30 +9,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from time import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from watchkeeper.core.budget import Storing
 from watchkeeper.core.fingerprint import Rule as GroupingRule
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.pack import default_pack
-from watchkeeper.core.queue import MAX_MESSAGES
 from watchkeeper.core.rules import Origin as RuleOrigin
 from watchkeeper.core.rules import Rule, compile_alert, merge_rules
 from watchkeeper.exceptions import ConfigurationError
-from watchkeeper.notify import Notifier, open_notifier
+from watchkeeper.notify import Notifier
+from watchkeeper.runtime.channels import open_channel
 from watchkeeper.runtime.issues import Issues
-from watchkeeper.runtime.lane import LaneOptions
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.settings import Loaded, Origin, Settings
 
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
-    from watchkeeper.runtime.outbox import Outbox
     from watchkeeper.runtime.upkeep import Upkeep
     from watchkeeper.storage.store import Incident, Store
-
-LANE_KEYS: Final = ("fallback", "max_messages")  # of every kind of channel
-MOST_MESSAGES: Final = 1_000  # an hour
 
 
 def open_channels(loaded: Loaded, problems: list[str]) -> dict[str, Notifier]:
@@ -46,62 +41,6 @@ def open_channels(loaded: Loaded, problems: list[str]) -> dict[str, Notifier]:
                 raise
             problems.append(f"{error}; this channel is off")
     return opened
-
-
-def open_channel(settings: Settings, name: str) -> Notifier:
-    """Open one channel. Raises ConfigurationError naming the key and the cure."""
-    lane_options(settings, name)
-    return open_notifier(name, _own_keys(settings.channels[name]), where=f"channels.{name}")
-
-
-def lane_options(settings: Settings, name: str) -> LaneOptions:
-    """Read what every kind of channel may say of its messages: `fallback`, `max_messages`.
-
-    Raises ConfigurationError naming the key and the cure.
-    """
-    config = settings.channels[name]
-    if not isinstance(config, Mapping):
-        return LaneOptions()
-    fallback = config.get("fallback", "")
-    others = [other for other in settings.channels if other != name]
-    if fallback and fallback not in others:
-        known = ", ".join(sorted(others)) or "none"
-        raise ConfigurationError(
-            f"channels.{name}.fallback: there is no other channel {fallback!r}; known: {known}"
-        )
-    most = config.get("max_messages", MAX_MESSAGES)
-    if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= MOST_MESSAGES:
-        raise ConfigurationError(
-            f"channels.{name}.max_messages: {most!r} is not a number from 1 to {MOST_MESSAGES}"
-        )
-    return LaneOptions(fallback=str(fallback), max_messages=most)
-
-
-def _own_keys(config: object) -> object:
-    """Return a channel's settings without those that every kind has."""
-    if not isinstance(config, Mapping):
-        return config
-    return {key: value for key, value in config.items() if key not in LANE_KEYS}
-
-
-def make_outbox(
-    settings: Settings,
-    notifiers: Mapping[str, Notifier],
-    store: Store,
-    *,
-    clock: Callable[[], float] = time,
-) -> Outbox:
-    """Build what delivers messages, once the store is open."""
-    from watchkeeper.runtime.outbox import Outbox
-
-    return Outbox(
-        store,
-        notifiers,
-        service=settings.service,
-        environment=settings.environment,
-        clock=clock,
-        options={name: lane_options(settings, name) for name in notifiers},
-    )
 
 
 def compile_rules(loaded: Loaded, problems: list[str]) -> tuple[Rule, ...]:
