@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NEEDS_PYTHON := import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=" if sys.version_info < (3, 11) else 0)
 
-.PHONY: demo test test-fast lint types bench bench-storage bench-errors screenshot format clean
+.PHONY: demo test test-fast lint types bench bench-storage bench-errors bench-alerts screenshot format clean
 
 demo: .venv/demo
 	@$(BIN)/watchkeeper demo $(ARGS)
@@ -31,6 +31,9 @@ bench-storage: .venv/dev
 
 bench-errors: .venv/dev
 	@$(BIN)/python bench/errors.py $(ARGS)
+
+bench-alerts: .venv/dev
+	@$(BIN)/python bench/alerts.py $(ARGS)
 
 screenshot: .venv/dev
 	$(BIN)/python scripts/screenshot.py

@@ -7,11 +7,6 @@ make bench-errors ARGS="--only grouping"          one part: grouping, capture, s
 make bench-errors ARGS=--markdown                 and the tables of docs/errors.md
 """
 
-import argparse
-import datetime
-import json
-import os
-import platform
 import sys
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,8 +14,8 @@ from typing import Any, Final
 import arrivals
 import children
 import databases
-import goals
 import grouping
+import options
 import report
 
 PARTS: Final = ("grouping", "capture", "storm", "beside", "many", "scrubbing", "arrivals")
@@ -83,11 +78,7 @@ TINY: Final = Extent(
 
 def run(extent: Extent, parts: list[str], names: list[str]) -> dict[str, Any]:
     """Measure, each part in processes of its own, and say on what and when."""
-    found: dict[str, Any] = {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-    }
+    found = options.head()
     if "grouping" in parts:
         found["grouping"] = grouping.measure(quick=not extent.whole_corpus)
         print(grouping.text(found["grouping"]), file=sys.stderr)
@@ -105,9 +96,7 @@ def run(extent: Extent, parts: list[str], names: list[str]) -> dict[str, Any]:
         )
     if "arrivals" in parts:
         found["arrivals"] = {name: _arrivals(name, extent) for name in names}
-    reached = [figure["reached"] for _, figure in goals.every(found)]
-    found["goals"] = {"of": len(reached), "reached": sum(reached)}
-    return found
+    return options.judged(found)
 
 
 def _arrivals(name: str, extent: Extent) -> dict[str, Any]:
@@ -117,23 +106,14 @@ def _arrivals(name: str, extent: Extent) -> dict[str, Any]:
 
 def main() -> None:
     """Run the benchmark and print what it found."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    asked = options.parse(
+        __doc__,
+        extents={"full": FULL, "quick": QUICK, "tiny": TINY},
+        parts=PARTS,
+        names=DATABASES,
     )
-    extents = parser.add_mutually_exclusive_group()
-    extents.add_argument("--quick", dest="extent", action="store_const", const=QUICK)
-    extents.add_argument("--tiny", dest="extent", action="store_const", const=TINY)
-    parser.add_argument("--only", choices=PARTS, action="append", default=[])
-    parser.add_argument("--database", choices=DATABASES, action="append", default=[])
-    parser.add_argument("--markdown", action="store_true", help="write the page of the docs")
-    options = parser.parse_args()
-    if options.markdown and (options.only or options.database):
-        parser.error("--markdown needs every part and every database")
-    names = options.database or [name for name in databases.available() if name in DATABASES]
-    found = run(options.extent or FULL, options.only or list(PARTS), names)
-    print(json.dumps(found, indent=2))
-    if options.markdown:
-        report.write_errors(found)
+    found = run(asked.extent, asked.parts, asked.names)
+    options.show(found, markdown=asked.markdown, write=report.write_errors)
 
 
 if __name__ == "__main__":

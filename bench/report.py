@@ -10,6 +10,8 @@ STORAGE_PAGE: Final = DOCS / "what-storing-costs.md"
 STORAGE_BEGIN: Final = "<!-- figures: written by `make bench-storage ARGS=--markdown` -->\n"
 ERRORS_PAGE: Final = DOCS / "errors.md"
 ERRORS_BEGIN: Final = "<!-- figures: written by `make bench-errors ARGS=--markdown` -->\n"
+ALERTS_PAGE: Final = DOCS / "how-fast-alerts-are.md"
+ALERTS_BEGIN: Final = "<!-- figures: written by `make bench-alerts ARGS=--markdown` -->\n"
 END: Final = "<!-- end of figures -->\n"
 
 
@@ -26,6 +28,11 @@ def write_storage(found: dict[str, Any]) -> None:
 def write_errors(found: dict[str, Any]) -> None:
     """Put the figures of errors into their page."""
     _put(ERRORS_PAGE, ERRORS_BEGIN, errors_tables(found))
+
+
+def write_alerts(found: dict[str, Any]) -> None:
+    """Put the figures of alerts into their page."""
+    _put(ALERTS_PAGE, ALERTS_BEGIN, alerts_tables(found))
 
 
 def _put(page: Path, begin: str, figures: str) -> None:
@@ -148,6 +155,45 @@ Measured on {found["date"]} {where}. Goals are in brackets; ✗ marks one that w
 """
 
 
+def alerts_tables(found: dict[str, Any]) -> str:
+    """Return the figures of alerts as Markdown."""
+    judging = found["judging"]
+    evaluation, healthy = judging["evaluation"], judging["healthy"]
+    lag = "\n\n".join(_lags(name, figures) for name, figures in found["lag"].items())
+    false_alarms = "\n".join(
+        f"| {each} | {_shown(figure)} |" for each, figure in healthy["false_alarms_a_day"].items()
+    )
+    return f"""
+{_measured(found)} Goals are in brackets; ✗ marks one that was missed.
+
+{lag}
+
+{_by_database(found["outages"], "When something is away", _OUTAGES)}
+
+| A service with {healthy["error_rate"]:.0%} of errors, {healthy["days"]} simulated days: \
+requests a minute | false alarms a day |
+|--:|--:|
+{false_alarms}
+
+One evaluation of {evaluation["rules"]} rules on {evaluation["routes"]} routes, each of which had \
+requests: {_shown(evaluation["cpu_ms"])} ms of CPU.
+
+"""
+
+
+def _lags(database: str, figures: dict[str, Any]) -> str:
+    head = (
+        f"| Lag on {_NAMES[database]}, in s: workers | median | worst "
+        "| median, when sure | worst, when sure | copies |"
+    )
+    keys = ("median_s", "worst_s", "sure_median_s", "sure_worst_s", "copies")
+    rows = [
+        f"| {workers} | {' | '.join(_shown(one[key]) for key in keys)} |"
+        for workers, one in figures.items()
+    ]
+    return "\n".join([head, "|---|--:|--:|--:|--:|--:|", *rows])
+
+
 def _scores(scores: dict[str, Any]) -> str:
     return " | ".join(_shown(scores[name]) for name in ("precision", "recall", "f1"))
 
@@ -157,6 +203,20 @@ def _two(name: str, *several: dict[str, Any]) -> str:
 
 
 _ARRIVALS: Final = (("median_s", "median"), ("longest_s", "longest"))
+_OUTAGES: Final = (
+    ("back.refused", "delivered so many s after a receiver that refused connections is back"),
+    ("back.503", "the same, where it answered 503"),
+    ("back.hanging", "the same, where it did not answer at all"),
+    ("back.400", "the same, where it answered 400"),
+    ("inside.messages", "messages about an incident that began and ended meanwhile"),
+    ("inside.with_start_and_end", "of these, with start and end"),
+    ("inside.firing_though_over", "of these, that say firing"),
+    ("killed.1", "copies more after `kill -9` and restart while firing, 1 worker"),
+    ("killed.4", "the same with 4 workers"),
+    ("pending.hold_s", "seconds that a rule holds, with a restart meanwhile"),
+    ("pending.away_s", "seconds that the restart took"),
+    ("pending.fired_after_s", "fired so many s after the crossing"),
+)
 _FLUSH: Final = (
     ("alone.close_ms", "closing a slot of 200 series"),
     ("alone.write_ms", "packing and writing it"),

@@ -7,18 +7,13 @@ make bench-storage ARGS="--database sqlite"       on some databases only
 make bench-storage ARGS=--markdown                and the tables of docs/what-storing-costs.md
 """
 
-import argparse
-import datetime
-import json
-import os
-import platform
 from dataclasses import dataclass
 from typing import Any, Final
 
 import databases
 import flushing
-import goals
 import host
+import options
 import reading
 import report
 import room
@@ -95,21 +90,14 @@ TINY: Final = Extent(
 
 def run(extent: Extent, parts: list[str], names: list[str]) -> dict[str, Any]:
     """Measure on each database in turn, and say on what and when."""
-    found: dict[str, Any] = {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        **{part: {} for part in parts},
-    }
+    found: dict[str, Any] = options.head() | {part: {} for part in parts}
     for name in names:
         with databases.place(name) as place:
             for part, figures in _on(place, extent, parts).items():
                 found[part][name] = figures
     if "host" in parts:
         found["host"] = host.measure(seconds=extent.host_s, rounds=extent.host_rounds)
-    reached = [figure["reached"] for _, figure in goals.every(found)]
-    found["goals"] = {"of": len(reached), "reached": sum(reached)}
-    return found
+    return options.judged(found)
 
 
 def _on(place: databases.Place, extent: Extent, parts: list[str]) -> dict[str, Any]:
@@ -152,23 +140,14 @@ def _room(place: databases.Place, extent: Extent) -> dict[str, Any]:
 
 def main() -> None:
     """Run the benchmark and print what it found."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    asked = options.parse(
+        __doc__,
+        extents={"full": FULL, "quick": QUICK, "tiny": TINY},
+        parts=PARTS,
+        names=databases.NAMES,
     )
-    extents = parser.add_mutually_exclusive_group()
-    extents.add_argument("--quick", dest="extent", action="store_const", const=QUICK)
-    extents.add_argument("--tiny", dest="extent", action="store_const", const=TINY)
-    parser.add_argument("--only", choices=PARTS, action="append", default=[])
-    parser.add_argument("--database", choices=databases.NAMES, action="append", default=[])
-    parser.add_argument("--markdown", action="store_true", help="write the page of the docs")
-    options = parser.parse_args()
-    if options.markdown and (options.only or options.database):
-        parser.error("--markdown needs every part and every database")
-    names = options.database or databases.available()
-    found = run(options.extent or FULL, options.only or list(PARTS), names)
-    print(json.dumps(found, indent=2))
-    if options.markdown:
-        report.write_storage(found)
+    found = run(asked.extent, asked.parts, asked.names)
+    options.show(found, markdown=asked.markdown, write=report.write_storage)
 
 
 if __name__ == "__main__":

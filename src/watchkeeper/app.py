@@ -19,6 +19,7 @@ from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.runtime import instruments, lifetime, marks, scrubbing
 from watchkeeper.runtime import observer as observers
 from watchkeeper.runtime.before_store import BeforeStore
+from watchkeeper.runtime.channels import make_outbox
 from watchkeeper.runtime.configured import (
     channels_for,
     compile_rules,
@@ -314,9 +315,7 @@ class Watchkeeper:
 
     def _make_outbox(self, store: Store) -> Outbox:
         """Build the outbox once the store is open."""
-        from watchkeeper.runtime.outbox import Outbox
-
-        return Outbox(store, self.notifiers, clock=self.clock)
+        return make_outbox(self.settings, self.notifiers, store, clock=self.clock)
 
     def _worker_number(self) -> str:
         worker = self._flusher.worker

@@ -152,3 +152,34 @@ def test_the_corpus_of_errors_is_large_enough():
 
     assert found["bugs"] >= 40
     assert found["fewest_per_bug"] >= 15
+
+
+def test_every_figure_of_alerts_has_its_goal_beside_it():
+    """Lag, cost and false alarms: what was to be reached, and whether it was."""
+    asked = ["--only", "lag", "--only", "judging", "--database", "sqlite"]
+    found = json.loads(bench("--tiny", *asked, program="alerts.py"))
+
+    lag = found["lag"]["sqlite"]["1"]
+    judging = found["judging"]
+    with_goals = [
+        *(lag[name] for name in ("median_s", "worst_s", "sure_median_s", "sure_worst_s")),
+        lag["copies"],
+        judging["evaluation"]["cpu_ms"],
+        *judging["healthy"]["false_alarms_a_day"].values(),
+    ]
+    for figure in with_goals:
+        assert figure["reached"] is (figure["value"] <= figure["goal"])
+    assert {"of": 13, "reached": sum(one["reached"] for one in with_goals)} == found["goals"]
+    assert ["3", "10", "30", "100", "300", "1000", "3000"] == list(
+        judging["healthy"]["false_alarms_a_day"]
+    )
+
+
+def test_what_becomes_of_messages_in_an_outage_is_measured(tmp_path):
+    """A receiver that is away, and comes back: the message arrives."""
+    found = json.loads(
+        bench(f"sqlite:///{tmp_path}/w.db", "away", "refused", "1", program="outages.py")
+    )
+
+    assert ["back_s"] == list(found)
+    assert found["back_s"] >= 0

@@ -20,6 +20,8 @@ DOCS = ROOT / "docs"
 GUIDES = (
     "README.md",
     "docs/getting-started.md",
+    "docs/first-alert.md",
+    "docs/how-fast-alerts-are.md",
     "docs/own-code.md",
     "docs/errors.md",
     "docs/notifications.md",

@@ -1,14 +1,16 @@
 """Delivery from the outbox to real receivers: absent, refusing, hanging, gone."""
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 
 import pytest
-from receivers import Receiver
+from receivers import Received, Receiver
 
 from watchkeeper.exceptions import StorageUnavailableError
 from watchkeeper.notify import DeliveryError, Notification, Notifier, open_notifier
 from watchkeeper.runtime.guard import take_errors
+from watchkeeper.runtime.lane import LaneOptions, lane_key
 from watchkeeper.runtime.outbox import Outbox
 from watchkeeper.storage.memory import MemoryStore
 from watchkeeper.storage.store import AlertChange, AlertRow, Incident, OutboxRow, Outgoing
@@ -86,15 +88,31 @@ def webhook(receiver: Receiver) -> Notifier:
 
 
 def make(
-    store: MemoryStore, clock: Callable[[], float], notifiers: Mapping[str, Notifier]
+    store: MemoryStore,
+    clock: Callable[[], float],
+    notifiers: Mapping[str, Notifier],
+    options: Mapping[str, LaneOptions] | None = None,
 ) -> Outbox:
-    return Outbox(store, notifiers, clock=clock, jitter=lambda: 0.0)
+    return Outbox(
+        store,
+        notifiers,
+        service="shop",
+        environment="test",
+        clock=clock,
+        options=options,
+        jitter=lambda: 0.0,
+    )
 
 
 def run(outbox: Outbox, clock: Clock) -> None:
     """Deliver what is due now and wait for it."""
     outbox.deliver(now=clock.now)
     assert outbox.wait(timeout_s=15)
+
+
+def kinds(receiver: Receiver) -> list[str]:
+    """Name the kinds of the messages that arrived, in order."""
+    return [one.json()["watchkeeper"]["kind"] for one in receiver.received]
 
 
 def row(store: MemoryStore, channel: str = "hook") -> OutboxRow:
@@ -202,7 +220,7 @@ def test_410_switches_the_channel_off():
         run(outbox, clock)
 
         assert 1 == len(receiver.received)
-        assert 2 == len(other.received)
+        assert ["firing", "firing", "undelivered"] == sorted(kinds(other))
 
     assert ["failed", "failed"] == [
         one.status for one in store.outbox(limit=100) if "hook" == one.channel
@@ -365,3 +383,257 @@ def test_stop_waits_for_what_is_under_way_and_leaves_the_rest():
         assert 1 == len(receiver.received)
 
     assert {"sent", "due"} == {one.status for one in store.outbox(limit=100)}
+
+
+def summary(message: Received) -> str:
+    return message.json()["commonAnnotations"]["summary"]
+
+
+def put(store: MemoryStore, *numbers: int, severity: str = "warning", at: float = START) -> None:
+    """Let so many incidents tell the hook."""
+    for number in numbers:
+        payload = {
+            "rule": f"rule {number}",
+            "severity": severity,
+            "alerts": [{"labels": {}, "incident": number}],
+        }
+        one = Outgoing(
+            kind="firing",
+            sequence=0,
+            channel="hook",
+            payload=payload,
+            due_at=at,
+            incident=number,
+        )
+        store.enqueue([one], service="shop", environment="test", at=at)
+
+
+def statuses(store: MemoryStore, channel: str = "hook") -> list[str]:
+    return [one.status for one in reversed(store.outbox(channel=channel, limit=300))]
+
+
+def rules(receiver: Receiver) -> list[str]:
+    """Name the rules that the messages that arrived tell of, in order."""
+    return [one.json()["groupLabels"]["alertname"] for one in receiver.received]
+
+
+def test_a_channel_that_is_away_is_asked_by_one_message_at_a_time():
+    """Of a hundred that wait few are tried; when it is back, all go at once."""
+    store, clock = MemoryStore(), Clock()
+    put(store, *range(1, 101))
+
+    with Receiver() as receiver:
+        receiver.answer(503)
+        options = {"hook": LaneOptions(max_messages=1_000)}
+        workers = [make(store, clock, {"hook": webhook(receiver)}, options) for _ in range(4)]
+        while clock.now < START + 60:
+            for worker in workers:
+                run(worker, clock)
+            clock.now += 1
+        while_away = len(receiver.received)
+        receiver.answer(200)
+        back_at = clock.now
+        while clock.now < back_at + 5:
+            run(workers[0], clock)
+            clock.now += 1
+
+    assert 15 <= while_away <= 25  # the three that open the circuit, then one each 1 to 4 s
+    assert {"sent"} == set(statuses(store))
+
+
+def test_a_message_that_is_refused_holds_up_no_other():
+    """It is the message's fault, as far as can be seen; the channel works."""
+    store, clock = MemoryStore(), Clock()
+    put(store, 1, 2, 3, 4, 5, 6)
+
+    with Receiver() as receiver:
+        for _ in range(4):
+            receiver.answer_once(400)
+        run(make(store, clock, {"hook": webhook(receiver)}), clock)
+
+    assert ["due", "due", "due", "due", "sent", "sent"] == sorted(statuses(store))
+
+
+def test_of_one_incident_the_end_is_not_told_before_the_beginning():
+    """Where the first message failed, the second waits for it."""
+    store, clock = MemoryStore(), Clock()
+    put(store, 1)
+
+    with Receiver() as receiver:
+        receiver.answer_once(503)
+        outbox = make(store, clock, {"hook": webhook(receiver)})
+        run(outbox, clock)
+        resolved = Outgoing(
+            kind="resolved", sequence=0, channel="hook", payload={}, due_at=START, incident=1
+        )
+        store.enqueue([resolved], service="shop", environment="test", at=START)
+        run(outbox, clock)
+        before = kinds(receiver)
+        clock.now += 1
+        run(outbox, clock)
+
+        assert ["firing"] == before
+        assert ["firing", "firing", "resolved"] == kinds(receiver)
+
+
+def test_what_is_critical_does_not_wait_behind_a_flood():
+    """The last to come is the first to go."""
+    store, clock = MemoryStore(), Clock()
+    put(store, *range(1, 15))
+    put(store, 99, severity="critical")
+
+    with Receiver() as receiver:
+        run(make(store, clock, {"hook": webhook(receiver)}), clock)
+
+        assert "rule 99" in rules(receiver)[:2]
+
+
+def test_beyond_the_limit_one_message_lists_the_rest():
+    """Fifteen warnings go, then a digest with every other one; ten minutes later the next."""
+    store, clock = MemoryStore(), Clock()
+    put(store, *range(1, 31))
+
+    with Receiver() as receiver:
+        outbox = make(store, clock, {"hook": webhook(receiver)})
+        run(outbox, clock)
+        run(outbox, clock)
+        first = receiver.received
+        put(store, 40, 41, at=clock.now)
+        clock.now += 599
+        run(outbox, clock)
+        early = len(receiver.received)
+        clock.now += 1
+        run(outbox, clock)
+        run(outbox, clock)
+
+        incidents = {
+            one.json()["watchkeeper"]["kind"]: one.json()["watchkeeper"]["incidents"]
+            for one in first
+        }
+        assert 16 == len(first)
+        assert [*range(16, 31)] == incidents["digest"]
+        assert 16 == early
+        assert [40, 41] == receiver.received[-1].json()["watchkeeper"]["incidents"]
+        assert 17 == len(receiver.received)
+
+    assert 17 == statuses(store).count("withdrawn")
+    assert {"sent", "withdrawn"} == set(statuses(store))
+
+
+def test_another_channel_has_what_waits_for_five_minutes():
+    """Once, and the first channel gets it all the same when it is back."""
+    store, clock = MemoryStore(), Clock()
+    put(store, 1)
+
+    with Receiver() as receiver, Receiver() as other:
+        receiver.answer(503)
+        outbox = make(
+            store,
+            clock,
+            {"hook": webhook(receiver), "other": webhook(other)},
+            {"hook": LaneOptions(fallback="other")},
+        )
+        while clock.now < START + 299:
+            run(outbox, clock)
+            clock.now += 15
+        before = len(other.received)
+        for _ in range(4):
+            run(outbox, clock)
+            clock.now += 15
+        after = len(other.received)
+        receiver.answer(200)
+        run(outbox, clock)
+
+        assert (0, 1) == (before, after)
+        assert ["rule 1"] == rules(other)
+
+    assert ["sent"] == statuses(store)
+
+
+def test_other_channels_are_told_what_one_lost():
+    """Once an hour: how many messages, and what was said to the last."""
+    store, clock = MemoryStore(), Clock()
+    put(store, 1, 2, 3)
+
+    with Receiver() as receiver, Receiver() as other, Receiver() as third:
+        receiver.answer(410)
+        notifiers = {name: webhook(one) for name, one in (("hook", receiver), ("other", other))}
+        outbox = make(store, clock, {**notifiers, "third": webhook(third)})
+        run(outbox, clock)
+        run(outbox, clock)
+        told = [summary(one) for one in other.received]
+        put(store, 4, at=clock.now)
+        run(outbox, clock)
+        within_the_hour = len(other.received)
+        clock.now += 3_600
+        put(store, 5, at=clock.now)
+        run(outbox, clock)
+        run(outbox, clock)
+
+        assert 1 == len(told) == within_the_hour
+        assert told[0].startswith("channel hook: ")
+        assert "not delivered: " in told[0]
+        assert 2 == len(other.received) == len(third.received)
+        told.append(summary(other.received[1]))
+        assert 5 == sum(int(re.search(r"(\d+) messages? not", text)[1]) for text in told)
+
+    assert {"failed"} == set(statuses(store))
+
+
+def test_what_a_gone_channel_did_not_take_goes_to_its_fallback():
+    """Nothing is thrown away because one receiver is gone."""
+    store, clock = MemoryStore(), Clock()
+    put(store, 1, 2)
+
+    with Receiver() as receiver, Receiver() as other:
+        receiver.answer(410)
+        outbox = make(
+            store,
+            clock,
+            {"hook": webhook(receiver), "other": webhook(other)},
+            {"hook": LaneOptions(fallback="other")},
+        )
+        run(outbox, clock)
+        run(outbox, clock)
+
+        assert {"rule 1", "rule 2", "Messages not delivered"} == set(rules(other))
+
+    assert ["failed", "failed"] == statuses(store)
+
+
+def test_a_gone_channel_is_left_alone_by_every_process_until_the_next_start():
+    """Another process hears of it; one that starts later tries again."""
+    store, clock = MemoryStore(), Clock()
+
+    with Receiver() as receiver:
+        receiver.answer_once(410)
+        first, second = (make(store, clock, {"hook": webhook(receiver)}) for _ in range(2))
+        put(store, 1)
+        clock.now += 1
+        run(first, clock)
+        put(store, 2, at=clock.now)
+        run(second, clock)
+        asked = len(receiver.received)
+        clock.now += 1
+        put(store, 3, at=clock.now)
+        run(make(store, clock, {"hook": webhook(receiver)}), clock)
+        put(store, 4, at=clock.now)
+        run(second, clock)
+
+        assert 1 == asked
+
+    assert ["failed", "failed", "sent", "sent"] == statuses(store)
+
+
+def test_a_state_of_a_channel_that_cannot_be_read_is_a_channel_that_works():
+    """What somebody else wrote there stops no message."""
+    store, clock = MemoryStore(), Clock()
+
+    with Receiver() as receiver:
+        outbox = make(store, clock, {"hook": webhook(receiver)})
+        for number, text in enumerate(("[]", "{", '{"circuit": 3, "digest_at": "x"}'), 1):
+            store.set_meta(lane_key("shop", "test", "hook"), text)
+            put(store, number)
+            run(outbox, clock)
+
+    assert ["sent"] * 3 == statuses(store)

@@ -11,7 +11,7 @@ from watchkeeper.cli.terminal import echo, plain
 from watchkeeper.cli.verbs import FINE, USAGE
 from watchkeeper.core.rules import compile_alert
 from watchkeeper.exceptions import ConfigurationError
-from watchkeeper.notify import open_notifier
+from watchkeeper.runtime.channels import open_channel
 from watchkeeper.settings import Loaded, Settings, load
 
 MASK: Final = "***"
@@ -75,9 +75,9 @@ def problems(loaded: Loaded) -> list[str]:
             )
         except ConfigurationError as error:
             found.append(str(error))
-    for name, channel in settings.channels.items():
+    for name in settings.channels:
         try:
-            open_notifier(name, channel, where=f"channels.{name}")
+            open_channel(settings, name)
         except ConfigurationError as error:
             found.append(str(error))
     return found

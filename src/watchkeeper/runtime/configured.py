@@ -18,7 +18,8 @@ from watchkeeper.core.pack import default_pack
 from watchkeeper.core.rules import Origin as RuleOrigin
 from watchkeeper.core.rules import Rule, compile_alert, merge_rules
 from watchkeeper.exceptions import ConfigurationError
-from watchkeeper.notify import Notifier, open_notifier
+from watchkeeper.notify import Notifier
+from watchkeeper.runtime.channels import open_channel
 from watchkeeper.runtime.issues import Issues
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.recorder import Recorder
@@ -32,9 +33,9 @@ if TYPE_CHECKING:  # loaded when the store is open, so that the host's start doe
 def open_channels(loaded: Loaded, problems: list[str]) -> dict[str, Notifier]:
     """Open every channel."""
     opened: dict[str, Notifier] = {}
-    for name, config in loaded.settings.channels.items():
+    for name in loaded.settings.channels:
         try:
-            opened[name] = open_notifier(name, config, where=f"channels.{name}")
+            opened[name] = open_channel(loaded.settings, name)
         except ConfigurationError as error:
             if loaded.origins["channels"] is Origin.CODE:
                 raise

@@ -5,22 +5,27 @@ import random
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
+from watchkeeper.core.circuit import OPENS_AFTER, WORKS, Circuit, Passage, gone
 from watchkeeper.core.delivery import Fault, Reason, next_try
+from watchkeeper.core.queue import UNDELIVERED
 from watchkeeper.exceptions import StorageError
 from watchkeeper.notify import ChannelGoneError, DeliveryError, Notification, Notifier
 from watchkeeper.runtime import scrubbing
 from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.lane import Lane, LaneOptions, lane_key
+from watchkeeper.runtime.queue import IN_FLIGHT, Queue
+from watchkeeper.runtime.reroute import Reroute
 from watchkeeper.storage.store import OutboxRow, Store
 
-HOLD_S: Final = 60.0  # a claim runs out after so long: what a killed worker held is sent by others
-IN_FLIGHT: Final = 2  # per channel
-MAX_KNOWN: Final = 1_000  # refusals, retries and unsettled results remembered, each
+MAX_KNOWN: Final = 1_000  # refusals and unsettled results remembered, each
 STOP_WITHIN_S: Final = 2.0
 MAX_ERROR: Final = 300  # characters of what a channel said
+
+GONE: Final = "the channel is gone (410)"
 
 _log = logging.getLogger("watchkeeper")
 
@@ -33,16 +38,7 @@ class Settled:
     at: float
     next_try_at: float = 0.0
     error: str = ""
-
-
-@dataclass(slots=True)
-class _Lane:
-    """One channel: its notifier, how many sends are under way, and whether it is gone."""
-
-    notifier: Notifier
-    in_flight: int = 0
-    gone: bool = False
-    retries: list[float] = field(default_factory=list)
+    circuit: Circuit | None = None  # of the channel from now on; None: nothing was learnt
 
 
 class Outbox:
@@ -50,7 +46,9 @@ class Outbox:
 
     So a channel that hangs delays no other. A message is sent at least once, each time under the
     same id: twice only if the process ended between sending and recording it, or the channel took
-    longer than the claim. Channels that this process does not know are left to others.
+    longer than the claim. Channels that this process does not know are left to others. One that
+    fails is asked by a single message at a time (`core.circuit`); which goes first, and which
+    wait for a digest, is said by `core.queue`.
     """
 
     def __init__(
@@ -58,14 +56,27 @@ class Outbox:
         store: Store,
         notifiers: Mapping[str, Notifier],
         *,
+        service: str,
+        environment: str,
         clock: Callable[[], float],
+        options: Mapping[str, LaneOptions] | None = None,
         jitter: Callable[[], float] = lambda: random.uniform(-1, 1),  # noqa: S311  # no secret
     ) -> None:
         """Prepare; nothing runs before `deliver`."""
         self._store = store
         self._clock = clock
         self._jitter = jitter
-        self._lanes = {name: _Lane(notifier) for name, notifier in notifiers.items()}
+        self._lanes = {
+            name: Lane(
+                name=name,
+                notifier=notifier,
+                options=(options or {}).get(name, LaneOptions()),
+                key=lane_key(service, environment, name),
+            )
+            for name, notifier in notifiers.items()
+        }
+        self._reroute = Reroute(store, self._lanes, service=service, environment=environment)
+        self._queue = Queue(store, self._reroute, scope=(service, environment), started_at=clock())
         self._changed = threading.Condition()
         self._stopping = False
         # Results that the database did not take yet: without them they would be sent again.
@@ -79,26 +90,25 @@ class Outbox:
         """
         self._settle_rest()
         started = 0
-        for name, lane in self._lanes.items():
-            with self._changed:
-                lane.retries = [at for at in lane.retries if at > now]
-                free = 0 if self._stopping else IN_FLIGHT - lane.in_flight
-            if free > 0:
-                for row in self._claim(name, now=now, limit=free):
-                    self._start(lane, row)
-                    started += 1
+        for lane in self._lanes.values():
+            for row in self._take(lane, now=now, most=IN_FLIGHT):
+                self._start(lane, row)
+                started += 1
+            self._reroute.report(lane, now=now)
         return started
 
     def is_due(self, now: float) -> bool:
         """Tell whether a retry that this process knows of is due."""
-        with self._changed:
-            return any(at <= now for lane in self._lanes.values() for at in lane.retries)
+        return any(at <= now for at in self._looks())
 
     def pending_soon(self) -> float | None:
         """Return the seconds until the next retry that this process knows of, or None."""
+        looks = self._looks()
+        return max(0.0, min(looks) - self._clock()) if looks else None
+
+    def _looks(self) -> list[float]:
         with self._changed:
-            due = [at for lane in self._lanes.values() for at in lane.retries]
-        return max(0.0, min(due) - self._clock()) if due else None
+            return [lane.look_at for lane in self._lanes.values() if lane.look_at is not None]
 
     def wait(self, *, timeout_s: float) -> bool:
         """Wait until nothing is being sent; False if something still is after `timeout_s`."""
@@ -117,10 +127,22 @@ class Outbox:
         with guard("outbox"):
             self._settle_rest()
 
-    def _claim(self, channel: str, *, now: float, limit: int) -> list[OutboxRow]:
-        """Claim rows of one channel alone, so that a long queue of another takes no room."""
-        rows = self._store.claim(at=now, hold_s=HOLD_S, channels=[channel], limit=limit)
-        return [row for row in rows if not self._is_done(row)]
+    def _take(self, lane: Lane, *, now: float, most: int, mine: int = 0) -> list[OutboxRow]:
+        """Claim up to `most` messages of a channel whose turn it is; give up those of one gone.
+
+        `mine` of those under way are the caller's own, and ended.
+        """
+        with self._changed:
+            lane.look_at = None  # who is sending looks again when it has ended
+            if self._stopping or lane.in_flight - mine >= IN_FLIGHT:
+                return []
+        passage, rows = self._queue.take(lane, now=now, most=most)
+        left = [row for row in rows if not self._is_done(row)]
+        if passage is not Passage.GONE:
+            return left
+        for row in left:
+            self._settle(row, Settled(status="failed", at=now, error=GONE))
+        return []
 
     def _is_done(self, row: OutboxRow) -> bool:
         """Settle a row that was sent, but not recorded before its claim ran out."""
@@ -131,7 +153,7 @@ class Outbox:
         self._settle(row, known[1])
         return True
 
-    def _start(self, lane: _Lane, row: OutboxRow) -> None:
+    def _start(self, lane: Lane, row: OutboxRow) -> None:
         with self._changed:
             lane.in_flight += 1
         thread = threading.Thread(
@@ -143,34 +165,31 @@ class Outbox:
             self._end(lane)
             raise
 
-    def _run(self, lane: _Lane, row: OutboxRow) -> None:
+    def _run(self, lane: Lane, row: OutboxRow) -> None:
         """Send one row and then, while there are more and we may, the next ones."""
         with guard("outbox"):
             try:
                 following: OutboxRow | None = row
                 while following is not None:
                     self._settle(following, self._attempt(lane, following))
-                    following = self._next(following.channel)
+                    following = self._next(lane)
             except StorageError:
                 return  # what is not settled is kept; the flusher tells that the database is away
             finally:
                 self._end(lane)
 
-    def _end(self, lane: _Lane) -> None:
+    def _end(self, lane: Lane) -> None:
         with self._changed:
             lane.in_flight -= 1
             self._changed.notify_all()
 
-    def _next(self, channel: str) -> OutboxRow | None:
-        if self._stopping:
-            return None
-        rows = self._claim(channel, now=self._clock(), limit=1)
+    def _next(self, lane: Lane) -> OutboxRow | None:
+        rows = self._take(lane, now=self._clock(), most=1, mine=1)
+        self._reroute.report(lane, now=self._clock())
         return rows[0] if rows else None
 
-    def _attempt(self, lane: _Lane, row: OutboxRow) -> Settled:
+    def _attempt(self, lane: Lane, row: OutboxRow) -> Settled:
         """Send once and decide what that means."""
-        if lane.gone:
-            return Settled(status="failed", at=self._clock(), error="the channel is gone (410)")
         notification = Notification(
             id=row.message_id,
             channel=row.channel,
@@ -186,43 +205,34 @@ class Outbox:
             except DeliveryError as raised:
                 error = raised
             else:
-                return Settled(status="sent", at=self._clock())
+                return Settled(status="sent", at=self._clock(), circuit=WORKS)
         return self._failed(lane, row, error)
 
-    def _failed(self, lane: _Lane, row: OutboxRow, error: DeliveryError) -> Settled:
-        now = self._clock()
-        fault = Fault.AWAY
-        refused_for_s = 0.0
+    def _failed(self, lane: Lane, row: OutboxRow, error: DeliveryError) -> Settled:
+        now, jitter = self._clock(), self._jitter()
+        fault, refused_for_s, circuit = Fault.AWAY, 0.0, None
         if isinstance(error, ChannelGoneError):
-            fault = Fault.GONE
-            lane.gone = True
-        elif error.permanent:
+            fault, circuit = Fault.GONE, gone(now=now)
+        elif error.permanent:  # which is the message's fault, as far as can be seen
             fault = Fault.REFUSED
             refused_for_s = now - self._first_refused(row, now)
+        else:
+            not_before = now + error.retry_after_s if error.retry_after_s else 0.0
+            circuit = lane.state.circuit.failed(now=now, jitter=jitter, not_before=not_before)
         decided = next_try(
             attempts=row.attempts,
             created_at=row.created_at,
             now=now,
-            jitter=self._jitter(),
+            jitter=jitter,
             fault=fault,
             refused_for_s=refused_for_s,
             retry_after_s=error.retry_after_s,
         )
         told = scrubbing.text(str(error), limit=MAX_ERROR)
         if decided.at is None:
-            _log.warning(
-                "watchkeeper: channel %s: %s message of incident %s not delivered (%s): %s%s",
-                row.channel,
-                row.kind,
-                row.incident,
-                decided.reason.value,
-                told,
-                "; the channel is off until the next start"
-                if decided.reason is Reason.CHANNEL_GONE
-                else "",
-            )
-            return Settled(status="failed", at=now, error=told)
-        return Settled(status="due", at=now, next_try_at=decided.at, error=told)
+            _warn(row, decided.reason, told)
+            return Settled(status="failed", at=now, error=told, circuit=circuit)
+        return Settled(status="due", at=now, next_try_at=decided.at, error=told, circuit=circuit)
 
     def _first_refused(self, row: OutboxRow, now: float) -> float:
         with self._changed:
@@ -249,11 +259,38 @@ class Outbox:
         with self._changed:
             self._unsettled.pop(row.id, None)
             lane = self._lanes[row.channel]
-            if settled.status == "due" and len(lane.retries) < MAX_KNOWN:
-                lane.retries.append(settled.next_try_at)
+            if settled.status == "due":
+                soon = settled.next_try_at
+                lane.follows = True
+                lane.look_at = soon if lane.look_at is None else min(lane.look_at, soon)
+        self._learn(lane, row, settled)
+
+    def _learn(self, lane: Lane, row: OutboxRow, settled: Settled) -> None:
+        """Tell all processes how the channel is; let others have what it did not take."""
+        before, after = lane.state.circuit, settled.circuit
+        if after is not None and after != before:
+            lane.change(self._store, circuit=after)
+            if after == WORKS and before.failures >= OPENS_AFTER:
+                self._queue.release(lane, now=settled.at)
+        if settled.status == "failed":
+            self._reroute.help(lane, row, now=settled.at)
+            if row.kind != UNDELIVERED:  # a report of reports would go round
+                lane.lose(settled.error)
 
     def _settle_rest(self) -> None:
         with self._changed:
             rest = list(self._unsettled.values())
         for row, settled in rest:
             self._settle(row, settled)
+
+
+def _warn(row: OutboxRow, reason: Reason, told: str) -> None:
+    _log.warning(
+        "watchkeeper: channel %s: %s message of incident %s not delivered (%s): %s%s",
+        row.channel,
+        row.kind,
+        row.incident,
+        reason.value,
+        told,
+        "; the channel is off until the next start" if reason is Reason.CHANNEL_GONE else "",
+    )

@@ -187,7 +187,9 @@ class Settings:
     alert_pack: bool = True
     """Use the default alert pack."""
     channels: Mapping[str, Any] = field(default_factory=dict)
-    """Where messages go: a name → a mapping with `type`, or a Notifier object."""
+    """Where messages go: a name → a mapping with `type`, or a Notifier object. Each mapping may
+    have `fallback`, another channel that gets what this one does not take within five minutes, and
+    `max_messages` (20): an hour's limit, beyond which digests list the rest."""
     routing: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Severity → names of channels; without it every channel gets everything."""
     health_checks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

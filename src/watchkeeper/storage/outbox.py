@@ -49,6 +49,7 @@ class OutboxRow:
     created_at: float
     next_try_at: float
     claim: str = ""  # token of the claim that this row was handed out under
+    claim_until: float = 0.0  # told by `waiting` alone: until then somebody sends it
     last_error: str = ""
     sent_at: float | None = None
     priority: int = 0
@@ -81,11 +82,13 @@ class OutboxStore(Protocol):
         channels: Collection[str],
         limit: int,
         scope: tuple[str, str] | None = None,
+        ids: Collection[int] | None = None,
     ) -> list[OutboxRow]:
         """Take due messages for `hold_s` seconds; `attempts` grows by one.
 
         The highest priority first, of each the oldest.
-        With `scope`, (service, environment), only its own, and those that tell of none.
+        With `scope`, (service, environment), only its own, and those that tell of none; with
+        `ids`, only these.
         """
 
     def settle(
@@ -114,6 +117,17 @@ class OutboxStore(Protocol):
 
         With NO_INCIDENT for the incident, those of none.
         """
+
+    def waiting(
+        self, channel: str, *, limit: int, scope: tuple[str, str] | None = None
+    ) -> list[OutboxRow]:
+        """List the messages of a channel that are due now or later, oldest first.
+
+        Also those that are being sent: until their `claim_until`. `scope` as with `claim`.
+        """
+
+    def sent_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
+        """Count the messages of a scope that a channel took since."""
 
     def messages_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
         """Count what a scope put into the outbox for a channel since, without the withdrawn."""

@@ -45,6 +45,7 @@ class MemoryOutbox(Tables):
         channels: Collection[str],
         limit: int,
         scope: tuple[str, str] | None = None,
+        ids: Collection[int] | None = None,
     ) -> list[OutboxRow]:
         """Take due messages for `hold_s` seconds; `attempts` grows by one."""
         with self._lock:
@@ -55,7 +56,8 @@ class MemoryOutbox(Tables):
                 and one.row.channel in channels
                 and one.row.next_try_at <= at
                 and one.claimed_until <= at
-                and (scope is None or _place(one.row) in (scope, ("", "")))
+                and _is_of(one.row, scope)
+                and (ids is None or one.row.id in ids)
             ]
             due.sort(key=lambda one: (-one.row.priority, one.row.id))
             for one in due[:limit]:
@@ -114,6 +116,31 @@ class MemoryOutbox(Tables):
                 and one.row.created_at >= since
             ]
         return sorted(found, key=lambda row: row.id, reverse=True)[:limit]
+
+    def waiting(
+        self, channel: str, *, limit: int, scope: tuple[str, str] | None = None
+    ) -> list[OutboxRow]:
+        """List the messages of a channel that are due now or later, oldest first."""
+        with self._lock:
+            found = [
+                replace(one.row, claim="", claim_until=one.claimed_until)
+                for one in self._outbox.values()
+                if one.row.status == "due"
+                and one.row.channel == channel
+                and _is_of(one.row, scope)
+            ]
+        return sorted(found, key=lambda row: row.id)[:limit]
+
+    def sent_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
+        """Count the messages of a scope that a channel took since."""
+        with self._lock:
+            return sum(
+                _place(one.row) == (service, environment)
+                and one.row.channel == channel
+                and one.row.sent_at is not None
+                and one.row.sent_at >= since
+                for one in self._outbox.values()
+            )
 
     def messages_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
         """Count what a scope put into the outbox for a channel since, without the withdrawn."""
@@ -191,6 +218,10 @@ def past_messages(outbox: Mapping[Key, Pending], before: float) -> Iterator[tupl
     for key, one in outbox.items():
         if one.row.incident == NO_INCIDENT and one.row.created_at < before:
             yield key, one.row.created_at
+
+
+def _is_of(row: OutboxRow, scope: tuple[str, str] | None) -> bool:
+    return scope is None or _place(row) in (scope, ("", ""))
 
 
 def _place(row: OutboxRow) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
+from watchkeeper.core.delivery import GIVE_UP_AFTER_S
 from watchkeeper.storage import rows
 from watchkeeper.storage.sql import standing
 from watchkeeper.storage.sql.base import Part
@@ -52,6 +53,7 @@ class SqlOutbox(Part):
         channels: Collection[str],
         limit: int,
         scope: tuple[str, str] | None = None,
+        ids: Collection[int] | None = None,
     ) -> list[OutboxRow]:
         """Take due messages for `hold_s` seconds; `attempts` grows by one."""
         due = and_(outbox.c.status == "due", outbox.c.next_try_at <= at, _unclaimed(at))
@@ -64,6 +66,8 @@ class SqlOutbox(Part):
         )
         if scope is not None:
             find = find.where(or_(_of(*scope), _of("", "")))
+        if ids is not None:
+            find = find.where(outbox.c.id.in_(sorted(ids)))
         with self._database.read() as connection:
             found = [_message(row) for row in connection.execute(find)]
         if not found:
@@ -139,6 +143,41 @@ class SqlOutbox(Part):
             statement = statement.where(_of(*scope))
         with self._database.read() as connection:
             return [_message(row) for row in connection.execute(statement)]
+
+    def waiting(
+        self, channel: str, *, limit: int, scope: tuple[str, str] | None = None
+    ) -> list[OutboxRow]:
+        """List the messages of a channel that are due now or later, oldest first."""
+        # Read what is due, which is little.
+        statement = (
+            select(outbox)
+            .where(outbox.c.status == "due", outbox.c.channel == channel)
+            .order_by(outbox.c.id)
+            .limit(limit)
+        )
+        if scope is not None:
+            statement = statement.where(or_(_of(*scope), _of("", "")))
+        with self._database.read() as connection:
+            return [
+                replace(_message(row), claim="", claim_until=row.claim_until)
+                for row in connection.execute(statement)
+            ]
+
+    def sent_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
+        """Count the messages of a scope that a channel took since."""
+        # A message is put there before it is sent, and given up after a day.
+        statement = (
+            select(func.count())
+            .select_from(outbox)
+            .where(
+                _of(service, environment),
+                outbox.c.channel == channel,
+                outbox.c.created_at >= since - GIVE_UP_AFTER_S,
+                outbox.c.sent_at >= since,
+            )
+        )
+        with self._database.read() as connection:
+            return int(connection.execute(statement).scalar_one())
 
     def messages_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
         """Count what a scope put into the outbox for a channel since, without the withdrawn."""

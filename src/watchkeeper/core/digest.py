@@ -1,0 +1,105 @@
+"""One message that stands for many: those beyond the brake, and those that did not arrive."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+from zlib import crc32
+
+MAX_LISTED: Final = 200  # incidents in one digest; the rest is counted in it
+MAX_NAMED: Final = 5  # rules in the sentence about them
+REPORT_EVERY_S: Final = 3_600.0  # per channel that fails
+SEQUENCES: Final = 2**31
+_SEVERITIES: Final = ("critical", "warning")
+
+
+def digest(payloads: Sequence[Mapping[str, Any]], *, now: float) -> dict[str, Any]:
+    """Return the payload of a message that lists every incident of others, oldest first.
+
+    Of several messages of one incident the last counts. At most MAX_LISTED are listed, those that
+    are not over first; `more` counts the rest.
+    """
+    latest: dict[object, dict[str, Any]] = {}
+    for number, payload in enumerate(payloads):
+        for alert in _alerts(payload):
+            latest[alert.get("incident") or f"message {number}"] = alert
+    alerts = list(latest.values())
+    listed = sorted(alerts, key=lambda one: one.get("ended_at") is not None)[:MAX_LISTED]
+    firing = [one for one in alerts if one.get("ended_at") is None]
+    starts = [one["started_at"] for one in alerts if one.get("started_at") is not None]
+    first = payloads[0] if payloads else {}
+    return {
+        "rule": "Digest",
+        "severity": _worst(payload.get("severity") for payload in payloads),
+        "status": "firing" if firing else "resolved",
+        "service": first.get("service", ""),
+        "environment": first.get("environment", ""),
+        "summary": _sentence(alerts, firing=len(firing)),
+        "started_at": min(starts, default=now),
+        "ended_at": None if firing else now,
+        "link": first.get("link", ""),
+        "alerts": listed,
+        "more": len(alerts) - len(listed),
+    }
+
+
+def undelivered(
+    channel: str, *, count: int, error: str, service: str, environment: str, now: float
+) -> dict[str, Any]:
+    """Return the payload of a message, for other channels, that a channel lost some."""
+    messages = "1 message" if count == 1 else f"{count} messages"
+    summary = f"channel {channel}: {messages} not delivered: {error}"
+    return {
+        "rule": "Messages not delivered",
+        "severity": "critical",
+        "status": "firing",
+        "service": service,
+        "environment": environment,
+        "summary": summary,
+        "started_at": now,
+        "ended_at": None,
+        "link": "",
+        "alerts": [{"labels": {"channel": channel}, "summary": summary, "started_at": now}],
+    }
+
+
+def report_sequence(channel: str, *, now: float) -> int:
+    """Return the sequence of the report about a channel: one an hour, whoever tells it."""
+    return (crc32(channel.encode()) + int(now // REPORT_EVERY_S)) % SEQUENCES
+
+
+def report_due(*, reported_at: float, now: float) -> bool:
+    """Tell whether a channel that lost messages is told of now."""
+    return not 0 <= now - reported_at < REPORT_EVERY_S
+
+
+def _alerts(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what a message lists, each with what the whole message says of it."""
+    whole = {
+        "summary": payload.get("summary", ""),
+        "severity": payload.get("severity", ""),
+        "rule": payload.get("rule", ""),
+        "link": payload.get("link", ""),
+        "started_at": payload.get("started_at"),
+        "ended_at": payload.get("ended_at"),
+    }
+    found = []
+    for alert in payload.get("alerts") or [{}]:
+        own = {key: value for key, value in alert.items() if value not in (None, "")}
+        found.append({**alert, **whole, **own})
+    return found
+
+
+def _worst(severities: Iterable[object]) -> str:
+    found = [str(one) for one in severities if one]
+    return next((one for one in _SEVERITIES if one in found), found[0] if found else "warning")
+
+
+def _sentence(alerts: Sequence[Mapping[str, Any]], *, firing: int) -> str:
+    rules = Counter(str(one.get("rule", "")) for one in alerts)
+    named = [
+        f"{rule} ({count})" if count > 1 else rule for rule, count in rules.most_common(MAX_NAMED)
+    ]
+    if len(rules) > MAX_NAMED:
+        named.append(f"{len(rules) - MAX_NAMED} more rules")
+    incidents = "1 incident" if len(alerts) == 1 else f"{len(alerts)} incidents"
+    return f"{incidents} beyond the limit of messages, {firing} still firing: {', '.join(named)}"

@@ -1,0 +1,100 @@
+"""One channel of the outbox in this process: its notifier, its sends, and what all know of it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any, Final, Self
+
+from watchkeeper.core.circuit import WORKS, Circuit
+from watchkeeper.core.queue import MAX_MESSAGES
+from watchkeeper.notify import Notifier
+from watchkeeper.storage.store import Store
+
+MAX_ERRORS: Final = 1_000  # messages lost and not yet told of, counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneOptions:
+    """What a channel's settings say of its messages, whatever kind of channel it is."""
+
+    fallback: str = ""  # the channel that gets what this one does not take; empty: none
+    max_messages: int = MAX_MESSAGES  # in an hour; the rest goes into digests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneState:
+    """What all processes of a service know of a channel: thrift, not correctness.
+
+    Who reads an old state tries a channel once too often; messages are claimed all the same.
+    """
+
+    circuit: Circuit = WORKS
+    digest_at: float = 0.0  # when the last digest was made
+    reported_at: float = 0.0  # when other channels were last told that this one fails
+
+    def to_text(self) -> str:
+        """Return the stored form."""
+        return json.dumps(
+            {
+                "circuit": self.circuit.to_data(),
+                "digest_at": self.digest_at,
+                "reported_at": self.reported_at,
+            }
+        )
+
+    @classmethod
+    def from_text(cls, text: str | None) -> Self:
+        """Read the stored form; what is missing or cannot be read has its default."""
+        try:
+            data = json.loads(text or "{}")
+        except ValueError:
+            data = {}
+        if not isinstance(data, Mapping):
+            data = {}
+        circuit = data.get("circuit")
+        return cls(
+            circuit=Circuit.from_data(circuit if isinstance(circuit, Mapping) else {}),
+            digest_at=_moment(data.get("digest_at")),
+            reported_at=_moment(data.get("reported_at")),
+        )
+
+
+@dataclass(slots=True)
+class Lane:
+    """One channel: its notifier, how many sends are under way, and what became of the last."""
+
+    name: str
+    notifier: Notifier
+    options: LaneOptions
+    key: str  # in the store, of what all know of it
+    in_flight: int = 0
+    follows: bool = False  # a send of this process failed: it looks after those that wait
+    look_at: float | None = None  # when it does so next
+    state: LaneState = LaneState()
+    lost: list[str] = field(default_factory=list)  # why, each message that others are not told of
+    helped: dict[int, None] = field(default_factory=dict)  # messages that the fallback has
+
+    def read(self, store: Store) -> None:
+        """Take over what all know of the channel."""
+        self.state = LaneState.from_text(store.meta(self.key))
+
+    def change(self, store: Store, **changes: Any) -> None:
+        """Tell all what is known now."""
+        self.state = replace(self.state, **changes)
+        store.set_meta(self.key, self.state.to_text())
+
+    def lose(self, error: str) -> None:
+        """Remember that a message was given up, until other channels are told."""
+        if len(self.lost) < MAX_ERRORS:
+            self.lost.append(error)
+
+
+def lane_key(service: str, environment: str, name: str) -> str:
+    """Return the key of a channel in the store; names may be longer than keys."""
+    text = "\x00".join((service, environment, name))
+    return f"channel:{blake2b(text.encode(), digest_size=16).hexdigest()}"
+
+
+def _moment(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0

@@ -1,0 +1,94 @@
+"""Messages that stand for others: what they list and say."""
+
+from watchkeeper.core.digest import (
+    MAX_LISTED,
+    digest,
+    report_due,
+    report_sequence,
+    undelivered,
+)
+
+NOW = 1_000_000.0
+
+
+def payload(incident: int, *, rule: str = "Slow route", ended_at: float | None = None, **more):
+    return {
+        "rule": rule,
+        "severity": "warning",
+        "status": "resolved" if ended_at else "firing",
+        "service": "shop",
+        "environment": "test",
+        "summary": f"{rule} {incident}",
+        "started_at": NOW - incident,
+        "ended_at": ended_at,
+        "link": "https://shop.example/",
+        "alerts": [{"incident": incident, "labels": {"route": f"/{incident}"}, "summary": ""}],
+        **more,
+    }
+
+
+def test_a_digest_lists_every_incident_once():
+    """Of several messages of one incident the last counts; what is still firing comes first."""
+    told = digest(
+        [payload(1), payload(2), payload(1, ended_at=NOW), payload(3, rule="High error rate")],
+        now=NOW,
+    )
+
+    assert [2, 3, 1] == [one["incident"] for one in told["alerts"]]
+    assert ["Slow route 2", "High error rate 3", "Slow route 1"] == [
+        one["summary"] for one in told["alerts"]
+    ]
+    assert (
+        "3 incidents beyond the limit of messages, 2 still firing: "
+        "Slow route (2), High error rate" == told["summary"]
+    )
+    assert ("firing", "warning", NOW - 3, None, 0) == tuple(
+        told[key] for key in ("status", "severity", "started_at", "ended_at", "more")
+    )
+
+
+def test_a_digest_of_what_is_over_does_not_say_firing():
+    """All that it lists has ended."""
+    told = digest([payload(1, ended_at=NOW, severity="critical")], now=NOW)
+
+    assert ("resolved", "critical", NOW) == (told["status"], told["severity"], told["ended_at"])
+    assert told["summary"].startswith("1 incident beyond")
+
+
+def test_a_digest_stays_below_a_size():
+    """The rest is counted, and rules beyond five are not named."""
+    told = digest([payload(n, rule=f"rule {n}") for n in range(1, 251)], now=NOW)
+
+    assert MAX_LISTED == len(told["alerts"])
+    assert 50 == told["more"]
+    assert told["summary"].endswith("rule 5, 245 more rules")
+
+
+def test_what_lists_nothing_is_listed_by_its_sentence():
+    """A message of a shape that is not known is not lost."""
+    told = digest([{"summary": "odd"}, {"summary": "other", "severity": "page"}], now=NOW)
+
+    assert ["odd", "other"] == [one["summary"] for one in told["alerts"]]
+    assert ("page", NOW) == (told["severity"], told["started_at"])
+    assert "warning" == digest([], now=NOW)["severity"]
+
+
+def test_a_channel_that_lost_messages_is_told_of_through_others():
+    """With how many, and what it said."""
+    place = {"service": "shop", "environment": "test", "now": NOW}
+
+    one = undelivered("team", count=1, error="answered 554", **place)
+    three = undelivered("team", count=3, error="answered 554", **place)
+
+    assert "channel team: 1 message not delivered: answered 554" == one["summary"]
+    assert "channel team: 3 messages not delivered: answered 554" == three["summary"]
+    assert {"channel": "team"} == three["alerts"][0]["labels"]
+
+
+def test_a_channel_is_told_of_once_an_hour():
+    """Whichever worker tells it; two channels have reports of their own."""
+    assert report_due(reported_at=0.0, now=NOW)
+    assert not report_due(reported_at=NOW - 3_599, now=NOW)
+    assert report_due(reported_at=NOW - 3_600, now=NOW)
+    assert report_sequence("team", now=NOW) != report_sequence("team", now=NOW + 3_600)
+    assert report_sequence("team", now=NOW) != report_sequence("oncall", now=NOW)
