@@ -83,11 +83,14 @@ class Told:
 
     def to_data(self) -> dict[str, Any]:
         """Return the stored form: JSON values; what has its default is left out."""
-        return {
+        data = {
             field.name: value
             for field in fields(self)
             if (value := getattr(self, field.name)) != field.default
         }
+        if self.counts:
+            data["counts"] = [list(pair) for pair in self.counts]
+        return {key: list(one) if isinstance(one, tuple) else one for key, one in data.items()}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any] | None) -> "Told":
