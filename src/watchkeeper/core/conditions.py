@@ -28,6 +28,11 @@ class Operator(StrEnum):
         return _HOLDS[self](value, threshold)
 
     @property
+    def inverse(self) -> "Operator":
+        """The one that holds exactly where this one does not."""
+        return _INVERSES[self]
+
+    @property
     def is_upward(self) -> bool:
         """Whether large values make it true."""
         return self in (Operator.ABOVE, Operator.AT_LEAST)
@@ -45,6 +50,14 @@ _HOLDS: Final[Mapping[Operator, Callable[[float, float], bool]]] = {
     Operator.AT_MOST: lambda value, threshold: value <= threshold,
     Operator.EQUAL: lambda value, threshold: value == threshold,
     Operator.UNEQUAL: lambda value, threshold: value != threshold,
+}
+_INVERSES: Final[Mapping[Operator, Operator]] = {
+    Operator.ABOVE: Operator.AT_MOST,
+    Operator.AT_LEAST: Operator.BELOW,
+    Operator.BELOW: Operator.AT_LEAST,
+    Operator.AT_MOST: Operator.ABOVE,
+    Operator.EQUAL: Operator.UNEQUAL,
+    Operator.UNEQUAL: Operator.EQUAL,
 }
 
 
@@ -72,7 +85,10 @@ class Measure(StrEnum):
     REQUESTS = "requests"  # how many requests
     ERRORS = "errors"  # how many failed requests
     QUANTILE = "quantile"  # of a histogram
-    RATE = "rate"  # of a counter's increase, or of a histogram's observations, per second
+    APDEX = "apdex"  # satisfied requests and half of the tolerated ones ÷ all requests
+    SHARE = "share"  # of the counts of a metric that pass the filters, among all its counts
+    INCREASE = "increase"  # of a counter, or how many observations a histogram got
+    RATE = "rate"  # the same per second
     LAST = "last"  # of a gauge
     MIN = "min"
     MAX = "max"
@@ -106,20 +122,31 @@ class Selector:
     @property
     def is_share(self) -> bool:
         """Whether it comes down to a share of bad ones among all, as the guard needs."""
-        return self.measure in (Measure.ERROR_RATE, Measure.QUANTILE)
+        return self.measure in (Measure.ERROR_RATE, Measure.QUANTILE, Measure.SHARE)
+
+    @property
+    def is_count(self) -> bool:
+        """Whether it counts, so that it can be compared with the same time in weeks before."""
+        return self.measure in (Measure.REQUESTS, Measure.ERRORS, Measure.INCREASE)
 
     @property
     def unit(self) -> Unit:
         """The unit that its thresholds are written in."""
-        if self.measure is Measure.ERROR_RATE:
-            return Unit.SHARE
-        if self.measure in (Measure.REQUESTS, Measure.ERRORS):
-            return Unit.NUMBER
-        if self.measure is Measure.RATE:
-            return Unit.RATE
+        unit = _UNITS.get(self.measure)
+        if unit is not None:
+            return unit
         return _SUFFIX_UNITS.get(self.metric.rpartition("_")[2], Unit.NUMBER)
 
 
+_UNITS: Final[Mapping[Measure, Unit]] = {
+    Measure.ERROR_RATE: Unit.SHARE,
+    Measure.SHARE: Unit.SHARE,
+    Measure.REQUESTS: Unit.NUMBER,
+    Measure.ERRORS: Unit.NUMBER,
+    Measure.APDEX: Unit.NUMBER,
+    Measure.INCREASE: Unit.NUMBER,
+    Measure.RATE: Unit.RATE,
+}
 _SUFFIX_UNITS: Final[Mapping[str, Unit]] = {
     "seconds": Unit.SECONDS,
     "bytes": Unit.BYTES,
