@@ -7,7 +7,9 @@ sentence in `problems` says so.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,9 @@ from watchkeeper.notify import Notifier, open_notifier
 from watchkeeper.runtime.issues import Issues
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.recorder import Recorder
+from watchkeeper.runtime.resources import Resources
 from watchkeeper.settings import Loaded, Origin, Settings
+from watchkeeper.storage.spool import folders
 
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
     from watchkeeper.runtime.upkeep import Upkeep
@@ -73,6 +77,28 @@ def make_places(settings: Settings) -> Places:
         exclude=settings.in_app_exclude,
         transparent=settings.fingerprint_transparent,
     )
+
+
+def make_resources(settings: Settings, recorder: Recorder, worker: Callable[[], str]) -> Resources:
+    """Build what reads the figures of the process and of its host.
+
+    The disks are those of the database's file, if it is one, of where a spool would go, of the
+    working folder and of that for temporary files: where the application, or we, write unasked.
+    """
+
+    def needed() -> list[Path]:
+        here = os.getcwd()
+        spools = folders(
+            "",
+            database_url=settings.database_url,
+            service=settings.service,
+            environment=settings.environment,
+            environ=os.environ,
+            directory=here,
+        )
+        return [*spools, Path(here)]
+
+    return Resources(recorder, host=socket.gethostname(), worker=worker, folders=needed)
 
 
 def make_issues(
