@@ -23,6 +23,7 @@ from watchkeeper.runtime.configured import (
     compile_rules,
     link,
     make_issues,
+    make_own_health,
     make_places,
     make_resources,
     make_upkeep,
@@ -242,6 +243,7 @@ class Watchkeeper:
         return Parts(
             recorder=self.recorder,
             health=self.health,
+            own_health=make_own_health(self.loaded, self.recorder, self.problems),
             resources=make_resources(settings, self.recorder, self._worker_number),
             writer=Writer(
                 scope=self.scope,

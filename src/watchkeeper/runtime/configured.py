@@ -21,7 +21,9 @@ from watchkeeper.core.rules import Origin as RuleOrigin
 from watchkeeper.core.rules import Rule, compile_alert, merge_rules
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify import Notifier, open_notifier
+from watchkeeper.runtime.heartbeat import Heartbeat
 from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.own_health import OwnHealth
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.resources import Resources
@@ -44,6 +46,19 @@ def open_channels(loaded: Loaded, problems: list[str]) -> dict[str, Notifier]:
                 raise
             problems.append(f"{error}; this channel is off")
     return opened
+
+
+def make_own_health(loaded: Loaded, recorder: Recorder, problems: list[str]) -> OwnHealth:
+    """Build what tells of Watchkeeper itself, with the heartbeat if there is an address."""
+    url, heartbeat = loaded.settings.heartbeat_url, None
+    if url:
+        try:
+            heartbeat = Heartbeat(url, recorder=recorder)
+        except ConfigurationError as error:
+            if loaded.origins["heartbeat_url"] is Origin.CODE:
+                raise
+            problems.append(f"{error}; there is no heartbeat")
+    return OwnHealth(recorder, heartbeat=heartbeat)
 
 
 def compile_rules(loaded: Loaded, problems: list[str]) -> tuple[Rule, ...]:
