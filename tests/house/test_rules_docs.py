@@ -12,7 +12,7 @@ from watchkeeper.core.rule import Alert
 from watchkeeper.core.rules import alert_from_mapping, compile_alerts
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("rules.md",)
+PAGES = ("rules.md", "default-rules.md")
 
 
 def blocks(language: str) -> list[object]:

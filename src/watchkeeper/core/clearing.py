@@ -54,18 +54,18 @@ def contradictions(when: Condition, clear: Condition) -> Iterator[Comparison]:
 
 def is_beyond(when: Comparison, clear: Comparison) -> bool:
     """Tell whether `clear` lies on the far side of `when`, so that both never hold at once."""
-    meets = Operator.AT_LEAST in (when.operator, clear.operator) and Operator.AT_MOST in (
-        when.operator,
-        clear.operator,
-    )
+    if clear.operator is Operator.EQUAL:
+        return not when.operator.holds(clear.threshold, when.threshold)
+    if when.operator is Operator.EQUAL:
+        return not clear.operator.holds(when.threshold, clear.threshold)
     if when.operator.is_upward and clear.operator.is_downward:
         gap = when.threshold - clear.threshold
     elif when.operator.is_downward and clear.operator.is_upward:
         gap = clear.threshold - when.threshold
     else:
-        inverse = when.operator.inverse
-        return clear.operator is inverse and clear.threshold == when.threshold
-    return gap > 0 or (gap == 0 and not meets)
+        return False
+    both = {when.operator, clear.operator}
+    return gap > 0 or (gap == 0 and both != {Operator.AT_LEAST, Operator.AT_MOST})
 
 
 def _measures_same(one: Comparison, other: Comparison) -> bool:

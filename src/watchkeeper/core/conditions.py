@@ -8,11 +8,11 @@ from enum import StrEnum
 from typing import Final
 
 from watchkeeper.core import units
+from watchkeeper.core.capacity_metrics import HOST_DISK
 from watchkeeper.core.catalogue import HOST_CPU, HOST_MEMORY, HTTP_DURATION
 
 CHECK_LABEL: Final = "check"  # the label that tells health checks apart
 WORKER_LABELS: Final = ("host", "worker")  # those that tell workers apart
-HOST_DISK: Final = "host_disk_utilization_ratio"
 
 
 class Operator(StrEnum):
@@ -223,7 +223,7 @@ WORDS: Final[Mapping[str, Selector]] = {
     "apdex": Selector(measure=Measure.APDEX, metric=""),
     "memory_used": Selector(measure=Measure.LAST, metric=HOST_MEMORY.name),
     "cpu_used": Selector(measure=Measure.LAST, metric=HOST_CPU.name),
-    "disk_used": Selector(measure=Measure.LAST, metric=HOST_DISK),
+    "disk_used": Selector(measure=Measure.LAST, metric=HOST_DISK.name),
 }
 """Short words → what they measure."""
 FUNCTIONS: Final = (

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, Final
 
+from watchkeeper.core.clearing import default_clear
 from watchkeeper.core.conditions import write_condition
 from watchkeeper.core.rule import Alert, Rule, Worse
 from watchkeeper.core.rules import compile_alert
@@ -47,8 +48,10 @@ def write_rules(rules: Iterable[Rule]) -> str:
 
 def _written(name: str, value: Any) -> Any:
     if isinstance(value, Worse):
-        clear = {} if value.clear is None else {"clear": write_condition(value.clear)}
-        return {"when": write_condition(value.when), "severity": value.severity, **clear}
+        written = {"when": write_condition(value.when), "severity": value.severity}
+        if value.clear is not None and value.clear != default_clear(value.when):
+            written["clear"] = write_condition(value.clear)
+        return written
     if name in ("clear", "only_if"):
         return write_condition(value)
     if name == "skip":
