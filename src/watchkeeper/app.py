@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import sys
 import threading
 import time
@@ -24,7 +23,9 @@ from watchkeeper.runtime.configured import (
     compile_rules,
     link,
     make_issues,
+    make_own_health,
     make_places,
+    make_resources,
     make_upkeep,
     open_channels,
     start_line,
@@ -38,7 +39,6 @@ from watchkeeper.runtime.observer import Observer
 from watchkeeper.runtime.own_cost import OwnCost
 from watchkeeper.runtime.record import RequestContext
 from watchkeeper.runtime.recorder import Recorder
-from watchkeeper.runtime.resources import Resources
 from watchkeeper.runtime.samples import Sampler
 from watchkeeper.runtime.spool import Spool
 from watchkeeper.runtime.writer import Writer
@@ -243,9 +243,8 @@ class Watchkeeper:
         return Parts(
             recorder=self.recorder,
             health=self.health,
-            resources=Resources(
-                self.recorder, host=socket.gethostname(), worker=self._worker_number
-            ),
+            own_health=make_own_health(self.loaded, self.recorder, self.problems),
+            resources=make_resources(settings, self.recorder, self._worker_number),
             writer=Writer(
                 scope=self.scope,
                 slot_s=settings.slot_s,

@@ -190,6 +190,9 @@ class Settings:
     """Where messages go: a name → a mapping with `type`, or a Notifier object."""
     routing: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Severity → names of channels; without it every channel gets everything."""
+    heartbeat_url: str = field(default="", repr=False)
+    """An address that is called (an empty POST) each minute while flushing and evaluation work:
+    whoever listens there tells when the calls stay away."""
     health_checks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Built-in checks: a name → a mapping with `type` ("database") and its options."""
 
