@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ from watchkeeper.settings import Loaded, Origin, Settings
 from watchkeeper.storage.spool import folders
 
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
+    from watchkeeper.runtime.alerts import AlertEngine
     from watchkeeper.runtime.upkeep import Upkeep
     from watchkeeper.storage.store import Incident, Store
 
@@ -156,6 +158,32 @@ def make_upkeep(
         apply=apply,
         pause=pause,
         now=clock(),
+    )
+
+
+def make_engine(
+    settings: Settings,
+    rules: Sequence[Rule],
+    notifiers: Mapping[str, object],
+    store: Store,
+    *,
+    scope: Scope,
+    now: float,
+    slot_s: int | None = None,
+    pause: Callable[[], None] | None = None,
+) -> AlertEngine:
+    """Build what evaluates the rules, once the store is open; `slot_s` if not the settings'."""
+    from watchkeeper.runtime.alerts import AlertEngine
+
+    return AlertEngine(
+        store,
+        scope=scope,
+        rules=rules,
+        channels_for=partial(channels_for, settings, notifiers),
+        slot_s=slot_s or settings.slot_s,
+        link=partial(link, settings),
+        installed_at=float(store.set_meta("installed_at", str(now), only_new=True)),
+        pause=pause,
     )
 
 
