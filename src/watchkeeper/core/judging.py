@@ -113,7 +113,7 @@ def _firing(rule: Rule, term: Term, evidence: Evidence, moment: Moment) -> _Find
     if isinstance(term, CheckFailing):
         return _check(rule, term, evidence)
     if isinstance(term, WorkerMissing):
-        return _worker(term, evidence)
+        return _worker(term, evidence, moment)
     found = [_over(rule, term, evidence, moment, window_s) for window_s in rule.over_s]
     holds = (_all if rule.every_window else _any)(one.holds for one in found)
     return _deciding(found, holds)
@@ -228,16 +228,16 @@ def _check(rule: Rule, term: CheckFailing, evidence: Evidence) -> _Finding:
     return _Finding(term=term, holds=worst >= rule.after, value=worst, bad=worst)
 
 
-def _worker(term: WorkerMissing, evidence: Evidence) -> _Finding:
-    if evidence.workers is None:
+def _worker(term: WorkerMissing, evidence: Evidence, moment: Moment) -> _Finding:
+    """Judge whether a worker is missing; the value is for how many seconds."""
+    if evidence.missing is None:
         return _Finding(term=term, holds=None, basis=Basis.NO_DATA)
     gone = [
         one
-        for one in evidence.workers
-        if one.is_missing
-        and all(part.accepts(one.labels.get(part.label, "")) for part in term.filters)
+        for one in evidence.missing
+        if all(part.accepts(one.labels.get(part.label, "")) for part in term.filters)
     ]
-    silent_s = max((one.silent_s for one in gone), default=0.0)
+    silent_s = max((moment.now - one.seen_at for one in gone), default=0.0)
     return _Finding(term=term, holds=bool(gone), value=silent_s, bad=float(len(gone)))
 
 
@@ -274,7 +274,7 @@ def _over_with(
         return _all(_over_with(rule, part, evidence, moment) for part in condition.parts)
     if isinstance(condition, Comparison):
         return _cleared(rule, _opposite(condition), evidence, moment).holds
-    return _is_good(rule, condition, evidence)
+    return _is_good(rule, condition, evidence, moment)
 
 
 def _opposite(term: Comparison) -> Comparison:
@@ -286,10 +286,12 @@ def _opposite(term: Comparison) -> Comparison:
     return replace(term, operator=term.operator.inverse, threshold=term.threshold * share)
 
 
-def _is_good(rule: Rule, term: CheckFailing | WorkerMissing, evidence: Evidence) -> bool | None:
+def _is_good(
+    rule: Rule, term: CheckFailing | WorkerMissing, evidence: Evidence, moment: Moment
+) -> bool | None:
     """Tell whether a check has run well again, or no worker is missing any more."""
     if isinstance(term, WorkerMissing):
-        found = _worker(term, evidence).holds
+        found = _worker(term, evidence, moment).holds
         return None if found is None else not found
     found = _check(rule, term, evidence).holds
     if found is None:
@@ -309,7 +311,7 @@ def _cleared(rule: Rule, term: Term, evidence: Evidence, moment: Moment) -> _Fin
     one of them is.
     """
     if not isinstance(term, Comparison):
-        return _Finding(term=term, holds=_is_good(rule, term, evidence))
+        return _Finding(term=term, holds=_is_good(rule, term, evidence, moment))
     known = [
         holds
         for window_s in rule.over_s

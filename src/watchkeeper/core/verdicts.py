@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from watchkeeper.core.baselines import Baseline
 from watchkeeper.core.conditions import CHECK_LABEL, Selector, Term
+from watchkeeper.core.missing import Missing
 from watchkeeper.core.tallies import Window
 
 
@@ -59,26 +60,18 @@ class CheckState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerState:
-    """What is known of one worker: whether it is missing while others live."""
-
-    labels: Mapping[str, str]
-    is_missing: bool
-    silent_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """All that a rule is judged by on one group.
 
     `windows` by what is measured, and `baselines` by that and the window's length in seconds;
-    `checks` and `workers` are those of the group, None where they could not be looked at.
+    `checks` are those of the group, `missing` the workers of it that fell silent; None where that
+    was not looked at.
     """
 
     windows: Mapping[Selector, Window] = field(default_factory=dict)
     baselines: Mapping[tuple[Selector, float], Baseline] = field(default_factory=dict)
     checks: tuple[CheckState, ...] | None = None
-    workers: tuple[WorkerState, ...] | None = None
+    missing: tuple[Missing, ...] | None = None
     window: Window = field(default_factory=Window)  # of every selector that `windows` lacks
 
     def window_of(self, selector: Selector) -> Window:

@@ -21,14 +21,14 @@ from watchkeeper.runtime.event_alerts import EventAlerts
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.incidents import Incidents, Subject
 from watchkeeper.runtime.issue_states import IssueStates
-from watchkeeper.runtime.subjects import Judged, MissingWorkers, Subjects, is_at_rest
-from watchkeeper.storage.store import AlertRow, Incident, Store
+from watchkeeper.runtime.subjects import Judged, Subjects, is_at_rest
+from watchkeeper.storage.store import AlertRow, Incident, Store, Worker
 from watchkeeper.storage.turns import give_way
 
 __all__ = ["AlertEngine", "Thresholds"]
 
 LIVE_SLOTS: Final = 3  # a worker silent for longer does not hold back clearing
-REMEMBERED_S: Final = 900.0  # a worker that fell silent is looked for so long
+YOUNG_S: Final = 3_600.0  # workers that wrote within are known by when they started
 REMOVED_AFTER_S: Final = 60.0  # an instance nobody has evaluated for so long has lost its rule
 MAX_ATTEMPTS: Final = 2  # another worker was faster: read its state and decide once more
 
@@ -68,23 +68,23 @@ class AlertEngine:
         link: Callable[[Incident], str],
         installed_at: Callable[[], float] | float,
         pause: Callable[[], None] | None = None,
-        missing: MissingWorkers | None = None,
         zone: tzinfo = UTC,
     ) -> None:
         """Take the rules, whom to tell by severity, and the link that a message shows.
 
         `installed_at` is when Watchkeeper first ran on this store, in seconds since the epoch;
         `pause` is called after each frame read (about 2 ms of work), to give way to requests.
-        `missing` finds workers that fell silent; earlier weeks are compared by hours of `zone`.
+        Earlier weeks are compared by the hours of `zone`.
         """
-        self.failing: dict[str, int] = {}  # rules that could not be evaluated: times in a row
+        self.failing: dict[str, int] = {}  # rules whose last evaluation failed: times in a row
         self._store = store
         self._scope = scope
         self._rules: tuple[Rule, ...] = ()
         self._slot_s = slot_s
         self._pause = pause
+        self._workers: Sequence[Worker] = ()
         self._states = IssueStates(store, scope=scope)
-        self._subjects = Subjects(store, scope=scope, slot_s=slot_s, missing=missing, zone=zone)
+        self._subjects = Subjects(store, scope=scope, slot_s=slot_s, zone=zone)
         self._incidents = Incidents(store, scope=scope, channels_for=channels_for, link=link)
         self._events = EventAlerts(
             store,
@@ -143,17 +143,17 @@ class AlertEngine:
         return stored
 
     def _meet_workers(self, now: float) -> None:
-        self._subjects.workers = self._store.workers(
+        self._workers = self._store.workers(
             service=self._scope.service,
             environment=self._scope.environment,
-            seen_since=now - REMEMBERED_S,
+            seen_since=now - YOUNG_S,
         )
-        self._subjects.windows.born = {one.id: one.started_at for one in self._subjects.workers}
+        self._subjects.windows.born = {one.id: one.started_at for one in self._workers}
 
     def _settled_until(self, now: float) -> float:
         """Return up to when every live worker has written."""
         since = now - LIVE_SLOTS * self._slot_s
-        live = [one for one in self._subjects.workers if one.stopped_at is None]
+        live = [one for one in self._workers if one.stopped_at is None]
         return min((one.seen_at for one in live if one.seen_at >= since), default=now)
 
     def _rows(self) -> Rows:
@@ -173,8 +173,8 @@ class AlertEngine:
                     yield transition
         if is_broken:
             self.failing[rule.name] = self.failing.get(rule.name, 0) + 1
-        elif rule.name in self.failing:
-            self.failing[rule.name] = 0
+        else:
+            self.failing.pop(rule.name, None)
 
     def _find(self, rule: Rule, rows: Rows, moment: Moment) -> list[Judged] | None:
         """Return what a rule is judged on; None if that failed. Raises StorageError."""
@@ -229,8 +229,6 @@ class AlertEngine:
             if name == BROKEN_RULE.name and not is_at_rest(row)
         }
         for name, failures in {**active, **self.failing}.items():
-            if not failures and name not in active:
-                continue
             state = CheckState(
                 name=name,
                 state="fail" if failures else "pass",

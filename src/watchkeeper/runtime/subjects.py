@@ -18,20 +18,20 @@ from watchkeeper.core.instance import State
 from watchkeeper.core.judging import judge
 from watchkeeper.core.measuring import LONG_S
 from watchkeeper.core.metrics import OTHER, Scope
+from watchkeeper.core.missing import Missing
 from watchkeeper.core.moment import Moment
 from watchkeeper.core.rule import NoData, Rule
 from watchkeeper.core.tallies import Window
-from watchkeeper.core.verdicts import CheckState, Evidence, WorkerState
+from watchkeeper.core.verdicts import CheckState, Evidence
 from watchkeeper.runtime.incidents import Subject
+from watchkeeper.runtime.missing import missing_workers
 from watchkeeper.runtime.past_windows import Baselines, LongWindows, compares_with_the_past
 from watchkeeper.runtime.windows import Windows
-from watchkeeper.storage.store import AlertRow, CheckResult, Store, Worker
+from watchkeeper.storage.store import AlertRow, CheckResult, Store
 
 MAX_LOOKED_AT: Final = 20  # groups beyond `max_groups` that are judged to find one that is true
 
 Rows = Mapping[tuple[str, str], AlertRow]
-MissingWorkers = Callable[[Sequence[Worker], float], Sequence[WorkerState]]
-"""Tells at a moment which workers of a scope are missing."""
 
 _UNRESTING: Final = frozenset(("unknown_slots", "flapping", "failures"))
 
@@ -54,20 +54,18 @@ class Subjects:
         *,
         scope: Scope,
         slot_s: int,
-        missing: MissingWorkers | None = None,
         zone: tzinfo = UTC,
     ) -> None:
-        """Take where to read, how workers are found missing, and the zone of earlier weeks."""
+        """Take where to read, and the time zone of earlier weeks."""
         self.windows = Windows((), scope=scope, slot_s=slot_s)
-        self.workers: Sequence[Worker] = ()
         self._store = store
         self._scope = scope
-        self._missing = missing
+        self._slot_s = slot_s
         self._long = LongWindows(store, scope=scope)
         self._baselines = Baselines(store, scope=scope, zone=zone)
         self._terms: dict[str, tuple[Term, ...]] = {}
         self._checks: tuple[CheckState, ...] | None = None
-        self._states: tuple[WorkerState, ...] | None = None
+        self._gone: tuple[Missing, ...] | None = None
 
     def set_rules(self, rules: Sequence[Rule]) -> None:
         """Follow other rules from now on."""
@@ -77,7 +75,7 @@ class Subjects:
 
     def begin(self, *, now: float, pause: Callable[[], None] | None) -> None:
         """Begin an evaluation: what is read for one rule serves the others, too."""
-        self._checks = self._states = None
+        self._checks = self._gone = None
         self._long.read(now=now, pause=pause)
 
     def of(self, rule: Rule, rows: Rows, moment: Moment) -> Iterator[Judged]:
@@ -130,7 +128,7 @@ class Subjects:
             if isinstance(term, CheckFailing) and rule.by == (CHECK_LABEL,):
                 found.update(_grouped(rule, term, [one.labels for one in self._all_checks()]))
             elif isinstance(term, WorkerMissing) and rule.by:
-                gone = [one.labels for one in self._all_workers(now) if one.is_missing]
+                gone = [one.labels for one in self._missing(now)]
                 found.update(_grouped(rule, term, gone))
         chosen = self.windows.suspects(rule)
         if chosen is None or rule.no_data is NoData.ALERT:
@@ -165,17 +163,17 @@ class Subjects:
         self, rule: Rule, group: str, labels: Mapping[str, str], *, now: float
     ) -> Evidence:
         kinds = {type(term) for term in self._terms[rule.name]}
-        checks = workers = None
+        checks = missing = None
         if CheckFailing in kinds:
             checks = tuple(
                 one
                 for one in self._all_checks()
                 if not rule.skips(one.labels) and _is_of(one.labels, labels)
             )
-        if WorkerMissing in kinds and self._missing is not None:
-            workers = tuple(
+        if WorkerMissing in kinds:
+            missing = tuple(
                 one
-                for one in self._all_workers(now)
+                for one in self._missing(now)
                 if not rule.skips(one.labels) and _is_of(one.labels, labels)
             )
         return Evidence(
@@ -184,7 +182,7 @@ class Subjects:
                 self._baselines.of(rule, group, now=now) if compares_with_the_past(rule) else {}
             ),
             checks=checks,
-            workers=workers,
+            missing=missing,
         )
 
     def _windows(self, rule: Rule, group: str) -> dict[Selector, Window]:
@@ -209,10 +207,11 @@ class Subjects:
             self._checks = tuple(_check_state(result) for result in worst.values())
         return self._checks
 
-    def _all_workers(self, now: float) -> tuple[WorkerState, ...]:
-        if self._states is None:
-            self._states = tuple(self._missing(self.workers, now)) if self._missing else ()
-        return self._states
+    def _missing(self, now: float) -> tuple[Missing, ...]:
+        if self._gone is None:
+            found = missing_workers(self._store, self._scope, now=now, slot_s=self._slot_s)
+            self._gone = tuple(found)
+        return self._gone
 
 
 def is_at_rest(row: AlertRow) -> bool:
@@ -235,7 +234,9 @@ def _is_of(labels: Mapping[str, str], group: Mapping[str, str]) -> bool:
 
 
 def _severity(rule: Rule, evidence: Evidence) -> str:
-    """Return how bad it is: a check that is not critical is a warning."""
+    """Return how bad it is: a check that is not critical is a warning, no worker left is worse."""
+    if any(one.is_critical for one in evidence.missing or ()):
+        return "critical"
     by_check = isinstance(rule.when, CheckFailing) and evidence.checks
     return "warning" if by_check and not any(one.critical for one in by_check) else rule.severity
 
