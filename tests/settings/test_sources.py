@@ -93,7 +93,7 @@ def test_pyproject_is_read_where_there_is_no_own_file(tmp_path):
         ),
         (
             '[[alert]]\nname = "Errors"\n\nwhen = "error_rate > 5"\n',
-            'watchkeeper.toml:4: alert.when: "error_rate > 5" — a rate is a share: write 5%',
+            'watchkeeper.toml:4: alert[0].when: "error_rate > 5" — a rate is a share: write 5%',
         ),
         ("service = ", "watchkeeper.toml: cannot be read"),
         (
@@ -166,7 +166,7 @@ def test_a_bad_silence_does_not_take_the_good_ones_with_it(tmp_path):
     assert [{"severity": "warning"}] == [one["match"] for one in result.settings.silences]
     assert {"every": "daily 22:00-07:00 Europe/Berlin"} == result.settings.quiet_hours
     (problem,) = result.problems
-    assert problem.startswith("watchkeeper.toml:1: silence.every: 'at night' is no time")
+    assert problem.startswith("watchkeeper.toml:3: silence[0].every: 'at night' is no time")
     assert problem.endswith("; this silence is off")
 
 

@@ -207,7 +207,7 @@ def _measured(subject: Subject, incident: Incident, transition: Transition) -> I
         "total": after.total,
         "window_s": after.window_s,
     }
-    when = _term(subject.rule)
+    when = _term(subject.rule, transition)
     if isinstance(when, Comparison) and subject.rule is not None:
         data["condition"] = subject.rule.condition
         data["threshold"] = when.threshold
@@ -222,7 +222,9 @@ def _measured(subject: Subject, incident: Incident, transition: Transition) -> I
     return replace(incident, value=after.value, peak=after.peak, data=data)
 
 
-def _term(rule: Rule | None) -> Term | None:
-    """Return the part of a rule's condition that its figures are of."""
+def _term(rule: Rule | None, transition: Transition) -> Term | None:
+    """Return the part of a rule's condition that the figures are of: the one that decided."""
+    if transition.verdict is not None and transition.verdict.term is not None:
+        return transition.verdict.term
     found = terms(rule.when) if rule is not None and rule.when is not None else ()
     return next((term for term in found if isinstance(term, Comparison)), next(iter(found), None))
