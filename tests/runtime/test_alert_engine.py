@@ -150,6 +150,7 @@ def test_a_message_carries_counts_window_and_link(store: Store) -> None:
         "sequence": 0,
         "release": None,
         "description": "",
+        "runbook": "",
         "next_steps": ["Look at the issues that began shortly before."],
         "late": False,
         "more": 0,
