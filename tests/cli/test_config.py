@@ -75,6 +75,7 @@ def test_secrets_are_masked(folder: Path, monkeypatch: pytest.MonkeyPatch):
         ("url", "hush", "***"),
         ("url", "", ""),
         ("urls", ["json://a:p@h/x", "https://h/x"], "[json://***, https://h/***]"),
+        ("heartbeat_url", "https://h/ping/token", "https://h/***"),
         ("routing", {"critical": ["a", "b"]}, "{critical = [a, b]}"),
         ("password", "", ""),
         ("enabled", None, ""),

@@ -26,6 +26,7 @@ GUIDES = (
     "docs/errors.md",
     "docs/notifications.md",
     "docs/testing.md",
+    "docs/who-is-told.md",
 )
 
 
@@ -64,6 +65,11 @@ def test_the_metrics_page_is_what_the_code_says(reference):
     assert all(f"`{metric.name}`" in page("metrics.md") for metric in CATALOGUE)
 
 
+def test_the_page_of_default_rules_is_what_the_code_says(reference):
+    """Each rule of the pack has its section, with the table that it is."""
+    assert reference.default_rules_page() == page("default-rules.md")
+
+
 def test_every_rule_field_is_documented():
     """Each field of Alert is a row of the rules page."""
     text = page("rules.md")
@@ -93,6 +99,7 @@ def test_every_warning_is_searchable():
         "tables are schema",
         "Run: watchkeeper migrate",
         "nobody is told: no channel set",
+        "heartbeat_url was not reached (",
         "not in the audit: ",
         "mail refused for ",
         "not every service took the message",

@@ -23,6 +23,7 @@ _BY_PREFIX: Final[Mapping[str, str]] = {
     "process_memory_": "See which worker grows; at the limit the kernel ends one.",
     "process_cpu_": "See which routes take the time, and whether there is more traffic.",
     "process_open_file_": "Look for files and sockets that are opened and not closed.",
+    "process_file_": "Look for files and sockets that are opened and not closed.",
     "host_memory_": "See which worker grows; at the limit the kernel ends one.",
     "host_cpu_": "See which routes take the time, and whether another process does.",
     "host_disk_": "See what grew: logs, uploads, temporary files, the database; make room.",
