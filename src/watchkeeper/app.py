@@ -20,12 +20,13 @@ from watchkeeper.runtime import observer as observers
 from watchkeeper.runtime.before_store import BeforeStore
 from watchkeeper.runtime.configured import (
     channels_for,
-    compile_rules,
+    keep_to,
     link,
     make_issues,
     make_own_health,
     make_places,
     make_resources,
+    make_rules,
     make_upkeep,
     open_channels,
     start_line,
@@ -45,6 +46,7 @@ from watchkeeper.runtime.writer import Writer
 from watchkeeper.settings import Loaded, Settings, load
 
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
+    from watchkeeper.core.rule import Rule
     from watchkeeper.runtime.alerts import AlertEngine
     from watchkeeper.runtime.known import Known
     from watchkeeper.runtime.outbox import Outbox
@@ -79,9 +81,8 @@ class Watchkeeper:
         self.loaded = loaded
         self.enabled = loaded.enabled
         self.clock = clock
-        self.started = False
+        self.started = self.quiet = False
         self.stop_within_s = STOP_WITHIN_S
-        self.quiet = False
         self._ended = self._stopping = False
         self._pid = os.getpid()
         self._births: dict[int, threading.RLock] = {}
@@ -92,10 +93,10 @@ class Watchkeeper:
         )
         self.problems = list(loaded.problems)
         self.notifiers = open_channels(loaded, self.problems)
-        self.rules = compile_rules(loaded, self.problems)
         self.recorder = Recorder(
             self.scope, max_series=settings.max_series, max_routes=settings.max_routes
         )
+        self.rules_in_force = make_rules(loaded, self.recorder, self.problems)
         places = make_places(settings)
         self.issues = make_issues(settings, self.scope, places, on_new=self._hurry, clock=clock)
         self.badness = settings.badness()
@@ -115,6 +116,11 @@ class Watchkeeper:
         self.health = Health.declared(settings.health_checks, clock=clock, on_change=self._hurry)
         self._flusher = Flusher(self._parts())
         self._lock = threading.RLock()  # an error amid a start or a stop calls `start`
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that are in force now."""
+        return self.rules_in_force.rules
 
     @property
     def store(self) -> Store | None:
@@ -243,6 +249,7 @@ class Watchkeeper:
         return Parts(
             recorder=self.recorder,
             health=self.health,
+            rules=self.rules_in_force,
             own_health=make_own_health(self.loaded, self.recorder, self.problems),
             resources=make_resources(settings, self.recorder, self._worker_number),
             writer=Writer(
@@ -303,12 +310,7 @@ class Watchkeeper:
             installed_at=float(store.set_meta("installed_at", str(self.clock()), only_new=True)),
             pause=pause,
         )
-        self.recorder.watch_for(
-            error_rate=engine.thresholds.error_rate,
-            slow_s=engine.thresholds.slow_s,
-            on_trouble=self._wake,
-        )
-        self.sampler.refresh()
+        keep_to(self.rules_in_force, engine, self.recorder, self.sampler, self._wake)
         return engine
 
     def _make_outbox(self, store: Store) -> Outbox:

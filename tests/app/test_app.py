@@ -107,6 +107,8 @@ def test_routing_sends_by_severity(make, clock):
     wk = make(
         channels={"oncall": oncall, "team": team},
         routing={"critical": ["oncall"], "warning": ["team"]},
+        alert_pack=False,
+        alerts=[Alert("Errors", when="error_rate > 5%", severity="critical")],
     )
     for _ in range(3):
         requests(wk, 100, FAILED)

@@ -87,6 +87,13 @@ class AlertEngine:
             installed_at=installed_at() if callable(installed_at) else installed_at,
         )
 
+    def set_rules(self, rules: Sequence[Rule]) -> None:
+        """Follow other rules from the next evaluation on."""
+        enabled = tuple(rule for rule in rules if rule.enabled)
+        if enabled != self._rules:
+            self._rules = enabled
+            self._windows = Windows(enabled, scope=self._scope, slot_s=self._slot_s)
+
     @property
     def thresholds(self) -> Thresholds:
         """The lowest error rate and latency that an enabled rule fires at."""

@@ -13,7 +13,7 @@ from watchkeeper.runtime import scrubbing
 from watchkeeper.runtime.guard import guard
 
 if TYPE_CHECKING:  # a host that only records does not wait for it
-    from watchkeeper.storage.store import AuditStore
+    from watchkeeper.storage.store import Audit, AuditStore
 
 _AUDIT: Final = guard("audit")
 _log = logging.getLogger("watchkeeper")
@@ -29,6 +29,10 @@ class Action(StrEnum):
     SCHEMA_MIGRATE = "schema.migrate"
     PAST_PRUNE = "past.prune"
     USER_ERASE = "user.erase"
+    RULE_SET = "rule.set"
+    RULE_RESET = "rule.reset"
+    RULE_ENABLE = "rule.enable"
+    RULE_DISABLE = "rule.disable"
     ISSUE_RESOLVE = "issue.resolve"
     ISSUE_MUTE = "issue.mute"
     ISSUE_IGNORE = "issue.ignore"
@@ -37,6 +41,29 @@ class Action(StrEnum):
     ISSUE_MERGE = "issue.merge"
     ISSUE_SPLIT = "issue.split"
     ISSUE_DELETE = "issue.delete"
+
+
+def entry(
+    scope: Scope,
+    action: Action,
+    *,
+    actor: str,
+    at: float,
+    target: str = "",
+    data: Mapping[str, Any] | None = None,
+) -> Audit:
+    """Return the entry for what `actor` did, scrubbed; `data` holds JSON values and no secret."""
+    from watchkeeper.storage.store import Audit
+
+    return Audit(
+        service=scope.service,
+        environment=scope.environment,
+        at=at,
+        actor=scrubbing.name(actor),
+        action=action,
+        target=scrubbing.name(target),
+        data=scrubbing.mapping(data or {}),
+    )
 
 
 def write_down(
@@ -54,19 +81,9 @@ def write_down(
     Never raises: where it cannot be written, that is logged, and what was asked for is done all
     the same.
     """
-    from watchkeeper.storage.store import Audit
-
-    entry = Audit(
-        service=scope.service,
-        environment=scope.environment,
-        at=at,
-        actor=scrubbing.name(actor),
-        action=action,
-        target=scrubbing.name(target),
-        data=scrubbing.mapping(data or {}),
-    )
+    written = entry(scope, action, actor=actor, at=at, target=target, data=data)
     with _AUDIT:
         try:
-            store.audit(entry)
+            store.audit(written)
         except StorageError as error:
             _log.warning("watchkeeper: not in the audit: %s by %s (%s)", action, actor, error)

@@ -1,4 +1,4 @@
-"""What the settings describe in words: rules, channels and upkeep, each made once.
+"""What the settings describe in words: channels and upkeep, each made once.
 
 What is wrong in code raises ConfigurationError; in the environment or a file it is off, and a
 sentence in `problems` says so.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING
 from watchkeeper.core.budget import Storing
 from watchkeeper.core.fingerprint import Rule as GroupingRule
 from watchkeeper.core.metrics import Scope
-from watchkeeper.core.pack import default_pack
-from watchkeeper.core.rules import Origin as RuleOrigin
-from watchkeeper.core.rules import Rule, compile_alert, merge_rules
+from watchkeeper.core.rule import Rule
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify import Notifier, open_notifier
 from watchkeeper.runtime.heartbeat import Heartbeat
@@ -27,10 +25,13 @@ from watchkeeper.runtime.own_health import OwnHealth
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.resources import Resources
+from watchkeeper.runtime.rules_in_force import RulesInForce, written_rules
+from watchkeeper.runtime.samples import Sampler
 from watchkeeper.settings import Loaded, Origin, Settings
 from watchkeeper.storage.spool import folders
 
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
+    from watchkeeper.runtime.alerts import AlertEngine
     from watchkeeper.runtime.upkeep import Upkeep
     from watchkeeper.storage.store import Incident, Store
 
@@ -61,27 +62,36 @@ def make_own_health(loaded: Loaded, recorder: Recorder, problems: list[str]) -> 
     return OwnHealth(recorder, heartbeat=heartbeat)
 
 
-def compile_rules(loaded: Loaded, problems: list[str]) -> tuple[Rule, ...]:
-    """Join the pack and the own rules."""
+def make_rules(loaded: Loaded, recorder: Recorder, problems: list[str]) -> RulesInForce:
+    """Join the rules of pack, code and file; the database's follow with the first evaluation."""
+    written = written_rules(loaded)
+    problems.extend(written.problems)
     settings = loaded.settings
-    in_code = loaded.origins["alerts"] is Origin.CODE
-    own: list[Rule] = []
-    for number, alert in enumerate(settings.alerts):
-        try:
-            own.append(
-                compile_alert(
-                    alert,
-                    where=f"alerts[{number}]",
-                    origin=RuleOrigin.CODE if in_code else RuleOrigin.FILE,
-                    slot_s=settings.slot_s,
-                )
-            )
-        except ConfigurationError as error:
-            if in_code:
-                raise
-            problems.append(f"{str(error).rstrip('.')}; this rule is off")
-    pack = default_pack(slot_s=settings.slot_s) if settings.alert_pack else ()
-    return merge_rules(pack, own)
+    return RulesInForce(
+        written, slot_s=settings.slot_s, channels=tuple(settings.channels), recorder=recorder
+    )
+
+
+def keep_to(
+    rules: RulesInForce,
+    engine: AlertEngine,
+    recorder: Recorder,
+    sampler: Sampler,
+    wake: Callable[[], None],
+) -> None:
+    """Let an engine follow the rules, recorder and sampler what they call trouble."""
+
+    def follow(changed: Sequence[Rule]) -> None:
+        engine.set_rules(changed)
+        thresholds = engine.thresholds
+        recorder.watch_for(
+            error_rate=thresholds.error_rate, slow_s=thresholds.slow_s, on_trouble=wake
+        )
+        sampler.refresh()
+
+    rules.forget()
+    rules.on_change = follow
+    follow(rules.rules)
 
 
 def make_places(settings: Settings) -> Places:
