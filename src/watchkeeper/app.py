@@ -19,9 +19,8 @@ from watchkeeper.runtime import instruments, lifetime, marks, scrubbing
 from watchkeeper.runtime import observer as observers
 from watchkeeper.runtime.before_store import BeforeStore
 from watchkeeper.runtime.configured import (
-    channels_for,
     keep_to,
-    link,
+    make_engine,
     make_issues,
     make_own_health,
     make_places,
@@ -96,7 +95,7 @@ class Watchkeeper:
         self.recorder = Recorder(
             self.scope, max_series=settings.max_series, max_routes=settings.max_routes
         )
-        self.rules_in_force = make_rules(loaded, self.recorder, self.problems)
+        self.rules_in_force = make_rules(loaded, self.problems, recorder=self.recorder)
         places = make_places(settings)
         self.issues = make_issues(settings, self.scope, places, on_new=self._hurry, clock=clock)
         self.badness = settings.badness()
@@ -298,16 +297,13 @@ class Watchkeeper:
 
     def _make_engine(self, store: Store, pause: Callable[[], None]) -> AlertEngine:
         """Build the engine once the store is open, and tell the recorder what is trouble."""
-        from watchkeeper.runtime.alerts import AlertEngine
-
-        engine = AlertEngine(
+        engine = make_engine(
+            self.settings,
+            self.rules,
+            self.notifiers,
             store,
             scope=self.scope,
-            rules=self.rules,
-            channels_for=partial(channels_for, self.settings, self.notifiers),
-            slot_s=self.settings.slot_s,
-            link=partial(link, self.settings),
-            installed_at=float(store.set_meta("installed_at", str(self.clock()), only_new=True)),
+            now=self.clock(),
             pause=pause,
         )
         keep_to(self.rules_in_force, engine, self.recorder, self.sampler, self._wake)

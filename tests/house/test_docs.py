@@ -95,6 +95,7 @@ def test_every_warning_is_searchable():
         "tables are schema",
         "Run: watchkeeper migrate",
         "nobody is told: no channel set",
+        "heartbeat_url was not reached (",
         "not in the audit: ",
         "has more than",
         "there are more than",

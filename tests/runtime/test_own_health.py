@@ -77,7 +77,7 @@ def test_rules_that_fail_are_counted_by_name(recorder: Recorder):
     """Which rule cannot be evaluated is what one wants to know."""
     health = OwnHealth(recorder)
     for rule in ("Slow", "Slow", "Spike"):
-        health.rule_failed(rule)
+        health.rules_failed([rule])
 
     assert {"Slow": 2, "Spike": 1} == {
         series.label("rule"): value for series, value in recorder.take().items()

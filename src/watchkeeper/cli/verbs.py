@@ -29,6 +29,7 @@ class Verb:
 VERBS: Final[Mapping[str, Verb]] = {
     "demo": Verb(module="demo", help="Watch a made shop under real load, with real incidents."),
     "status": Verb(module="status", help="Show how the application is; the exit code tells too."),
+    "check": Verb(module="check", help="Judge from outside; with --alert evaluate and deliver."),
     "errors": Verb(module="errors", help="List and show issues; resolve, mute, merge them."),
     "open": Verb(module="open", help="Print a one-time link to the dashboard."),
     "size": Verb(module="size", help="Show how large the tables are, and how they grow."),

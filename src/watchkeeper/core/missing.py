@@ -52,7 +52,6 @@ class Reason(StrEnum):
 
     WORKER_SILENT = "worker_silent"  # others of its host live
     HOST_SILENT = "host_silent"  # so are all that ran on its host
-    WITH_ALL = "with_all"  # so is everybody: no news of its own
     ALL_SILENT = "all_silent"  # stands for everybody: nobody writes any more
     ALL_STOPPED = "all_stopped"  # likewise, after a clean stop: nothing came back
 
@@ -67,9 +66,9 @@ class Missing:
     seen_at: float  # when it last wrote
 
     @property
-    def is_news(self) -> bool:
-        """Whether it may open an incident; without that it only keeps one open."""
-        return self.reason is not Reason.WITH_ALL
+    def labels(self) -> dict[str, str]:
+        """What tells its instance of a rule from others."""
+        return {"host": self.host, "worker": self.worker}
 
     @property
     def is_critical(self) -> bool:
@@ -83,25 +82,22 @@ def missing(workers: Collection[Heartbeats], *, now: float, slot_s: float) -> li
     A worker is missing if it has not written for `SILENT_SLOTS`, did not stop cleanly, and nobody
     took its place (see `_may_follow`); for `FORGOTTEN_S`, then it was taken out of service
     without a word, as a scale-down by SIGKILL does. While nobody writes, the first is `(all)`,
-    and stays as long as that lasts. Nothing is missing where nobody has ever written.
+    which stands for those that fell silent with the last one and stays as long as that lasts.
+    Nothing is missing where nobody has ever written.
     """
-    silent_from = now - SILENT_SLOTS * slot_s
-    silent = [one for one in workers if _is_running(one) and one.seen_at < silent_from]
-    live = [one for one in workers if _is_running(one) and one.seen_at >= silent_from]
-    orphans = [
-        one
-        for one in _without_heir(silent, workers, slot_s=slot_s)
-        if one.seen_at >= silent_from - FORGOTTEN_S
-    ]
-    if not live:
-        everybody = _everybody(workers, now=now, slot_s=slot_s)
-        alone = [_missing(one, Reason.WITH_ALL) for one in orphans]
-        return [everybody, *alone] if everybody is not None else alone
+    silent_s = SILENT_SLOTS * slot_s
+    live = [one for one in workers if _is_running(one) and one.seen_at >= now - silent_s]
+    # Where nobody lives, those count that were missing already while others did.
+    moment = now if live else max((one.seen_at for one in workers), default=now)
+    silent = [one for one in workers if _is_running(one) and one.seen_at < moment - silent_s]
     hosts = {one.host for one in live}
-    return [
+    found = [
         _missing(one, Reason.WORKER_SILENT if one.host in hosts else Reason.HOST_SILENT)
-        for one in orphans
+        for one in _without_heir(silent, workers, slot_s=slot_s)
+        if one.seen_at >= now - silent_s - FORGOTTEN_S
     ]
+    everybody = None if live else _everybody(workers, now=now, slot_s=slot_s)
+    return found if everybody is None else [everybody, *found]
 
 
 def _everybody(workers: Collection[Heartbeats], *, now: float, slot_s: float) -> Missing | None:

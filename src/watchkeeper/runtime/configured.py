@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
@@ -62,13 +63,23 @@ def make_own_health(loaded: Loaded, recorder: Recorder, problems: list[str]) -> 
     return OwnHealth(recorder, heartbeat=heartbeat)
 
 
-def make_rules(loaded: Loaded, recorder: Recorder, problems: list[str]) -> RulesInForce:
-    """Join the rules of pack, code and file; the database's follow with the first evaluation."""
-    written = written_rules(loaded)
-    problems.extend(written.problems)
+def make_rules(
+    loaded: Loaded,
+    problems: list[str],
+    *,
+    recorder: Recorder | None = None,
+    slot_s: float | None = None,
+) -> RulesInForce:
+    """Join the rules of pack, code and file; those of the database come with `follow`.
+
+    `slot_s` is the length of the slots that are written, if that is not what the settings say.
+    """
     settings = loaded.settings
+    slot_s = settings.slot_s if slot_s is None else slot_s
+    written = written_rules(loaded, slot_s=slot_s)
+    problems.extend(written.problems)
     return RulesInForce(
-        written, slot_s=settings.slot_s, channels=tuple(settings.channels), recorder=recorder
+        written, slot_s=slot_s, channels=tuple(settings.channels), recorder=recorder
     )
 
 
@@ -166,6 +177,32 @@ def make_upkeep(
         apply=apply,
         pause=pause,
         now=clock(),
+    )
+
+
+def make_engine(
+    settings: Settings,
+    rules: Sequence[Rule],
+    notifiers: Mapping[str, object],
+    store: Store,
+    *,
+    scope: Scope,
+    now: float,
+    slot_s: int | None = None,
+    pause: Callable[[], None] | None = None,
+) -> AlertEngine:
+    """Build what evaluates the rules, once the store is open; `slot_s` if not the settings'."""
+    from watchkeeper.runtime.alerts import AlertEngine
+
+    return AlertEngine(
+        store,
+        scope=scope,
+        rules=rules,
+        channels_for=partial(channels_for, settings, notifiers),
+        slot_s=slot_s or settings.slot_s,
+        link=partial(link, settings),
+        installed_at=float(store.set_meta("installed_at", str(now), only_new=True)),
+        pause=pause,
     )
 
 

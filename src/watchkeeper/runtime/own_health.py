@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from watchkeeper.core.catalogue import SELF_OUTBOX
@@ -46,9 +47,10 @@ class OwnHealth:
         if leads and self._heartbeat is not None:
             self._heartbeat.beat(now)
 
-    def rule_failed(self, rule: str) -> None:
-        """Count a rule that could not be evaluated."""
-        self._recorder.series(SELF_RULE_ERRORS, {"rule": rule}).record(1)
+    def rules_failed(self, rules: Iterable[str]) -> None:
+        """Count the rules that could not be evaluated."""
+        for rule in rules:
+            self._recorder.series(SELF_RULE_ERRORS, {"rule": rule}).record(1)
 
     def reset(self) -> None:
         """Begin anew in a forked child."""

@@ -24,6 +24,7 @@ from watchkeeper.core.rules import (
 )
 from watchkeeper.core.self_metrics import SELF_UNREADABLE_RULES
 from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.settings import Loaded
 from watchkeeper.settings import Origin as SettingOrigin
@@ -31,6 +32,7 @@ from watchkeeper.settings import Origin as SettingOrigin
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
     from watchkeeper.storage.store import Store, StoredRule
 
+_GUARD: Final = guard("rules")
 _log = logging.getLogger("watchkeeper")
 
 NEVER_READ: Final = "never read"  # no version of the database's rules
@@ -48,15 +50,16 @@ class Written:
     unreadable: tuple[str, ...] = ()
 
 
-def written_rules(loaded: Loaded) -> Written:
-    """Join the pack with the rules of code and file.
+def written_rules(loaded: Loaded, *, slot_s: float | None = None) -> Written:
+    """Join the pack with the rules of code and file, for slots of a length (the settings').
 
     Raises ConfigurationError for what is wrong in code; in the file such a rule is off.
     """
     settings = loaded.settings
+    slot_s = settings.slot_s if slot_s is None else slot_s
     problems: list[str] = []
     unreadable = list(loaded.unreadable)
-    pack = default_pack(slot_s=settings.slot_s) if settings.alert_pack else ()
+    pack = default_pack(slot_s=slot_s) if settings.alert_pack else ()
     in_code: Sequence[Alert] = ()
     in_file: Sequence[Alert] = loaded.file_alerts
     if loaded.origins["alerts"] is SettingOrigin.CODE:
@@ -64,13 +67,13 @@ def written_rules(loaded: Loaded) -> Written:
     code = [
         rule
         for alert, where in _placed(in_code)
-        for rule in compile_alerts(alert, where=where, origin=Origin.CODE, slot_s=settings.slot_s)
+        for rule in compile_alerts(alert, where=where, origin=Origin.CODE, slot_s=slot_s)
     ]
     _refuse_twins(code)
     file: list[Rule] = []
     for alert, where in _placed(in_file):
         try:
-            rules = compile_alerts(alert, where=where, origin=Origin.FILE, slot_s=settings.slot_s)
+            rules = compile_alerts(alert, where=where, origin=Origin.FILE, slot_s=slot_s)
             _refuse_twins([*file, *rules])
             file += rules
         except ConfigurationError as error:
@@ -169,6 +172,11 @@ class RulesInForce:
         if self._recorder is not None:
             self._recorder.series(SELF_UNREADABLE_RULES).record(len(set(self.unreadable)))
         return has_changed
+
+    def keep_up(self, store: Store, scope: Scope) -> None:
+        """Follow the database; where that fails the rules stay as they are."""
+        with _GUARD:
+            self.follow(store, scope)
 
     def forget(self) -> None:
         """Read the database's rules again at the next look; for a forked child."""
