@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from stored import HERE, SHOP
 
+from watchkeeper.app import Watchkeeper
 from watchkeeper.core.conditions import write_condition
+from watchkeeper.core.pack import UNREADABLE
 from watchkeeper.core.rules import Alert, Origin, Rule, compile_alert
 from watchkeeper.core.self_metrics import SELF_UNREADABLE_RULES
 from watchkeeper.exceptions import ConfigurationError, RuleChangedError
@@ -17,6 +19,7 @@ from watchkeeper.settings import Settings, load
 from watchkeeper.storage import Store
 from watchkeeper.storage.memory import MemoryStore
 from watchkeeper.storage.store import Audit, StoredRule
+from watchkeeper.testing import ManualClock
 
 SLOW = "Slow responses"
 NOW = 1_000.0
@@ -143,7 +146,7 @@ def test_a_rule_of_the_database_is_in_force_everywhere(store: Store, rules: Rule
     other.on_change = lambda rules: told.append(len(rules))
     other.follow(store, SHOP)
 
-    changes(store, rules).set_rule(compiled(Alert(SLOW, when="p95 > 2s")))
+    changes(store, rules).set_rules([compiled(Alert(SLOW, when="p95 > 2s"))])
 
     assert ("p95 > 2s", "database", True) == condition(rules, SLOW)
     assert ("p95 > 1s", "pack", True) == condition(other, SLOW)
@@ -156,8 +159,8 @@ def test_a_rule_of_the_database_is_in_force_everywhere(store: Store, rules: Rule
 def test_a_reset_rule_is_as_it_was_written(store: Store, rules: RulesInForce) -> None:
     """The rule below it is in force again; one that was nowhere else is gone."""
     alice = changes(store, rules)
-    alice.set_rule(compiled(Alert("Mine", when="errors > 9")))
-    alice.set_rule(compiled(Alert("New", when="errors > 9")))
+    alice.set_rules([compiled(Alert("Mine", when="errors > 9"))])
+    alice.set_rules([compiled(Alert("New", when="errors > 9"))])
 
     assert "errors > 5" == write_condition(alice.reset("Mine").when)  # type: ignore[union-attr]
     assert None is alice.reset("New")
@@ -184,7 +187,7 @@ def test_a_rule_is_switched_off_and_on(store: Store, rules: RulesInForce) -> Non
 def test_a_changed_rule_is_switched_off_as_it_is(store: Store, rules: RulesInForce) -> None:
     """Switching does not take a change away."""
     alice = changes(store, rules)
-    alice.set_rule(compiled(Alert("CPU", when="cpu_used > 50%")))
+    alice.set_rules([compiled(Alert("CPU", when="cpu_used > 50%"))])
 
     alice.disable("CPU")
     alice.enable("CPU")
@@ -195,7 +198,7 @@ def test_a_changed_rule_is_switched_off_as_it_is(store: Store, rules: RulesInFor
 def test_the_history_tells_who_changed_what(store: Store, rules: RulesInForce) -> None:
     """Each change has who, when, what was before and what is after."""
     alice = changes(store, rules)
-    alice.set_rule(compiled(Alert("Mine", when="errors > 9")))
+    alice.set_rules([compiled(Alert("Mine", when="errors > 9"))])
     alice.disable("CPU")
     alice.reset("Mine")
 
@@ -222,13 +225,24 @@ def test_a_wrong_name_is_told_with_the_nearest(name: str, rules: RulesInForce) -
         changes(store, rules).reset("zzzz")
 
 
+def test_the_database_holds_so_many_rules_and_no_more(rules: RulesInForce) -> None:
+    """Whatever is stored is bounded."""
+    store = MemoryStore()
+    many = [compiled(Alert(str(number), when="errors > 9")) for number in range(501)]
+
+    with pytest.raises(ConfigurationError, match="the database holds at most 500 rules"):
+        changes(store, rules).set_rules(many)
+
+    assert [] == store.stored_rules(**HERE)
+
+
 def test_a_rule_that_names_nothing_is_refused(rules: RulesInForce) -> None:
     """What it names must exist before it is stored."""
     store = MemoryStore()
     alice = changes(store, rules)
 
     with pytest.raises(ConfigurationError, match="no channel 'onkall'; did you mean 'oncall'"):
-        alice.set_rule(compiled(Alert("New", when="errors > 9", channels="onkall")))
+        alice.set_rules([compiled(Alert("New", when="errors > 9", channels="onkall"))])
 
     assert [] == store.stored_rules(**HERE)
 
@@ -250,7 +264,7 @@ def test_who_comes_second_is_told_so(rules: RulesInForce) -> None:
     store = _Overtaken()
 
     with pytest.raises(RuleChangedError, match="Somebody else changed this rule meanwhile"):
-        changes(store, rules).set_rule(compiled(Alert("New", when="errors > 9")))
+        changes(store, rules).set_rules([compiled(Alert("New", when="errors > 9"))])
 
     rule = compiled(Alert("New", when="errors > 9"))
     row = StoredRule(**HERE, name="New", json=rule.to_json(), hash=rule.hash)
@@ -290,7 +304,7 @@ def test_a_damaged_rule_of_the_database_takes_nothing_with_it(
     fresh = RulesInForce(
         Written(rules=rules.rules), slot_s=10.0, channels=["oncall"], recorder=recorder
     )
-    changes(store, rules).set_rule(compiled(Alert("CPU", when="cpu_used > 50%")))
+    changes(store, rules).set_rules([compiled(Alert("CPU", when="cpu_used > 50%"))])
     put(store, SLOW, GOOD)
     rules.follow(store, SHOP)
     assert ("p95 > 2s", "database", True) == condition(rules, SLOW)
@@ -323,3 +337,31 @@ def test_a_stored_rule_whose_channel_is_gone_is_told(rules: RulesInForce) -> Non
 
     assert ("rule 'New': channels: there is no channel 'gone'; remove it",) == rules.problems
     assert ("errors > 9", "database", True) == condition(rules, "New")
+
+
+def test_a_rule_that_cannot_be_read_is_an_incident(tmp_path: Path) -> None:
+    """Somebody is told of a bad rule, not just who looks, and of its end."""
+    clock = ManualClock(1_000_000_005.0)
+    settings = Settings(
+        enabled=True, database_url="memory://", alerts=[Alert("Mine", when="errors > 5")]
+    )
+    wk = Watchkeeper(load(settings, environ={}, directory=tmp_path), clock=clock)
+    place = {"service": wk.scope.service, "environment": wk.scope.environment}
+    audit = Audit(**place, at=1.0, actor="x", action="rule.set", target="Mine")
+
+    def cycles(count: int) -> set[str]:
+        for _ in range(count):
+            wk.flush()
+            clock.move(10.0)
+        assert wk.store is not None
+        return {row.rule for row in wk.store.alerts(**place) if row.state == "firing"}
+
+    assert UNREADABLE not in cycles(2)
+    assert wk.store is not None
+    bad = StoredRule(**place, name="Mine", json="{", hash="x")
+    assert wk.store.save_rule(bad, at=1.0, audit=audit) is not None
+
+    assert UNREADABLE in cycles(3)
+    assert wk.store.delete_rule(**place, name="Mine", version=1, audit=audit)
+    assert UNREADABLE not in cycles(30)
+    wk.stop()

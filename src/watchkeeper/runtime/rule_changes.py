@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.rule_text import rule_to_mapping
-from watchkeeper.core.rules import Origin, Rule, merge_rules, wrong_references
+from watchkeeper.core.rules import MAX_RULES, Origin, Rule, merge_rules, wrong_references
 from watchkeeper.exceptions import ConfigurationError, RuleChangedError
 from watchkeeper.runtime import scrubbing
 from watchkeeper.runtime.audit import Action, entry
@@ -41,17 +41,22 @@ class RuleChanges:
     clock: Callable[[], float]
     channels: tuple[str, ...] = ()
 
-    def set_rule(self, rule: Rule) -> Rule:
-        """Put a rule into the database, over those of the same name in code, file and pack.
+    def set_rules(self, rules: Sequence[Rule]) -> list[Rule]:
+        """Put rules into the database, over those of the same name in code, file and pack.
 
-        Raises ConfigurationError if it names a rule or a channel that there is none of.
+        Raises ConfigurationError, before any is stored, if one names a rule or a channel that
+        there is none of, or if there would be too many.
         """
         self._look()
-        merged = merge_rules(self.in_force.rules, [rule])
+        merged = merge_rules(self.in_force.rules, rules)
+        names = {rule.name for rule in rules}
         for wrong, sentence in wrong_references(merged, channels=self.channels):
-            if wrong.name == rule.name:
+            if wrong.name in names:
                 raise ConfigurationError(sentence)
-        return self._save(rule, Action.RULE_SET)
+        stored = {rule.name for rule in merged if rule.origin is Origin.DATABASE} | names
+        if len(stored) > MAX_RULES:
+            raise ConfigurationError(f"the database holds at most {MAX_RULES} rules")
+        return [self._save(rule, Action.RULE_SET) for rule in rules]
 
     def disable(self, name: str) -> Rule:
         """Switch a rule off, wherever it was written; ConfigurationError if there is none."""
