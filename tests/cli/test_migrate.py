@@ -50,7 +50,7 @@ def test_the_sql_can_be_run_by_hand(sql_url: str, tmp_path: Path):
     assert "" == printed.stderr
     assert [] == store.tables()
     execute(sql_url, printed.stdout)
-    assert 23 == len(store.tables())
+    assert 25 == len(store.tables())
     assert store.schema().found == store.schema().known
     again = run("migrate", "--db", sql_url, "--sql", folder=tmp_path)
     assert ["-- nothing is missing"] == again.stdout.splitlines()[1:]

@@ -34,7 +34,7 @@ def test_without_consent_the_tables_are_listed_and_stay(sql_url: str, tmp_path: 
     done = run("uninstall", "--db", sql_url, folder=tmp_path)
 
     assert 64 == done.returncode
-    assert "nothing was dropped: --yes drops these 23 tables" in done.stderr
+    assert "nothing was dropped: --yes drops these 25 tables" in done.stderr
     listed = [line.split()[0] for line in done.stdout.splitlines()]
     assert [one.name for one in store.tables()] == listed
     assert before == tables(sql_url)
@@ -52,7 +52,7 @@ def test_with_consent_ours_go_and_all_others_stay(sql_url: str, tmp_path: Path):
     again = run("uninstall", "--db", sql_url, "--yes", folder=tmp_path)
 
     assert FOREIGN == tables(sql_url)
-    assert (True, 23) == (told["dropped"], len(told["tables"]))
+    assert (True, 25) == (told["dropped"], len(told["tables"]))
     by_day = {one["name"] for one in told["tables"] if one["partitions"]}
     assert by_day == (
         {"wk_frame", "wk_event", "wk_sample"} if sql_url.startswith("postgresql") else set()
@@ -74,11 +74,11 @@ def test_only_the_set_prefix_goes(sql_url: str, tmp_path: Path):
     )  # fmt: skip
 
     assert 0 == done.returncode, done.stderr
-    assert 23 == len(done.stdout.splitlines())
+    assert 25 == len(done.stdout.splitlines())
     assert all(line.startswith("mon_") for line in done.stdout.splitlines())
     assert not any(name.startswith("mon_") for name in tables(sql_url))
     store = open_store(sql_url)
-    assert 23 == len(store.tables())
+    assert 25 == len(store.tables())
     store.close()
 
 
@@ -92,7 +92,7 @@ def test_newer_tables_stay(sql_url: str, tmp_path: Path):
 
     assert (3, "") == (done.returncode, done.stdout)
     assert f"tables are schema {known + 1}, this version knows {known}" in done.stderr
-    assert 23 == len(store.tables())
+    assert 25 == len(store.tables())
     store.close()
 
 

@@ -236,6 +236,28 @@ def test_tables_of_an_earlier_schema_are_brought_up_to_date(old_url: str):
     store.close()
 
 
+def test_a_process_of_before_goes_on_alerting(url: str):
+    """What it leaves out, because its schema did not have it, has a value all the same."""
+    store = opened(url)
+    store.migrate()
+    execute(
+        url,
+        "INSERT INTO wk_incident (service, environment, rule, label_group, severity, state,"
+        " started_at, reason, data)"
+        " VALUES ('shop', 'production', 'Slow', '', 'warning', 'firing', 10.0, '', '{}');\n"
+        "INSERT INTO wk_outbox (message_id, incident, kind, sequence, channel, payload, status,"
+        " attempts, created_at, next_try_at, claim, claim_until, last_error)"
+        " VALUES ('a4', 1, 'firing', 0, 'mail', '{}', 'due', 0, 20.0, 20.0, '', 0.0, '');\n",
+    )
+
+    (incident,) = store.incidents(**HERE, states=["firing"], since=0, limit=9)
+    (message,) = store.outbox(incident=incident.id, limit=9)
+
+    assert (None, "", "") == (incident.acked_at, incident.acked_by, incident.ack_note)
+    assert ("", "", 0) == (message.service, message.environment, message.priority)
+    store.close()
+
+
 @with_old_tables
 def test_what_ran_before_an_upgrade_is_marked(old_url: str):
     """Each release that workers of the last days ran has its mark: when the first one started."""

@@ -210,7 +210,7 @@ def test_foreign_tables_stay(sql_url: str):
 
     dropped = store.remove()
 
-    assert 23 == len(dropped)
+    assert 25 == len(dropped)
     assert with_others_only == [one.name for one in others.tables()]
     assert others.schema().found == others.schema().known
     others.remove()
