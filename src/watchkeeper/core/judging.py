@@ -325,8 +325,6 @@ def _is_clear(
     rule: Rule, term: Comparison, evidence: Evidence, moment: Moment, window_s: float
 ) -> bool | None:
     selector, window = term.selector, evidence.window_of(term.selector)
-    if selector.past is not Past.NONE:
-        return _usual(term, evidence, window_s).holds
     slots = moment.final(window_s)
     if not measuring.is_complete(window, slots):
         return None
