@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from watchkeeper.core.baselines import Baseline, Week
+from watchkeeper.core.conditions import And, CheckFailing, Comparison
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.judging import judge as judge_evidence
 from watchkeeper.core.judging import shown_value
@@ -557,6 +558,28 @@ def test_a_worker_is_missing_or_not(breach: bool, calm: bool, hosts: tuple[str, 
     verdict = judge(rule('worker{host="a"} missing'), Evidence(missing=gone), MOMENT)
 
     assert (breach, calm, 40.0 if breach else 0.0) == (verdict.breach, verdict.calm, verdict.value)
+
+
+def test_a_rule_may_be_about_some_checks_only() -> None:
+    """The worst of the checks that are meant decides; those of others do not count."""
+    made = rule('check{check="db"} failing')
+    states = (
+        CheckState(name="db", state="pass", successes=2),
+        CheckState(name="cache", state="fail", failures=9),
+    )
+
+    verdict = judge(made, Evidence(checks=states), MOMENT)
+
+    assert (False, True, 0.0) == (verdict.breach, verdict.calm, verdict.value)
+
+
+def test_checks_joined_by_hand_are_never_found_over() -> None:
+    """The language keeps them apart: nothing says when the whole would be good again."""
+    check, errors = CheckFailing(), rule("errors > 5").when
+    assert isinstance(errors, Comparison)
+    made = replace(rule("errors > 5", over="1m"), when=And((check, errors)), clear=None)
+
+    assert judge(made, window((980, 0, 9)), MOMENT).calm is None
 
 
 def test_workers_that_were_not_looked_at_are_unknown() -> None:
