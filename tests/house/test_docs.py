@@ -61,6 +61,11 @@ def test_the_metrics_page_is_what_the_code_says(reference):
     assert all(f"`{metric.name}`" in page("metrics.md") for metric in CATALOGUE)
 
 
+def test_the_page_of_default_rules_is_what_the_code_says(reference):
+    """Each rule of the pack has its section, with the table that it is."""
+    assert reference.default_rules_page() == page("default-rules.md")
+
+
 def test_every_rule_field_is_documented():
     """Each field of Alert is a row of the rules page."""
     text = page("rules.md")

@@ -93,7 +93,7 @@ def test_pyproject_is_read_where_there_is_no_own_file(tmp_path):
         ),
         (
             '[[alert]]\nname = "Errors"\n\nwhen = "error_rate > 5"\n',
-            'watchkeeper.toml:4: alert.when: "error_rate > 5" — a rate is a share: write 5%',
+            'watchkeeper.toml:4: alert[0].when: "error_rate > 5" — a rate is a share: write 5%',
         ),
         ("service = ", "watchkeeper.toml: cannot be read"),
         (

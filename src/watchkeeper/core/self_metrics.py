@@ -33,6 +33,12 @@ SELF_HEARTBEAT_FAILURES: Final = Metric(
     kind=Kind.COUNTER,
     help="Calls of `heartbeat_url` that were not answered with success.",
 )
+SELF_UNREADABLE_RULES: Final = Metric(
+    name="watchkeeper_unreadable_rules",
+    kind=Kind.GAUGE,
+    help="Rules of the file or the database that cannot be read, or name what there is not.",
+    across=Across.MAX,
+)
 
 SELF_WATCH: Final = (
     SELF_FAILED_FLUSHES,
@@ -40,4 +46,5 @@ SELF_WATCH: Final = (
     SELF_OUTBOX_AGE,
     SELF_RULE_ERRORS,
     SELF_HEARTBEAT_FAILURES,
+    SELF_UNREADABLE_RULES,
 )

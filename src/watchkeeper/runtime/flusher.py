@@ -325,7 +325,7 @@ class Flusher:
     def _evaluate(self, store: Store, *, quick: bool) -> None:
         """Evaluate if the lease is ours, or at once in trouble unless somebody just did."""
         parts = self._parts
-        engine, fresh = self._engine, parts.writer.take_fresh()
+        written_at, engine, fresh = parts.clock(), self._engine, parts.writer.take_fresh()
         if engine is None or parts.writer.worker is None:
             return
         scope = parts.writer.scope
@@ -337,11 +337,13 @@ class Flusher:
         parts.writer.leads = lease is not None
         seen_at = store.evaluated_at(service=scope.service, environment=scope.environment)
         parts.own_health.looked(seen_at, now=parts.clock())
-        if lease is None and (not quick or seen_at > self._flushed_at):
+        if lease is None and (not quick or seen_at > written_at):
             return
         now = parts.clock()
         engine.evaluate(now=now, fresh=fresh)
         self.evaluated_at = now
+        for rule in engine.failing:
+            parts.own_health.rule_failed(rule)
         parts.own_health.evaluated(store, scope, now=now, leads=parts.writer.leads)
 
     def _tidy(self, now: float) -> None:

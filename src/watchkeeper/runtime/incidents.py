@@ -59,7 +59,7 @@ class Incidents:
             state=State.OK.value,
             data={},
         )
-        if transition.notice is Notice.FIRING:
+        if transition.notice in (Notice.FIRING, Notice.FLAPPING):
             return self._fire(subject, transition, row, now=now)
         if transition.before.state is not State.OK and transition.after.state is State.OK:
             return self._end(subject, transition, row, now=now)
@@ -72,6 +72,9 @@ class Incidents:
         if incident is not None:
             incident = _measured(subject, incident, transition)
         return self._store.save_alert(AlertChange(row=after, incident=incident), at=now)
+
+    def follow(self, rows: Sequence[AlertRow], rules: Sequence[Rule], *, now: float) -> None:
+        """Tell what time alone makes due, once all rules have been evaluated."""
 
     def payload(
         self,
