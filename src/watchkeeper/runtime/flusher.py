@@ -342,8 +342,7 @@ class Flusher:
         now = parts.clock()
         engine.evaluate(now=now, fresh=fresh)
         self.evaluated_at = now
-        for rule in engine.failing:
-            parts.own_health.rule_failed(rule)
+        parts.own_health.rules_failed(engine.failing)
         parts.own_health.evaluated(store, scope, now=now, leads=parts.writer.leads)
 
     def _tidy(self, now: float) -> None:
