@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from watchkeeper.core.catalogue import SELF_OUTBOX
@@ -47,10 +47,11 @@ class OwnHealth:
         if leads and self._heartbeat is not None:
             self._heartbeat.beat(now)
 
-    def rules_failed(self, rules: Iterable[str]) -> None:
-        """Count the rules that could not be evaluated."""
-        for rule in rules:
-            self._recorder.series(SELF_RULE_ERRORS, {"rule": rule}).record(1)
+    def rules_failed(self, failing: Mapping[str, int]) -> None:
+        """Count the rules that could not be evaluated: by name, how often in a row by now."""
+        for rule, times in failing.items():
+            if times:
+                self._recorder.series(SELF_RULE_ERRORS, {"rule": rule}).record(1)
 
     def reset(self) -> None:
         """Begin anew in a forked child."""
