@@ -97,6 +97,20 @@ def test_an_incident_is_told_once_and_ends_once(make, clock):
     assert [("firing", "High error rate"), ("resolved", "High error rate")] == told
 
 
+def test_an_outage_is_told_once(make, clock):
+    """Where everything fails, nobody is told besides that some of it fails."""
+    inbox = Inbox()
+    wk = make(channels={"inbox": inbox}, alerts=MACHINE_OFF)
+    for _ in range(6):
+        requests(wk, 100, FAILED)
+        cycle(wk, clock)
+
+    wk.stop()
+    assert [("firing", "Everything fails")] == [
+        (sent.kind, sent.payload["rule"]) for sent in inbox.received
+    ]
+
+
 def test_a_healthy_service_is_silent(make, clock):
     """An hour of good requests tells nobody anything."""
     inbox = Inbox()

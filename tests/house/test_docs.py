@@ -23,6 +23,7 @@ GUIDES = (
     "docs/own-code.md",
     "docs/errors.md",
     "docs/testing.md",
+    "docs/who-is-told.md",
 )
 
 

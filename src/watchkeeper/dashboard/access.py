@@ -15,6 +15,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from watchkeeper.dashboard.http import Request
 from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.signed_links import signing_key
 from watchkeeper.storage.store import AdminStore
 
 LINK_S: Final = 300  # how long a one-time link waits to be used
@@ -30,7 +31,6 @@ TRY_AGAIN_S: Final = 60.0
 MAX_TRIES: Final = 5  # failed log-ins per client and minute
 MAX_ALL_TRIES: Final = 30  # and of all clients together, for addresses can be made up
 _PURPOSE: Final = "login"
-_SIGNING_KEY: Final = "signing_key"
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
@@ -192,10 +192,7 @@ class Access:
 
     def _serializer(self, salt: str, store: AdminStore | None) -> URLSafeTimedSerializer:
         if not self._key and store is not None:
-            # Whoever comes first makes the key; every worker then reads the same one.
-            self._key = store.meta(_SIGNING_KEY) or store.set_meta(
-                _SIGNING_KEY, secrets.token_hex(32), only_new=True
-            )
+            self._key = signing_key(store)
         return URLSafeTimedSerializer(
             self._key,
             salt=f"watchkeeper.{salt}",

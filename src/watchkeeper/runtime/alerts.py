@@ -17,6 +17,7 @@ from watchkeeper.core.slot import Frame
 from watchkeeper.core.trouble import Thresholds, thresholds
 from watchkeeper.core.verdicts import CheckState, Evidence
 from watchkeeper.exceptions import StorageError
+from watchkeeper.runtime.audience import Audience, Links
 from watchkeeper.runtime.event_alerts import EventAlerts
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.incidents import Incidents, Subject
@@ -63,14 +64,17 @@ class AlertEngine:
         *,
         scope: Scope,
         rules: Sequence[Rule],
-        channels_for: Callable[[str], Sequence[str]],
+        channels_for: Callable[[str], Sequence[str]] = lambda severity: (),
         slot_s: int,
-        link: Callable[[Incident], str],
+        link: Callable[[Incident], str] = lambda incident: "",
         installed_at: Callable[[], float] | float,
         pause: Callable[[], None] | None = None,
+        audience: Audience | None = None,
         zone: tzinfo = UTC,
     ) -> None:
         """Take the rules, whom to tell by severity, and the link that a message shows.
+
+        `audience` says all that there is to say about whom to tell, instead of those two.
 
         `installed_at` is when Watchkeeper first ran on this store, in seconds since the epoch;
         `pause` is called after each frame read (about 2 ms of work), to give way to requests.
@@ -85,12 +89,14 @@ class AlertEngine:
         self._workers: Sequence[Worker] = ()
         self._states = IssueStates(store, scope=scope)
         self._subjects = Subjects(store, scope=scope, slot_s=slot_s, zone=zone)
-        self._incidents = Incidents(store, scope=scope, channels_for=channels_for, link=link)
+        audience = audience or Audience(
+            channels_for=channels_for, links=lambda incident: Links(page=link(incident))
+        )
+        self._incidents = Incidents(store, scope=scope, audience=audience)
         self._events = EventAlerts(
             store,
-            self._incidents,
             scope=scope,
-            channels_for=channels_for,
+            audience=audience,
             installed_at=installed_at() if callable(installed_at) else installed_at,
         )
         self.set_rules(rules)
@@ -135,12 +141,22 @@ class AlertEngine:
             stored.extend(self._evaluate_rule(rule, rows, moment))
         stored.extend(self._tell_of_failing(rows, moment))
         stored.extend(self._remove(rows, now=now))
-        with _FOLLOW:
-            self._incidents.follow(list(rows.values()), self._rules, now=now)
+        self._follow(rows, now=now)
         self._store.mark_evaluated(
             service=self._scope.service, environment=self._scope.environment, at=now
         )
         return stored
+
+    def _follow(self, rows: Rows, *, now: float) -> None:
+        """Tell what is due; a fault there does not stop evaluating. Raises StorageError."""
+        away = None
+        with _FOLLOW:
+            try:
+                self._incidents.follow(rows, (*self._rules, BROKEN_RULE), now=now)
+            except StorageError as error:
+                away = error
+        if away is not None:
+            raise away
 
     def _meet_workers(self, now: float) -> None:
         self._workers = self._store.workers(

@@ -41,6 +41,9 @@ class Action(StrEnum):
     ISSUE_MERGE = "issue.merge"
     ISSUE_SPLIT = "issue.split"
     ISSUE_DELETE = "issue.delete"
+    INCIDENT_ACKNOWLEDGE = "incident.acknowledge"
+    SILENCE_ADD = "silence.add"
+    SILENCE_END = "silence.end"
 
 
 def entry(

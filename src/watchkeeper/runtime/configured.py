@@ -18,6 +18,7 @@ from watchkeeper.core.budget import Storing
 from watchkeeper.core.fingerprint import Rule as GroupingRule
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.rule import Rule
+from watchkeeper.core.silences import parse_quiet_hours, parse_silences
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify import Notifier, open_notifier
 from watchkeeper.runtime.heartbeat import Heartbeat
@@ -33,6 +34,7 @@ from watchkeeper.storage.spool import folders
 
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
     from watchkeeper.runtime.alerts import AlertEngine
+    from watchkeeper.runtime.audience import Audience, Links
     from watchkeeper.runtime.upkeep import Upkeep
     from watchkeeper.storage.store import Incident, Store
 
@@ -198,9 +200,8 @@ def make_engine(
         store,
         scope=scope,
         rules=rules,
-        channels_for=partial(channels_for, settings, notifiers),
+        audience=make_audience(settings, notifiers, store),
         slot_s=slot_s or settings.slot_s,
-        link=partial(link, settings),
         installed_at=float(store.set_meta("installed_at", str(now), only_new=True)),
         pause=pause,
     )
@@ -226,6 +227,43 @@ def channels_for(
     if not settings.routing:
         return tuple(notifiers)
     return tuple(settings.routing.get(severity, ()))
+
+
+def make_audience(
+    settings: Settings,
+    notifiers: Mapping[str, object],
+    store: Store,
+    clock: Callable[[], float] = time,
+) -> Audience:
+    """Return whom to tell of alerts, once the store is open: it keeps the key of the links."""
+    from watchkeeper.runtime.audience import Audience
+    from watchkeeper.runtime.signed_links import signing_key
+
+    return Audience(
+        channels_for=partial(channels_for, settings, notifiers),
+        links=partial(links, settings, signing_key(store, settings.secret_key), clock),
+        silences=parse_silences(settings.silences, where="silences"),
+        quiet_hours=parse_quiet_hours(settings.quiet_hours, where="quiet_hours"),
+    )
+
+
+def links(settings: Settings, key: str, clock: Callable[[], float], incident: Incident) -> Links:
+    """Return the addresses of an incident: its page, and what a reader of a message can do.
+
+    Those that act need the address of the application (`public_url`), and a stored incident.
+    """
+    from watchkeeper.runtime.audience import Links
+    from watchkeeper.runtime.signed_links import Purpose, sign
+
+    page = link(settings, incident)
+    if not settings.public_url or not incident.id or incident.state == "event":
+        return Links(page=page)
+    root = f"{settings.public_url.rstrip('/')}{settings.dashboard_prefix}"
+    acknowledge, silence = (
+        f"{root}/{purpose.value}?t={sign(key, incident.id, purpose, at=clock())}"
+        for purpose in (Purpose.ACKNOWLEDGE, Purpose.SILENCE)
+    )
+    return Links(page=page, acknowledge=acknowledge, silence=silence)
 
 
 def link(settings: Settings, incident: Incident) -> str:

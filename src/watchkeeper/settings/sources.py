@@ -14,6 +14,7 @@ from typing import Any, Final
 from watchkeeper.core.rule_compiler import MAX_NAME
 from watchkeeper.core.rules import Alert, alert_from_mapping, compile_alerts
 from watchkeeper.core.rules import Origin as RuleOrigin
+from watchkeeper.core.silences import parse_silence
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.settings.commands import one_off_command
 from watchkeeper.settings.settings import Settings, unknown_setting
@@ -163,6 +164,9 @@ def _read_file(file: Path, found: _Found, environ: Mapping[str, str]) -> None:
         if key == "alert":
             found.values["alerts"] = _alerts(value, lines, found)
             found.origins["alerts"] = Origin.FILE
+        elif key == "silence":
+            found.values["silences"] = _silences(value, lines, found)
+            found.origins["silences"] = Origin.FILE
         elif key == "health":
             _take(found, "health_checks", value.get("checks", {}), Origin.FILE, lines.of(key))
         elif key == "capture":
@@ -198,6 +202,20 @@ def _read_capture(
             found.problems.append(f"{lines.of('capture', key)}: in [capture], {problem}")
 
 
+def _silences(tables: Any, lines: TomlLines, found: _Found) -> tuple[Any, ...]:
+    """Read the planned silences of a file; a bad one is off and complained about."""
+    good: list[Any] = []
+    for number, table in enumerate(tables if isinstance(tables, list) else [tables]):
+        try:
+            parse_silence(table, name="", where=f"silence[{number}]")
+        except ConfigurationError as error:
+            problem = placed(error, lines, number, table="silence").rstrip(".")
+            found.problems.append(f"{problem}; this silence is off")
+        else:
+            good.append(table)
+    return tuple(good)
+
+
 def _alerts(tables: Any, lines: TomlLines, found: _Found) -> tuple[Alert, ...]:
     """Read the rules of a file; a bad one is off and complained about, the others hold."""
     good: list[Alert] = []
@@ -215,11 +233,13 @@ def _alerts(tables: Any, lines: TomlLines, found: _Found) -> tuple[Alert, ...]:
     return tuple(good)
 
 
-def placed(error: ConfigurationError, lines: TomlLines, number: int) -> str:
-    """Return what is wrong with a rule of a file, with file and line before it."""
-    keys = re.match(r"alert\[\d+\]((?:\.[A-Za-z_]+)*)", str(error))
+def placed(
+    error: ConfigurationError, lines: TomlLines, number: int, *, table: str = "alert"
+) -> str:
+    """Return what is wrong with a rule or silence of a file, with file and line before it."""
+    keys = re.match(rf"{table}\[\d+\]((?:\.[A-Za-z_]+)*)", str(error))
     path = keys[1].split(".")[1:] if keys else []
-    return f"{lines.of('alert', number, *path)}: {error}"
+    return f"{lines.of(table, number, *path)}: {error}"
 
 
 def _read_environment(environ: Mapping[str, str], found: _Found) -> None:
