@@ -10,13 +10,19 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from statistics import median, quantiles
 
 from watchkeeper.core.alerts import Instance, Notice, evaluate
-from watchkeeper.core.conditions import Measure
+from watchkeeper.core.baselines import baseline, hours_before
+from watchkeeper.core.conditions import Measure, comparisons
+from watchkeeper.core.hours import HOUR_S
+from watchkeeper.core.judging import judge
+from watchkeeper.core.moment import Moment
 from watchkeeper.core.pack import PACK
 from watchkeeper.core.rule import Rule
 from watchkeeper.core.tallies import Tally, Window, comparisons_of
+from watchkeeper.core.verdicts import Evidence
 
 SLOT_S = 10
 DAY_S = 86_400
@@ -109,6 +115,43 @@ def simulate(
     return Result(
         rate_per_min=rate_per_min, days=days, alarms=alarms, found_s=found, missed=missed
     )
+
+
+def spikes(
+    days: int,
+    errors_per_hour: float,
+    *,
+    factor: float = 1.0,
+    rule: Rule | None = None,
+    seed: int = 7,
+) -> int:
+    """Count how often "Error spike" is true of a Poisson service; looked at each minute.
+
+    Five weeks come before: four are compared with. `factor` is by how much errors are more
+    frequent in the days that are counted.
+    """
+    spike = rule or next(one for one in PACK if one.name == "Error spike")
+    [compared] = comparisons(spike.when) if spike.when is not None else []
+    [window_s] = spike.over_s
+    source = random.Random(seed)  # noqa: S311  # a simulation that repeats
+    begin = 5 * 7 * DAY_S
+    minutes: dict[int, int] = {}
+    hours: dict[int, Tally] = {}
+    for at in range(0, begin + days * DAY_S, 60):
+        mean = errors_per_hour / 60 * (factor if at >= begin else 1.0)
+        minutes[at] = poisson(mean, source)
+        hours.setdefault(at - at % HOUR_S, Tally()).bad += minutes[at]
+    covered = dict.fromkeys(hours, 60)
+    found = 0
+    for at in range(begin, begin + days * DAY_S, 60):
+        count = sum(minutes[at - back] for back in range(0, int(window_s), 60))
+        known = baseline(hours_before(at + 59.0, window_s, UTC), hours.get, covered)
+        start = (at + 50) // SLOT_S * SLOT_S
+        window = Window(tallies={start: Tally(bad=count, total=count)}, written={start})
+        evidence = Evidence(window=window, baselines={(compared.selector, window_s): known})
+        moment = Moment(now=at + 59.0, slot_s=SLOT_S, settled_until=at + 50.0)
+        found += judge(spike, evidence, moment).breach is True
+    return found
 
 
 class _Service:

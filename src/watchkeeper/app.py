@@ -20,12 +20,13 @@ from watchkeeper.runtime import observer as observers
 from watchkeeper.runtime.before_store import BeforeStore
 from watchkeeper.runtime.channels import make_outbox
 from watchkeeper.runtime.configured import (
-    compile_rules,
+    keep_to,
     make_engine,
     make_issues,
     make_own_health,
     make_places,
     make_resources,
+    make_rules,
     make_upkeep,
     open_channels,
     start_line,
@@ -45,9 +46,9 @@ from watchkeeper.runtime.writer import Writer
 from watchkeeper.settings import Loaded, Settings, load
 
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
+    from watchkeeper.core.rule import Rule
     from watchkeeper.runtime.alerts import AlertEngine
     from watchkeeper.runtime.known import Known
-    from watchkeeper.runtime.outbox import Outbox
     from watchkeeper.storage.store import Store
 
 _log = logging.getLogger("watchkeeper")
@@ -79,9 +80,8 @@ class Watchkeeper:
         self.loaded = loaded
         self.enabled = loaded.enabled
         self.clock = clock
-        self.started = False
+        self.started = self.quiet = False
         self.stop_within_s = STOP_WITHIN_S
-        self.quiet = False
         self._ended = self._stopping = False
         self._pid = os.getpid()
         self._births: dict[int, threading.RLock] = {}
@@ -92,10 +92,10 @@ class Watchkeeper:
         )
         self.problems = list(loaded.problems)
         self.notifiers = open_channels(loaded, self.problems)
-        self.rules = compile_rules(loaded, self.problems)
         self.recorder = Recorder(
             self.scope, max_series=settings.max_series, max_routes=settings.max_routes
         )
+        self.rules_in_force = make_rules(loaded, self.problems, recorder=self.recorder)
         places = make_places(settings)
         self.issues = make_issues(settings, self.scope, places, on_new=self._hurry, clock=clock)
         self.badness = settings.badness()
@@ -115,6 +115,11 @@ class Watchkeeper:
         self.health = Health.declared(settings.health_checks, clock=clock, on_change=self._hurry)
         self._flusher = Flusher(self._parts())
         self._lock = threading.RLock()  # an error amid a start or a stop calls `start`
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that are in force now."""
+        return self.rules_in_force.rules
 
     @property
     def store(self) -> Store | None:
@@ -243,6 +248,7 @@ class Watchkeeper:
         return Parts(
             recorder=self.recorder,
             health=self.health,
+            rules=self.rules_in_force,
             own_health=make_own_health(self.loaded, self.recorder, self.problems),
             resources=make_resources(settings, self.recorder, self._worker_number),
             writer=Writer(
@@ -271,7 +277,7 @@ class Watchkeeper:
             open_store=self._open_store,
             migrates=settings.migrate == "auto",
             make_engine=self._make_engine,
-            make_outbox=self._make_outbox,
+            make_outbox=partial(make_outbox, settings, self.notifiers, clock=self.clock),
             make_upkeep=partial(make_upkeep, settings, self.recorder, self.clock),
             clock=self.clock,
             slot_s=settings.slot_s,
@@ -300,17 +306,8 @@ class Watchkeeper:
             now=self.clock(),
             pause=pause,
         )
-        self.recorder.watch_for(
-            error_rate=engine.thresholds.error_rate,
-            slow_s=engine.thresholds.slow_s,
-            on_trouble=self._wake,
-        )
-        self.sampler.refresh()
+        keep_to(self.rules_in_force, engine, self.recorder, self.sampler, self._wake)
         return engine
-
-    def _make_outbox(self, store: Store) -> Outbox:
-        """Build the outbox once the store is open."""
-        return make_outbox(self.settings, self.notifiers, store, clock=self.clock)
 
     def _worker_number(self) -> str:
         worker = self._flusher.worker

@@ -33,5 +33,9 @@ class UpgradeNeededError(StorageUnavailableError):
     """The tables are older than this version, and bringing them up to date is a person's task."""
 
 
+class RuleChangedError(WatchkeeperError):
+    """Somebody else changed this rule meanwhile; look at it and try again."""
+
+
 class TriageError(WatchkeeperError):
     """What was asked of an issue cannot be done; the message says why, and what can."""

@@ -16,6 +16,7 @@ from watchkeeper.core.alerts import (
     Transition,
     advance,
     evaluate,
+    fail,
     remove,
 )
 from watchkeeper.core.moment import Moment
@@ -31,6 +32,9 @@ BETWEEN = Verdict(breach=False, calm=False, basis=Basis.MEASURED, value=0.04, ba
 CLEAR = Verdict(breach=False, calm=True, basis=Basis.MEASURED, value=0.0, bad=0, total=100)
 TOO_FEW = Verdict(breach=None, calm=None, basis=Basis.TOO_FEW, value=0.5, bad=1, total=2)
 NO_DATA = Verdict(breach=None, calm=None, basis=Basis.NO_DATA)
+NOT_ASKED = Verdict(breach=None, calm=None, basis=Basis.NOT_ASKED)
+NO_HISTORY = Verdict(breach=None, calm=None, basis=Basis.NO_HISTORY)
+WORSE = replace(TRUE, worse=True)
 
 
 def rule(**options: Any) -> Rule:
@@ -51,7 +55,16 @@ def step(
     return advance(rule(**options), verdict, before, moment, fresh_slots=fresh)
 
 
+def flapping(state: State, **fields: Any) -> Instance:
+    return instance(state, flapping=True, flaps=(*THRICE, 980.0, 990.0), **fields)
+
+
 HOLD = {"hold": "1m"}
+ALERT = {"no_data": "alert"}
+KEEP_0 = {"keep": "0s"}
+HASH = rule().hash
+THRICE = (700.0, 800.0, 900.0)
+LONG_AGO = (-9_000.0, -8_000.0, -7_000.0, -6_000.0)
 EDGES = [
     # before, verdict, options → state, reason, notice
     (instance(OK), TRUE, {}, FIRING, Reason.FIRED, Notice.FIRING),
@@ -110,6 +123,49 @@ EDGES = [
     (instance(RECOVERING, clear_slots=11), TRUE, {}, FIRING, Reason.RELAPSED, None),
     (instance(RECOVERING, clear_slots=11), BETWEEN, {}, RECOVERING, Reason.BETWEEN, None),
     (instance(RECOVERING, clear_slots=11), NO_DATA, {}, RECOVERING, Reason.UNKNOWN, None),
+    # What is not asked, or has nothing to compare with, changes no state and counts no time.
+    (instance(OK, unknown_slots=29), NOT_ASKED, ALERT, OK, Reason.NOT_ASKED, None),
+    (instance(OK, unknown_slots=29), NO_HISTORY, ALERT, OK, Reason.NO_HISTORY, None),
+    (instance(PENDING, true_slots=5), NOT_ASKED, HOLD, PENDING, Reason.NOT_ASKED, None),
+    (instance(FIRING), NOT_ASKED, {"no_data": "ok"}, FIRING, Reason.NOT_ASKED, None),
+    (instance(RECOVERING), NO_HISTORY, {}, RECOVERING, Reason.NO_HISTORY, None),
+    # The second level is told once, and only upward.
+    (instance(OK), WORSE, {}, FIRING, Reason.FIRED, Notice.FIRING),
+    (instance(FIRING), WORSE, {}, FIRING, Reason.WORSENED, Notice.WORSE),
+    (instance(FIRING, worse=True), WORSE, {}, FIRING, Reason.STILL_TRUE, None),
+    (instance(FIRING, worse=True), TRUE, {}, FIRING, Reason.STILL_TRUE, None),
+    (instance(RECOVERING), WORSE, {}, FIRING, Reason.WORSENED, Notice.WORSE),
+    # An edit is told once for each form of the rule.
+    (instance(FIRING, rule_hash="old"), TRUE, {}, FIRING, Reason.EDITED, Notice.CHANGED),
+    (
+        instance(FIRING, rule_hash="old", edits=("old", HASH)),
+        TRUE,
+        {},
+        FIRING,
+        Reason.STILL_TRUE,
+        None,
+    ),
+    (
+        instance(FIRING, rule_hash="old", edits=tuple("abcdef")),
+        TRUE,
+        {},
+        FIRING,
+        Reason.STILL_TRUE,
+        None,
+    ),
+    (instance(RECOVERING, rule_hash="old"), TRUE, {}, FIRING, Reason.EDITED, Notice.CHANGED),
+    # A new hold never puts back what fires.
+    (instance(FIRING, rule_hash="old"), TRUE, HOLD, FIRING, Reason.EDITED, Notice.CHANGED),
+    (instance(FIRING, rule_hash="old"), CLEAR, KEEP_0, OK, Reason.RULE_CHANGED, Notice.RESOLVED),
+    # What fired and ended four times within the hour flaps, and ends after twice as long.
+    (instance(OK, flaps=THRICE), TRUE, {}, FIRING, Reason.FIRED, Notice.FIRING),
+    (instance(OK, flaps=(*THRICE, 990.0)), TRUE, {}, FIRING, Reason.FLAPPING, Notice.FLAPPING),
+    (instance(OK, flaps=LONG_AGO), TRUE, {}, FIRING, Reason.FIRED, Notice.FIRING),
+    (flapping(RECOVERING, clear_slots=12), CLEAR, {}, RECOVERING, Reason.KEEPING, None),
+    (flapping(RECOVERING, clear_slots=23), CLEAR, {}, OK, Reason.RESOLVED, Notice.RESOLVED),
+    (flapping(FIRING), CLEAR, KEEP_0, RECOVERING, Reason.CLEAR, None),
+    (flapping(RECOVERING, clear_slots=1), CLEAR, KEEP_0, OK, Reason.RESOLVED, Notice.RESOLVED),
+    (flapping(RECOVERING), TRUE, {}, FIRING, Reason.RELAPSED, None),
 ]
 
 
@@ -264,6 +320,83 @@ def test_a_changed_rule_keeps_its_incident_and_says_so_at_the_end() -> None:
 
     assert (RECOVERING, None) == (recovering.after.state, recovering.notice)
     assert (Reason.RULE_CHANGED, Notice.RESOLVED) == (resolved.reason, resolved.notice)
+
+
+def test_what_flapped_does_so_again_within_the_hour() -> None:
+    """When it ends it is no longer flapping, but how often it fired is not forgotten."""
+    ended = step(flapping(RECOVERING, clear_slots=23), CLEAR).after
+    again = step(ended, TRUE, now=1015.0)
+    later = step(ended, TRUE, now=9_000.0)
+
+    assert (False, 5) == (ended.flapping, len(ended.flaps))
+    assert (Notice.FLAPPING, 5) == (again.notice, len(again.after.flaps))
+    assert (Notice.FIRING, 1) == (later.notice, len(later.after.flaps))
+
+
+def test_what_has_reached_the_second_level_keeps_it_until_it_ends() -> None:
+    """A severity goes up while it fires, never down, and the next incident begins below."""
+    first = step(instance(OK), WORSE).after
+    later = step(first, TRUE, now=1015.0).after
+    ended = step(instance(RECOVERING, clear_slots=11, worse=True), CLEAR).after
+
+    assert (True, True, False) == (first.worse, later.worse, ended.worse)
+
+
+def test_an_evaluation_that_fails_keeps_the_state() -> None:
+    """An error is never the end of an incident; the next success forgets it."""
+    failed = fail("A", instance(FIRING, failures=1), now=1005.0)
+    again = step(failed.after, TRUE, now=1015.0)
+    healthy = step(instance(OK, failures=2), CLEAR)
+
+    assert (FIRING, 2, Reason.FAILED, None) == (
+        failed.after.state,
+        failed.after.failures,
+        failed.reason,
+        failed.notice,
+    )
+    assert failed.is_change
+    assert (0, 0) == (again.after.failures, healthy.after.failures)
+    assert healthy.is_change
+
+
+VERDICTS = st.sampled_from([TRUE, WORSE, BETWEEN, CLEAR, TOO_FEW, NO_DATA, NOT_ASKED, NO_HISTORY])
+
+
+@given(
+    st.lists(st.tuples(VERDICTS, st.integers(1, 12)), max_size=60),
+    st.sampled_from(["0s", "30s"]),
+    st.sampled_from(["0s", "30s"]),
+    st.sampled_from(["keep", "ok", "alert"]),
+)
+def test_people_are_told_of_beginnings_and_ends_in_turn(
+    history: list[tuple[Verdict, int]], hold: str, keep: str, no_data: str
+) -> None:
+    """Never firing twice without an end between, never an end of what did not fire."""
+    options = {"hold": hold, "keep": keep, "no_data": no_data, "no_data_after": "1m"}
+    before, now, open_notice = Instance(), 1005.0, False
+    for verdict, times in history:
+        for _ in range(times):
+            now += 10
+            transition = step(before, verdict, now=now, **options)
+            before = Instance.from_data(json.loads(json.dumps(transition.after.to_data())))
+            if transition.notice in (Notice.FIRING, Notice.FLAPPING):
+                assert not open_notice
+                open_notice = True
+            elif transition.notice is not None:
+                assert open_notice
+                open_notice = transition.notice is not Notice.RESOLVED
+            assert open_notice is before.is_firing
+
+
+@given(st.lists(VERDICTS, max_size=40), st.sampled_from(["0s", "30s"]))
+def test_calm_ends_whatever_was(history: list[Verdict], keep: str) -> None:
+    """After twice `keep` without trouble nothing fires, whatever came before."""
+    before, now = Instance(), 1005.0
+    for verdict in [*history, *[CLEAR] * 8]:
+        now += 10
+        before = step(before, verdict, now=now, keep=keep).after
+
+    assert OK == before.state
 
 
 def test_a_removed_rule_resolves_what_fires() -> None:

@@ -194,6 +194,20 @@ def test_silence_lasts_until_somebody_writes():
     assert [] == found(silent(86_400), One(number=2))
 
 
+def test_after_a_silence_of_all_everybody_comes_back_in_his_own_time():
+    """Four died together and one is back: the other three were told of, with it."""
+    crew = [silent(90, number=n) for n in range(1, 5)]
+
+    assert [] == found(*crew, began(5, number=5))
+
+
+def test_a_quick_restart_of_all_leaves_nobody_out():
+    """Without a silence in between, a worker that did not come back is missing."""
+    crew = [silent(40, number=n) for n in (1, 2)]
+
+    assert [("a", "1", Reason.WORKER_SILENT)] == found(*crew, began(20, number=3))
+
+
 def test_after_a_clean_stop_silence_is_told_later():
     """A deploy takes a while; one that does not come back is told of after five minutes."""
     assert [] == found(stopped(STOPPED_S - 1))

@@ -23,6 +23,7 @@ from watchkeeper.core.rules import (
     Origin,
     Rule,
     alert_from_mapping,
+    causes_first,
     compile_alert,
     compile_alerts,
     merge_rules,
@@ -161,6 +162,20 @@ def test_every_field_reaches_the_rule() -> None:
     assert ("Nobody comes.", "https://wiki.example/traffic") == (rule.description, rule.runbook)
 
 
+def test_causes_stand_before_what_they_explain() -> None:
+    """What begins with its cause is judged after it, so that nobody is told of both."""
+    rules = [
+        compiled(Alert("C", when="errors > 1", quiet_while=["B", "A"])),
+        compiled(Alert("B", when="errors > 1", quiet_while=["A", "nowhere"])),
+        compiled(Alert("D", when="errors > 1")),
+        compiled(Alert("A", when="errors > 1")),
+        compiled(Alert("X", when="errors > 1", quiet_while="Y")),
+        compiled(Alert("Y", when="errors > 1", quiet_while="X")),
+    ]
+
+    assert ["D", "A", "B", "C", "X", "Y"] == [rule.name for rule in causes_first(rules)]
+
+
 def test_names_of_rules_and_channels_must_exist() -> None:
     """What nobody is called is told with the nearest name; two rules cannot quiet each other."""
     rules = [
@@ -176,7 +191,7 @@ def test_names_of_rules_and_channels_must_exist() -> None:
         "rule 'Slow': quiet_while: there is no rule 'Dwn'; did you mean 'Down'?",
         "rule 'Slow': channels: there is no channel 'tema'; did you mean 'team'?",
         "rule 'C': escalate_to: there is no channel 'x'; remove it",
-    ] == list(wrong_references(rules, channels=["team"]))
+    ] == [sentence for _, sentence in wrong_references(rules, channels=["team"])]
 
 
 def test_a_clear_condition_inherits_the_filters() -> None:

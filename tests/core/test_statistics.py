@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.core.statistics import wilson_lower
+from watchkeeper.core.statistics import count_lower, count_upper, wilson_lower
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,14 @@ def test_the_wilson_bound_lies_below_the_share(case: tuple[int, int]) -> None:
 
     assert 0 <= wilson_lower(bad, total) <= bad / total
     assert wilson_lower(bad, total) <= wilson_lower(bad * 10, total * 10)
+
+
+@pytest.mark.parametrize(
+    ("lower", "count", "upper"),
+    # The exact bounds, half of the chi-squared distribution's quantile at 1 % and 99 %.
+    [(0.0, 0, 4.605), (0.01005, 1, 6.638), (4.130, 10, 20.145), (78.22, 100, 125.84)],
+)
+def test_a_count_is_known_within_bounds(lower: float, count: float, upper: float) -> None:
+    """Wilson and Hilferty's bounds of a Poisson count are near the exact ones."""
+    assert count_lower(count) == pytest.approx(lower, rel=0.02, abs=0.02)
+    assert count_upper(count) == pytest.approx(upper, rel=0.02)

@@ -115,6 +115,8 @@ def test_every_warning_is_searchable():
         "is left as it is: ",
         "the last slot could not be closed",
         "it is not asked any more",
+        "its last form stays in force",
+        "this rule is off",
     ]
     # Adjacent literals are one sentence to the reader.
     source = re.sub(

@@ -17,7 +17,8 @@ from watchkeeper.core.metrics import Scope
 from watchkeeper.core.missing import Missing
 from watchkeeper.core.units import format_duration
 from watchkeeper.dashboard import texts
-from watchkeeper.runtime.configured import compile_rules, make_engine, open_channels
+from watchkeeper.runtime.channels import make_outbox
+from watchkeeper.runtime.configured import make_engine, make_rules, open_channels
 from watchkeeper.runtime.missing import missing_workers
 from watchkeeper.storage.store import Incident, Store
 
@@ -143,14 +144,14 @@ def lines(found: Found) -> Iterator[str]:
 
 def _round(store: Store, source: Source, *, slot_s: int) -> list[str]:
     """Evaluate every rule once and deliver what is due; return what is wrong in the settings."""
-    from watchkeeper.runtime.outbox import Outbox
-
     problems = list(source.loaded.problems)
     notifiers = open_channels(source.loaded, problems)
-    rules = compile_rules(source.loaded, problems)
+    rules = make_rules(source.loaded, problems, slot_s=slot_s)
+    rules.follow(store, scope_of(source.settings))
+    problems.extend(rules.problems)
     engine = make_engine(
         source.settings,
-        rules,
+        rules.rules,
         notifiers,
         store,
         scope=scope_of(source.settings),
@@ -158,7 +159,7 @@ def _round(store: Store, source: Source, *, slot_s: int) -> list[str]:
         slot_s=slot_s,
     )
     engine.evaluate(now=time.time())
-    outbox = Outbox(store, notifiers, clock=time.time)
+    outbox = make_outbox(source.settings, notifiers, store)
     until = time.monotonic() + SEND_WITHIN_S
     outbox.deliver(now=time.time())
     while time.monotonic() < until:

@@ -9,9 +9,9 @@ import click
 
 from watchkeeper.cli.terminal import echo, plain
 from watchkeeper.cli.verbs import FINE, USAGE
-from watchkeeper.core.rules import compile_alert
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.runtime.channels import open_channel
+from watchkeeper.runtime.rules_in_force import written_rules
 from watchkeeper.settings import Loaded, Settings, load
 
 MASK: Final = "***"
@@ -65,16 +65,10 @@ def problems(loaded: Loaded) -> list[str]:
     """Return what is wrong with settings, rules and channels: each names a place and a cure."""
     found = list(loaded.problems)
     settings = loaded.settings
-    for number, alert in enumerate(settings.alerts):
-        try:
-            compile_alert(
-                alert,
-                where=f"alerts[{number}]",
-                origin=loaded.origins["alerts"].value,
-                slot_s=settings.slot_s,
-            )
-        except ConfigurationError as error:
-            found.append(str(error))
+    try:
+        found.extend(written_rules(loaded).problems)
+    except ConfigurationError as error:
+        found.append(str(error))
     for name in settings.channels:
         try:
             open_channel(settings, name)

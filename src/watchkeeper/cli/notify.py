@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -18,15 +18,15 @@ from watchkeeper.notify import (
     DeliveryError,
     Notification,
     Notifier,
-    open_notifier,
     shown_address,
 )
 from watchkeeper.runtime import scrubbing
+from watchkeeper.runtime.channels import open_channel
 from watchkeeper.runtime.guard import guard
 from watchkeeper.settings import Settings
 from watchkeeper.storage.store import OutboxRow
 
-MAX_LOOKED: Final = 1_000  # messages looked through for the last one of each channel
+MAX_LOOKED: Final = 1_000  # messages of a channel that are looked through for the last one
 MAX_SAID: Final = 300  # characters of what a channel said
 REFUSED: Final = CRITICAL
 UNEXPECTED: Final = "the channel raised an unexpected exception; see the log"
@@ -90,7 +90,9 @@ def test(channel: str, source: Source, as_json: bool) -> int:
 def list_(source: Source, as_json: bool) -> int:
     """List the channels, with masked addresses, and their last delivery."""
     rows, problem = _messages(source.settings)
-    found = [_channel(source.settings, name, rows) for name in source.settings.channels]
+    found = [
+        _channel(source.settings, name, rows.get(name, ())) for name in source.settings.channels
+    ]
     if as_json:
         echo(json.dumps({"channels": [asdict(one) for one in found], "problem": problem}))
         return FINE
@@ -106,7 +108,7 @@ def _opened(settings: Settings, name: str) -> Notifier:
     if name not in settings.channels:
         known = ", ".join(sorted(settings.channels)) or "none; see docs/notifications.md"
         raise ConfigurationError(f"there is no channel {name!r}; known: {known}")
-    return open_notifier(name, settings.channels[name], where=f"channels.{name}")
+    return open_channel(settings, name)
 
 
 def _message(settings: Settings, channel: str) -> Notification:
@@ -145,29 +147,32 @@ def _tried(notifier: Notifier, notification: Notification) -> DeliveryError | No
     return error
 
 
-def _messages(settings: Settings) -> tuple[list[OutboxRow], str]:
-    """Return the newest messages, or none and why."""
+def _messages(settings: Settings) -> tuple[dict[str, list[OutboxRow]], str]:
+    """Return the newest messages of each channel, or none and why."""
     try:
         store = open_existing(settings)
     except StorageError as error:
-        return [], str(error)
+        return {}, str(error)
+    scope = (settings.service, settings.environment)
     try:
-        return store.outbox(limit=MAX_LOOKED), ""
+        return {
+            name: store.outbox(channel=name, scope=scope, limit=MAX_LOOKED)
+            for name in settings.channels
+        }, ""
     finally:
         store.close()
 
 
-def _channel(settings: Settings, name: str, rows: list[OutboxRow]) -> Channel:
-    """Describe a channel, from its settings and the newest messages, the newest first."""
+def _channel(settings: Settings, name: str, rows: Sequence[OutboxRow]) -> Channel:
+    """Describe a channel, from its settings and its newest messages, the newest first."""
     config = settings.channels[name]
     kind = config.get("type", "") if isinstance(config, Mapping) else type(config).__name__
     address, problem = "", ""
     try:
-        address = shown_address(open_notifier(name, config, where=f"channels.{name}"))
+        address = shown_address(open_channel(settings, name))
     except ConfigurationError as error:
         problem = str(error)
-    own = [row for row in rows if row.channel == name]
-    errors = (row.last_error for row in own if row.last_error and row.status != "sent")
+    errors = (row.last_error for row in rows if row.last_error and row.status != "sent")
     return Channel(
         name=name,
         type=str(kind),
@@ -175,8 +180,8 @@ def _channel(settings: Settings, name: str, rows: list[OutboxRow]) -> Channel:
         severities=tuple(
             severity for severity, names in settings.routing.items() if name in names
         ),
-        last_sent_at=max((row.sent_at for row in own if row.sent_at is not None), default=None),
-        waiting=sum(row.status == "due" for row in own),
+        last_sent_at=max((row.sent_at for row in rows if row.sent_at is not None), default=None),
+        waiting=sum(row.status == "due" for row in rows),
         last_error=next(errors, ""),
         problem=problem,
     )

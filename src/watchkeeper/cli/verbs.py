@@ -31,6 +31,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "status": Verb(module="status", help="Show how the application is; the exit code tells too."),
     "check": Verb(module="check", help="Judge from outside; with --alert evaluate and deliver."),
     "errors": Verb(module="errors", help="List and show issues; resolve, mute, merge them."),
+    "rules": Verb(module="rules", help="List, check, explain and change the alert rules."),
     "open": Verb(module="open", help="Print a one-time link to the dashboard."),
     "size": Verb(module="size", help="Show how large the tables are, and how they grow."),
     "deploy": Verb(module="deploy", help="Mark that a release is live from now on."),

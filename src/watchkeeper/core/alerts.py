@@ -227,7 +227,7 @@ class _Step:
             evaluated_at=now,
             slot=self.moment.open_slot,
             settled=self.moment.settled,
-            flaps=() if self.before.flapping else self.before.flaps,
+            flaps=self.before.flaps,
         )
         return Transition(
             rule=self.rule.name,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from watchkeeper.core import measuring
+from watchkeeper.core.clearing import default_clear
 from watchkeeper.core.conditions import (
     And,
     CheckFailing,
@@ -26,7 +27,6 @@ from watchkeeper.core.statistics import wilson_lower
 from watchkeeper.core.verdicts import Basis, Evidence, Verdict
 
 CLEAR_SUCCESSES: Final = 2  # good runs in a row after which a health check is clear
-CALM_SHARE: Final = 0.8  # of a threshold, below which a term without a clear threshold is over
 RARE_QUANTILE: Final = 0.95  # beyond it so many must be seen that some are expected above it
 
 _SAYS_MOST: Final = (Basis.TOO_FEW, Basis.MEASURED, Basis.NO_HISTORY, Basis.NO_DATA)
@@ -76,7 +76,7 @@ def shown_value(verdict: Verdict, evidence: Evidence, moment: Moment) -> float |
     if not isinstance(term, Comparison) or term.selector.measure is not Measure.QUANTILE:
         return verdict.value
     slots = moment.live(verdict.window_s)
-    return measuring.quantile(term, evidence.window_of(term.selector), slots)
+    return measuring.quantile(term.selector.quantile, evidence.window_of(term.selector), slots)
 
 
 def _tree(condition: Condition, find: Callable[[Term], _Finding]) -> _Finding:
@@ -256,34 +256,17 @@ def _if_asked(rule: Rule, verdict: Verdict, evidence: Evidence, moment: Moment) 
 def _calm(rule: Rule, evidence: Evidence, moment: Moment) -> bool | None:
     """Tell whether a rule's condition is over, on slots that everybody has written.
 
-    Without a clear condition that is the opposite of the whole, each part with a fifth to spare.
+    A check or a worker has no clear condition: it says by itself when it is good again.
     """
-    if rule.clear is not None:
-        return _tree(rule.clear, lambda term: _cleared(rule, term, evidence, moment)).holds
-    if rule.when is None:
+    when = rule.when
+    if isinstance(when, CheckFailing | WorkerMissing):
+        return _is_good(rule, when, evidence, moment)
+    clear = rule.clear
+    if clear is None and when is not None:
+        clear = default_clear(when)
+    if clear is None:
         return None
-    return _over_with(rule, rule.when, evidence, moment)
-
-
-def _over_with(
-    rule: Rule, condition: Condition, evidence: Evidence, moment: Moment
-) -> bool | None:
-    if isinstance(condition, And):
-        return _any(_over_with(rule, part, evidence, moment) for part in condition.parts)
-    if isinstance(condition, Or):
-        return _all(_over_with(rule, part, evidence, moment) for part in condition.parts)
-    if isinstance(condition, Comparison):
-        return _cleared(rule, _opposite(condition), evidence, moment).holds
-    return _is_good(rule, condition, evidence, moment)
-
-
-def _opposite(term: Comparison) -> Comparison:
-    """Return what ends a comparison that has no clear condition of its own."""
-    share = 1.0
-    if term.threshold > 0:
-        share = CALM_SHARE if term.operator.is_upward else 1.0
-        share = 1 / CALM_SHARE if term.operator.is_downward else share
-    return replace(term, operator=term.operator.inverse, threshold=term.threshold * share)
+    return _tree(clear, lambda term: _cleared(rule, term, evidence, moment)).holds
 
 
 def _is_good(
@@ -310,12 +293,11 @@ def _cleared(rule: Rule, term: Term, evidence: Evidence, moment: Moment) -> _Fin
     What fires when any window is true is over when none is; what takes every one is over when
     one of them is.
     """
-    if not isinstance(term, Comparison):
-        return _Finding(term=term, holds=_is_good(rule, term, evidence, moment))
     known = [
         holds
         for window_s in rule.over_s
-        if (holds := _is_clear(rule, term, evidence, moment, window_s)) is not None
+        if isinstance(term, Comparison)
+        and (holds := _is_clear(rule, term, evidence, moment, window_s)) is not None
     ]
     holds = (any(known) if rule.every_window else all(known)) if known else None
     return _Finding(term=term, holds=holds)
@@ -325,8 +307,6 @@ def _is_clear(
     rule: Rule, term: Comparison, evidence: Evidence, moment: Moment, window_s: float
 ) -> bool | None:
     selector, window = term.selector, evidence.window_of(term.selector)
-    if selector.past is not Past.NONE:
-        return _usual(term, evidence, window_s).holds
     slots = moment.final(window_s)
     if not measuring.is_complete(window, slots):
         return None

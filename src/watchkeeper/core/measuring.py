@@ -74,15 +74,13 @@ def measured(
     return found.bad if measure is Measure.ERRORS else found.total
 
 
-def quantile(comparison: Comparison, window: Window, slots: range) -> float | None:
-    """Return the percentile itself, in the unit observed; None of anything else.
+def quantile(share: float, window: Window, slots: range) -> float | None:
+    """Return a percentile (0 to 1) itself, in the unit observed; None without observations.
 
     Merges histograms, hence only for what is to be shown: a rule is judged by counts.
     """
-    if comparison.selector.measure is not Measure.QUANTILE:
-        return None
     merged = _durations(window, slots)
-    return merged.quantile(comparison.selector.quantile) if merged.count else None
+    return merged.quantile(share) if merged.count else None
 
 
 def tallies(window: Window, slots: range) -> Iterator[Tally]:

@@ -91,13 +91,27 @@ def missing(workers: Collection[Heartbeats], *, now: float, slot_s: float) -> li
     moment = now if live else max((one.seen_at for one in workers), default=now)
     silent = [one for one in workers if _is_running(one) and one.seen_at < moment - silent_s]
     hosts = {one.host for one in live}
+    earliest = max(now - silent_s - FORGOTTEN_S, _unbroken_since(workers, silent_s))
     found = [
         _missing(one, Reason.WORKER_SILENT if one.host in hosts else Reason.HOST_SILENT)
         for one in _without_heir(silent, workers, slot_s=slot_s)
-        if one.seen_at >= now - silent_s - FORGOTTEN_S
+        if one.seen_at >= earliest
     ]
     everybody = None if live else _everybody(workers, now=now, slot_s=slot_s)
     return found if everybody is None else [everybody, *found]
+
+
+def _unbroken_since(workers: Collection[Heartbeats], silent_s: float) -> float:
+    """Return since when there was always somebody who wrote.
+
+    Those who fell silent before were told of together; they come back one by one.
+    """
+    since, until = 0.0, 0.0
+    for one in sorted(workers, key=lambda one: one.started_at):
+        if one.started_at > until:
+            since = one.started_at
+        until = max(until, _end(one) + silent_s)
+    return since
 
 
 def _everybody(workers: Collection[Heartbeats], *, now: float, slot_s: float) -> Missing | None:

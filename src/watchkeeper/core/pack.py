@@ -4,6 +4,7 @@ Their figures are those of the page "Default rules", which is made from here.
 """
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from watchkeeper.core.rules import MIN_WINDOW_SLOTS, Alert, Origin, Rule, compile_alert
@@ -200,6 +201,7 @@ ALERTS: Final = (
 )
 
 
+@lru_cache(maxsize=4)  # a start does not wait for it twice
 def default_pack(*, slot_s: float = 10.0) -> tuple[Rule, ...]:
     """Compile the pack; windows are widened where slots are too long for them."""
     rules = []

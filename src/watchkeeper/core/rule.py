@@ -202,7 +202,7 @@ class Rule:
             names = {field.name.removesuffix("_s"): field.name for field in fields(cls)}
             values = {names[key]: _from_data(key, value) for key, value in data.items()}
             return cls(origin=origin, **values)
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigurationError(f"the stored rule cannot be read: {error}") from None
 
 

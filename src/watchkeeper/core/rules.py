@@ -20,6 +20,7 @@ __all__ = [
     "Origin",
     "Rule",
     "alert_from_mapping",
+    "causes_first",
     "compile_alert",
     "compile_alerts",
     "describe",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 MAX_RULES: Final = 500  # of one source: 200 on 500 routes are judged in 100 ms
+MAX_DEPTH: Final = 5  # causes of causes that are put in order
 _SLIPS: Final[Mapping[str, str]] = {
     "for": "hold",
     "hold_for": "hold",
@@ -80,8 +82,23 @@ def merge_rules(*sources: Iterable[Rule]) -> tuple[Rule, ...]:
     return tuple(merged.values())
 
 
-def wrong_references(rules: Sequence[Rule], *, channels: Iterable[str]) -> Iterator[str]:
-    """Yield a sentence for each name of another rule or of a channel that there is none of.
+def causes_first(rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """Return the rules so that one stands after those that quiet it.
+
+    What begins in the same moment is then known to be the consequence before anybody is told.
+    """
+    depth = {rule.name: 0 for rule in rules}
+    for _ in range(MAX_DEPTH):
+        for rule in rules:
+            causes = (depth[name] + 1 for name in rule.quiet_while if name in depth)
+            depth[rule.name] = min(max(causes, default=0), MAX_DEPTH)
+    return tuple(sorted(rules, key=lambda rule: depth[rule.name]))
+
+
+def wrong_references(
+    rules: Sequence[Rule], *, channels: Iterable[str]
+) -> Iterator[tuple[Rule, str]]:
+    """Yield each rule that names a rule or a channel that there is none of, and say so.
 
     And for rules that would quiet each other for ever: then nobody was told of either.
     """
@@ -90,16 +107,14 @@ def wrong_references(rules: Sequence[Rule], *, channels: Iterable[str]) -> Itera
     for rule in rules:
         for name in rule.quiet_while:
             if name not in known:
-                yield _unknown(rule, "quiet_while", "rule", name, known)
+                yield rule, _unknown(rule, "quiet_while", "rule", name, known)
             elif rule.name in known[name].quiet_while:
-                yield (
-                    f"rule '{rule.name}': quiet_while: it and '{name}' quiet each other; "
-                    "remove one of the two"
-                )
+                sentence = f"it and '{name}' quiet each other; remove one of the two"
+                yield rule, f"rule '{rule.name}': quiet_while: {sentence}"
         for key, names in (("channels", rule.channels), ("escalate_to", rule.escalate_to)):
             for name in names:
                 if name not in channels:
-                    yield _unknown(rule, key, "channel", name, channels)
+                    yield rule, _unknown(rule, key, "channel", name, channels)
 
 
 def _unknown(rule: Rule, key: str, what: str, name: str, known: Iterable[str]) -> str:

@@ -102,7 +102,6 @@ def _is_summed(term: Comparison) -> bool:
     return (
         term.operator.is_upward
         and term.threshold > 0
-        and term.selector.past is Past.NONE
         and term.selector.measure not in (Measure.APDEX, Measure.LAST, Measure.MIN, Measure.MAX)
     )
 

@@ -267,9 +267,8 @@ class Meter:
         self, tally: Tally, series: Series, value: object, key: FrameKey, *, passes: bool
     ) -> None:
         counting = self.source.counting
-        if counting is Counting.GAUGE:
-            if isinstance(value, Gauge):
-                tally.gauges[key.worker, series] = (key.sequence, value)
+        if isinstance(value, Gauge):  # of a source of gauges: others leave them out
+            tally.gauges[key.worker, series] = (key.sequence, value)
         elif counting is Counting.HISTOGRAM:
             if isinstance(value, Histogram):
                 _merge(tally, value)

@@ -1,4 +1,4 @@
-"""What the settings describe in words: rules, channels and upkeep, each made once.
+"""What the settings describe in words: channels and upkeep, each made once.
 
 What is wrong in code raises ConfigurationError; in the environment or a file it is off, and a
 sentence in `problems` says so.
@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING
 from watchkeeper.core.budget import Storing
 from watchkeeper.core.fingerprint import Rule as GroupingRule
 from watchkeeper.core.metrics import Scope
-from watchkeeper.core.pack import default_pack
-from watchkeeper.core.rules import Origin as RuleOrigin
-from watchkeeper.core.rules import Rule, compile_alert, merge_rules
+from watchkeeper.core.rule import Rule
 from watchkeeper.core.silences import parse_quiet_hours, parse_silences
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify import Notifier
@@ -30,6 +28,8 @@ from watchkeeper.runtime.own_health import OwnHealth
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.resources import Resources
+from watchkeeper.runtime.rules_in_force import RulesInForce, written_rules
+from watchkeeper.runtime.samples import Sampler
 from watchkeeper.settings import Loaded, Origin, Settings
 from watchkeeper.storage.spool import folders
 
@@ -66,27 +66,46 @@ def make_own_health(loaded: Loaded, recorder: Recorder, problems: list[str]) -> 
     return OwnHealth(recorder, heartbeat=heartbeat)
 
 
-def compile_rules(loaded: Loaded, problems: list[str]) -> tuple[Rule, ...]:
-    """Join the pack and the own rules."""
+def make_rules(
+    loaded: Loaded,
+    problems: list[str],
+    *,
+    recorder: Recorder | None = None,
+    slot_s: float | None = None,
+) -> RulesInForce:
+    """Join the rules of pack, code and file; those of the database come with `follow`.
+
+    `slot_s` is the length of the slots that are written, if that is not what the settings say.
+    """
     settings = loaded.settings
-    in_code = loaded.origins["alerts"] is Origin.CODE
-    own: list[Rule] = []
-    for number, alert in enumerate(settings.alerts):
-        try:
-            own.append(
-                compile_alert(
-                    alert,
-                    where=f"alerts[{number}]",
-                    origin=RuleOrigin.CODE if in_code else RuleOrigin.FILE,
-                    slot_s=settings.slot_s,
-                )
-            )
-        except ConfigurationError as error:
-            if in_code:
-                raise
-            problems.append(f"{str(error).rstrip('.')}; this rule is off")
-    pack = default_pack(slot_s=settings.slot_s) if settings.alert_pack else ()
-    return merge_rules(pack, own)
+    slot_s = settings.slot_s if slot_s is None else slot_s
+    written = written_rules(loaded, slot_s=slot_s)
+    problems.extend(written.problems)
+    return RulesInForce(
+        written, slot_s=slot_s, channels=tuple(settings.channels), recorder=recorder
+    )
+
+
+def keep_to(
+    rules: RulesInForce,
+    engine: AlertEngine,
+    recorder: Recorder,
+    sampler: Sampler,
+    wake: Callable[[], None],
+) -> None:
+    """Let an engine follow the rules, recorder and sampler what they call trouble."""
+
+    def follow(changed: Sequence[Rule]) -> None:
+        engine.set_rules(changed)
+        thresholds = engine.thresholds
+        recorder.watch_for(
+            error_rate=thresholds.error_rate, slow_s=thresholds.slow_s, on_trouble=wake
+        )
+        sampler.refresh()
+
+    rules.forget()
+    rules.on_change = follow
+    follow(rules.rules)
 
 
 def make_places(settings: Settings) -> Places:

@@ -26,6 +26,7 @@ from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.own_health import OwnHealth
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.resources import Resources
+from watchkeeper.runtime.rules_in_force import RulesInForce
 from watchkeeper.runtime.writer import Writer
 
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
@@ -49,6 +50,7 @@ class Parts:
 
     recorder: Recorder
     health: Health
+    rules: RulesInForce
     own_health: OwnHealth
     resources: Resources
     writer: Writer
@@ -340,10 +342,10 @@ class Flusher:
         if lease is None and (not quick or seen_at > written_at):
             return
         now = parts.clock()
+        parts.rules.keep_up(store, scope)
         engine.evaluate(now=now, fresh=fresh)
         self.evaluated_at = now
-        for rule in engine.failing:
-            parts.own_health.rule_failed(rule)
+        parts.own_health.rules_failed(engine.failing)
         parts.own_health.evaluated(store, scope, now=now, leads=parts.writer.leads)
 
     def _tidy(self, now: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from watchkeeper.core.catalogue import SELF_OUTBOX
@@ -46,9 +47,11 @@ class OwnHealth:
         if leads and self._heartbeat is not None:
             self._heartbeat.beat(now)
 
-    def rule_failed(self, rule: str) -> None:
-        """Count a rule that could not be evaluated."""
-        self._recorder.series(SELF_RULE_ERRORS, {"rule": rule}).record(1)
+    def rules_failed(self, failing: Mapping[str, int]) -> None:
+        """Count the rules that could not be evaluated: by name, how often in a row by now."""
+        for rule, times in failing.items():
+            if times:
+                self._recorder.series(SELF_RULE_ERRORS, {"rule": rule}).record(1)
 
     def reset(self) -> None:
         """Begin anew in a forked child."""

@@ -87,7 +87,7 @@ class Subjects:
         room = max(rule.max_groups - len(active), 0) if rule.by else 1
         ordered = list(suspects)
         if len(ordered) > room:
-            ordered.sort(key=lambda group: self.windows.size(rule, group), reverse=True)
+            ordered.sort(key=lambda group: (-self.windows.size(rule, group), group))
         told, others = ordered[:room], ordered[room:]
         other_labels = dict.fromkeys(rule.by, OTHER)
         other = write_labels(tuple(other_labels.items()))

@@ -71,6 +71,7 @@ class Loaded:
     why_disabled: str = ""
     code: Settings | None = None
     unreadable: tuple[str, ...] = ()  # rules of the file that are off
+    file_alerts: tuple[Alert, ...] = ()  # of file or environment, beside those of the code
 
 
 @dataclass(slots=True)
@@ -101,6 +102,7 @@ def load(
     if file is not None:
         _read_file(file, found, environ)
     _read_environment(environ, found)
+    file_alerts = found.values.get("alerts", ())
     if code is not None:
         for name in code.given:  # type: ignore[attr-defined]  # set by Settings.__new__
             found.values[name] = getattr(code, name)
@@ -120,6 +122,7 @@ def load(
         why_disabled=why,
         code=code,
         unreadable=tuple(found.unreadable),
+        file_alerts=tuple(file_alerts),
     )
 
 

@@ -1,0 +1,45 @@
+"""What a worker takes for trouble follows the rules that are enabled."""
+
+from math import inf
+
+import pytest
+
+from watchkeeper.core.rules import Alert, Origin, compile_alert
+from watchkeeper.core.trouble import Thresholds, thresholds
+
+LEVELS = {"when": "error_rate > 3%", "severity": "critical"}
+
+
+@pytest.mark.parametrize(
+    ("error_rate", "slow_s", "alert"),
+    [
+        (0.05, inf, Alert("A", when="error_rate > 5%")),
+        (inf, inf, Alert("A", when="error_rate > 5%", enabled=False)),
+        (inf, inf, Alert("A", when="error_rate < 5%")),
+        (0.05, 1.0, Alert("A", when="p95 > 1s")),
+        (0.01, 0.3, Alert("A", when="p99 > 300ms")),
+        (inf, inf, Alert("A", when="p99(render_seconds) > 10ms")),
+        (0.02, 2.0, Alert("A", when="error_rate > 2% and p90 > 2s")),
+        (inf, inf, Alert("A", when="errors > 5")),
+        (inf, inf, Alert("A", when="check failing")),
+        (inf, inf, Alert("A", on="issue.new")),
+    ],
+)
+def test_trouble_begins_where_a_rule_does(error_rate: float, slow_s: float, alert: Alert) -> None:
+    """A percentile begins at the share that it leaves, each part of a joined condition counts."""
+    made = compile_alert(alert, where="a", origin=Origin.CODE)
+
+    assert Thresholds(error_rate=error_rate, slow_s=slow_s) == thresholds([made])
+
+
+def test_the_lowest_of_all_rules_and_levels_counts() -> None:
+    """A second level may look at something that the first one does not."""
+    rules = [
+        compile_alert(one, where="a", origin=Origin.CODE)
+        for one in (
+            Alert("A", when="error_rate > 1%", worse={**LEVELS, "when": "error_rate > 9%"}),
+            Alert("B", when="p95 > 2s", worse={**LEVELS, "when": "p95 > 4s"}),
+        )
+    ]
+
+    assert Thresholds(error_rate=0.01, slow_s=2.0) == thresholds(rules)
