@@ -68,6 +68,8 @@ def gauges(**slots: float) -> Window:
         (None, Basis.TOO_FEW, 1, 3),  # 33 %, but one error wakes nobody
         (None, Basis.TOO_FEW, 2, 2),
         (True, Basis.MEASURED, 3, 3),
+        (True, Basis.MEASURED, 3, 9),
+        (None, Basis.TOO_FEW, 3, 10),  # once in 87 minutes at 5 %: no certainty
         (None, Basis.TOO_FEW, 4, 40),  # 10 %, yet 5 % is still possible
         (True, Basis.MEASURED, 10, 50),
         (False, Basis.MEASURED, 50, 1000),  # exactly 5 %
@@ -96,7 +98,7 @@ def test_without_the_guard_the_share_is_compared_plainly(
 
 def test_at_least_sets_a_floor() -> None:
     """A rule may ask for more bad ones than the guard does."""
-    floored = rule("error_rate > 40%", at_least=5)
+    floored = rule("error_rate > 30%", at_least=5)
 
     assert judge(floored, window((990, 4, 4)), MOMENT).breach is None
     assert judge(floored, window((990, 5, 5)), MOMENT).breach is True
@@ -105,12 +107,17 @@ def test_at_least_sets_a_floor() -> None:
 def test_either_window_may_fire() -> None:
     """The short window sees a fast fault, the long one a slow one."""
     over = rule("error_rate > 5%", over=("1m", "5m"))
-    slow_fault = window((710, 2, 10), (990, 2, 10))
+    slow_fault = window((710, 2, 10), (990, 3, 10))
 
     verdict = judge(over, slow_fault, MOMENT)
 
     assert verdict.breach is True
-    assert (300.0, 4.0, 20.0, 0.2) == (verdict.window_s, verdict.bad, verdict.total, verdict.value)
+    assert (300.0, 5.0, 20.0, 0.25) == (
+        verdict.window_s,
+        verdict.bad,
+        verdict.total,
+        verdict.value,
+    )
 
 
 def test_a_window_is_full_slots_and_the_open_one() -> None:

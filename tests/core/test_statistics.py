@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.core.statistics import count_lower, count_upper, wilson_lower
+from watchkeeper.core.statistics import chance_of, count_lower, count_upper, wilson_lower
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,11 @@ def test_a_count_is_known_within_bounds(lower: float, count: float, upper: float
     """Wilson and Hilferty's bounds of a Poisson count are near the exact ones."""
     assert count_lower(count) == pytest.approx(lower, rel=0.02, abs=0.02)
     assert count_upper(count) == pytest.approx(upper, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("chance", "bad", "total"), [(1.0, 0, 10), (0.0115, 3, 10), (0.0084, 3, 9), (0.000125, 3, 3)]
+)
+def test_how_likely_chance_alone_is(chance: float, bad: float, total: float) -> None:
+    """Three errors of ten are not rare enough where one of twenty is allowed to fail."""
+    assert chance == pytest.approx(chance_of(bad, total, 0.05), rel=0.01)

@@ -15,7 +15,7 @@ def test_a_healthy_service_wakes_nobody(rate: float) -> None:
     assert result.alarms_per_day <= 0.5
 
 
-@pytest.mark.parametrize(("most_s", "rate"), [(300, 3), (120, 10), (60, 30), (40, 100), (30, 300)])
+@pytest.mark.parametrize(("most_s", "rate"), [(420, 3), (150, 10), (60, 30), (40, 100), (30, 300)])
 def test_a_real_fault_is_found_soon(most_s: float, rate: float) -> None:
     """20 % of errors are found within half a minute where there is traffic, and never missed."""
     result = simulate(0, rate, faults=30)

@@ -23,10 +23,12 @@ from watchkeeper.core.conditions import (
 )
 from watchkeeper.core.moment import Moment
 from watchkeeper.core.rule import Rule
-from watchkeeper.core.statistics import wilson_lower
+from watchkeeper.core.statistics import chance_of, wilson_lower
 from watchkeeper.core.verdicts import Basis, Evidence, Verdict
 
 CLEAR_SUCCESSES: Final = 2  # good runs in a row after which a health check is clear
+FEW: Final = 20  # requests up to which it is worked out exactly how likely chance alone is
+DOUBT: Final = 0.01  # the same certainty as Wilson's bound, which is too bold on so few
 RARE_QUANTILE: Final = 0.95  # beyond it so many must be seen that some are expected above it
 
 _SAYS_MOST: Final = (Basis.TOO_FEW, Basis.MEASURED, Basis.NO_HISTORY, Basis.NO_DATA)
@@ -172,7 +174,9 @@ def _is_enough(rule: Rule, term: Comparison, found: measuring.Counts, limit: flo
     quantile = term.selector.quantile
     if quantile > RARE_QUANTILE and round(total * (1 - quantile), 6) < rule.at_least:
         return False  # of a hundred requests none need be beyond the 99th percentile
-    return wilson_lower(bad, total) > limit
+    if wilson_lower(bad, total) <= limit:
+        return False
+    return total > FEW or chance_of(bad, total, limit) < DOUBT
 
 
 def _limit(term: Comparison) -> float:
