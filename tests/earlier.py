@@ -16,6 +16,10 @@ INSERT INTO wk_issue VALUES
 (7, 'shop', 'production', 'v1', '1:00000000000000aa', 'KeyError', 'KeyError: sku',
 'shop.orders:place', 'error', 'open', 3, 10.0, 20.0, 'v1');
 INSERT INTO wk_issue_alias VALUES ('shop', 'production', '1:00000000000000aa', 7);
+INSERT INTO wk_incident VALUES
+(3, 'shop', 'production', 'Slow', '', 'warning', 'firing', 10.0, 20.0, NULL, 2.0, 2.0, '', '{{}}');
+INSERT INTO wk_outbox VALUES
+(4, 'a4', 3, 'firing', 0, 'mail', '{{}}', 'due', 0, 20.0, 20.0, '', 0.0, '', NULL);
 INSERT INTO wk_worker VALUES
 (1, 'shop', 'production', 'v1', 'web-1', 1, 11, 7200.0, 7300.0, 7300.0),
 (2, 'shop', 'production', 'v1', 'web-2', 2, 12, 7100.0, 7190.0, NULL),
@@ -34,6 +38,8 @@ IDS = """
 SELECT setval('wk_worker_id_seq', 4);
 SELECT setval('wk_series_id_seq', 5);
 SELECT setval('wk_issue_id_seq', 7);
+SELECT setval('wk_incident_id_seq', 3);
+SELECT setval('wk_outbox_id_seq', 4);
 """
 
 

@@ -20,7 +20,8 @@ from watchkeeper.runtime.thinning import MAX_THINNED, coarsen_counts, thin_out
 from watchkeeper.storage import Store, open_store
 from watchkeeper.storage.issues import IssueChange, IssueEntry
 from watchkeeper.storage.memory import MemoryStore
-from watchkeeper.storage.records import Issue, OutboxRow
+from watchkeeper.storage.records import Issue
+from watchkeeper.storage.store import OutboxRow
 
 A = "1:00000000000000aa"
 START = 10_000

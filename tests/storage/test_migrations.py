@@ -188,8 +188,8 @@ def old_version(request: pytest.FixtureRequest) -> int:
 with_old_tables = pytest.mark.parametrize(
     ("sql_url", "old_version"),
     [
-        *((kind, version) for version in (1, 2, 3, 4) for kind in ("sqlite", "postgresql")),
-        *(("mariadb", version) for version in (3, 4)),
+        *((kind, version) for version in (1, 2, 3, 4, 5) for kind in ("sqlite", "postgresql")),
+        *(("mariadb", version) for version in (3, 4, 5)),
     ],
     indirect=True,
 )
@@ -200,9 +200,9 @@ def test_tables_of_an_earlier_schema_are_brought_up_to_date(old_url: str):
     """An upgrade keeps what is stored, and what has tables since then can be written."""
     store = opened(old_url)
 
-    assert 5 == store.migrate()
+    assert 6 == store.migrate()
 
-    assert ("5", "1700000000.5") == (store.meta("schema"), store.meta("installed_at"))
+    assert ("6", "1700000000.5") == (store.meta("schema"), store.meta("installed_at"))
     assert 1 == seal(store, now=20_000.0, pause=lambda: None)
     orders = store.hours(since=7_200, until=7_201, **HERE, metrics=["orders_total"])
     assert [3.0] == [row.hour.sum for row in orders]
@@ -222,6 +222,17 @@ def test_tables_of_an_earlier_schema_are_brought_up_to_date(old_url: str):
     assert [105.0] == [one.at for one in store.samples(**HERE, since=0, until=200, limit=9)]
     store.audit(Audit(**HERE, at=100.0, actor="cli", action="link.make"))
     assert ["cli"] == [one.actor for one in store.audits(**HERE, since=0, until=200, limit=9)]
+    (incident,) = store.incidents(**HERE, states=["firing"], since=0, limit=9)
+    assert (3, None, "", "") == (
+        incident.id,
+        incident.acked_at,
+        incident.acked_by,
+        incident.ack_note,
+    )
+    (message,) = store.claim(
+        at=100.0, hold_s=60.0, channels=["mail"], limit=9, scope=("shop", "production")
+    )
+    assert (3, "", "") == (message.incident, message.service, message.environment)
     store.close()
 
 
@@ -253,7 +264,7 @@ def test_a_step_that_broke_in_its_midst_is_finished(old_url: str):
         "UPDATE wk_meta SET value = '3' WHERE name = 'schema';\n",
     )
 
-    assert 5 == store.migrate()
+    assert 6 == store.migrate()
 
     assert ["", "me"] == [one.by for one in store.releases(**HERE, since=0, until=1e12, limit=9)]
     assert [] == store.audits(**HERE, since=0, until=1e12, limit=9)
@@ -285,5 +296,5 @@ def test_all_tables_have_our_prefix(url: str):
     store.migrate()
 
     assert all(name.startswith("wk_") for name in metadata.tables)
-    assert 23 == len(metadata.tables)
+    assert 25 == len(metadata.tables)
     store.close()

@@ -43,6 +43,7 @@ KEEP_ISSUES_S: Final = 90 * DAY_S
 KEEP_INCIDENTS_S: Final = 400 * DAY_S
 KEEP_RELEASES_S: Final = 400 * DAY_S
 KEEP_AUDITS_S: Final = 400 * DAY_S
+KEEP_SILENCES_S: Final = 400 * DAY_S  # after their end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +137,7 @@ def deletions(keep: Keep, *, now: float) -> list[Deletion]:
         (Kind.WORKERS, KEEP_WORKERS_S),
         (Kind.RELEASES, KEEP_RELEASES_S),
         (Kind.AUDITS, KEEP_AUDITS_S),
+        (Kind.SILENCES, KEEP_SILENCES_S),
     )
     return [
         Deletion(kind=Kind.SEALED, before=now - sealed_s),
@@ -223,6 +225,7 @@ def _delete(store: Store, one: Deletion) -> Callable[..., int]:
         Kind.WORKERS: store.prune_workers,
         Kind.RELEASES: store.prune_releases,
         Kind.AUDITS: store.prune_audits,
+        Kind.SILENCES: store.prune_silences,
     }
     return by_kind[one.kind]
 

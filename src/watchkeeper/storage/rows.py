@@ -1,7 +1,9 @@
 """How rows are made, cut and chosen: what every store does alike."""
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from typing import Final
 
 from watchkeeper.core.hours import HOUR_S, MINUTE_S, Minutes
@@ -16,9 +18,12 @@ from watchkeeper.storage.store import (
     CheckResult,
     Event,
     Incident,
+    Outgoing,
     Release,
     Sample,
+    Silence,
     Statement,
+    StoredRule,
     Worker,
 )
 
@@ -32,12 +37,20 @@ MAX_OUTPUT: Final = 2_000  # what a health check said
 MAX_ERROR: Final = 1_000  # what a channel answered
 MAX_STATEMENT: Final = 4_096  # characters of a statement's text (defaults.md: SQL 4 kB)
 MAX_ACTION: Final = 64  # what somebody did
+DIGEST_LENGTH: Final = 32  # hex digits of a 128-bit hash, where a key would be too long
+MAX_COMMENT: Final = 2_000  # what somebody wrote who set a silence or took an incident on
 MAX_CALLERS: Final = 5  # places that execute a statement, the latest first
 
 
 def cut(text: str, length: int) -> str:
     """Return a text of at most `length` characters that every database takes."""
     return text[:length].replace("\x00", "").encode(errors="replace").decode()
+
+
+def digest(*pieces: str) -> str:
+    """Return a 128-bit hash of texts, for a key that would be too long for an index."""
+    text = json.dumps(pieces, separators=(",", ":"))
+    return blake2b(text.encode(), digest_size=DIGEST_LENGTH // 2).hexdigest()
 
 
 def is_live(worker: Worker, scope: Scope, *, at: float) -> bool:
@@ -212,9 +225,45 @@ def cut_change(change: CheckChange) -> CheckChange:
 
 
 def require_incident(change: AlertChange) -> None:
-    """Raise ValueError if notices have no incident to belong to."""
-    if change.outgoing and change.incident is None and change.row.incident is None:
+    """Raise ValueError for messages without an incident, or further incidents not stored yet."""
+    if not all(one.id for one in change.incidents):
+        raise ValueError("further incidents of an alert change are stored already")
+    if change.incident is not None or change.row.incident is not None:
+        return
+    if callable(change.outgoing) or any(one.incident is None for one in change.outgoing):
         raise ValueError("notices belong to an incident; the alert change has none")
+
+
+def outgoing_of(change: AlertChange, incident: int) -> list[Outgoing]:
+    """Return the messages of a change, each with its incident; `incident` is that of the row."""
+    made = change.outgoing(incident) if callable(change.outgoing) else change.outgoing
+    return [one if one.incident is not None else replace(one, incident=incident) for one in made]
+
+
+def owner_of(incident: int, *, service: str, environment: str) -> int:
+    """Return the number that a message is kept under: its incident, or below 0 its scope.
+
+    So the same message of no incident is one in each scope.
+    """
+    return incident or -1 - int(digest(service, environment)[:15], 16)
+
+
+def cut_silence(silence: Silence) -> Silence:
+    """Cut a silence's texts to what is stored."""
+    return replace(
+        silence,
+        service=cut(silence.service, MAX_NAME),
+        environment=cut(silence.environment, MAX_NAME),
+        schedule=cut(silence.schedule, MAX_NAME),
+        author=cut(silence.author, MAX_NAME),
+        comment=cut(silence.comment, MAX_COMMENT),
+    )
+
+
+def require_name(rule: StoredRule) -> None:
+    """Raise ValueError for a rule's name that would be cut, and so be another rule's."""
+    if cut(rule.name, MAX_NAME) != rule.name:
+        raise ValueError(f"a rule's name has at most {MAX_NAME} characters")
 
 
 def is_over(incident: Incident, *, before: float) -> bool:

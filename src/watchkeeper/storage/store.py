@@ -1,6 +1,7 @@
-"""The contract of a store: fourteen small protocols; most rows that pass through are in `records`.
+"""The contract of a store: seventeen small protocols; most rows are in `records`.
 
-Those of `hours`, `issues`, `releases`, `audits` and `upkeep` stand there, with their protocols.
+Those of `alerts`, `outbox`, `silences`, `rules`, `hours`, `issues`, `releases`, `audits` and
+`upkeep` stand there, with their protocols.
 
 All times are seconds since the epoch (UTC). Every method may raise `StorageError`;
 `StorageUnavailableError` means "try again later". Every write is one transaction.
@@ -12,6 +13,7 @@ from typing import Protocol
 from watchkeeper.core.budget import Room
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Frame, FrameKey
+from watchkeeper.storage.alerts import AlertChange, AlertRow, AlertStore, Incident
 from watchkeeper.storage.audits import Audit, AuditStore
 from watchkeeper.storage.hours import (
     HourRow,
@@ -22,21 +24,17 @@ from watchkeeper.storage.hours import (
     Unsealed,
 )
 from watchkeeper.storage.issues import EventStore, TriageStore
+from watchkeeper.storage.outbox import NO_INCIDENT, OutboxRow, OutboxStore, Outgoing
 from watchkeeper.storage.records import (
     ALL_WORKERS,
     MAX_PAST_WORKERS,
-    AlertChange,
-    AlertRow,
     Batch,
     CheckChange,
     CheckResult,
     Event,
-    Incident,
     Issue,
     IssueCount,
     Lease,
-    OutboxRow,
-    Outgoing,
     Sample,
     Statement,
     TableSize,
@@ -44,10 +42,13 @@ from watchkeeper.storage.records import (
     Written,
 )
 from watchkeeper.storage.releases import Release, ReleaseStore
+from watchkeeper.storage.rules import RuleStore, StoredRule
+from watchkeeper.storage.silences import Silence, SilenceStore
 from watchkeeper.storage.upkeep import ErasureStore, ExportStore, UpkeepStore
 
 __all__ = [
     "ALL_WORKERS",
+    "NO_INCIDENT",
     "AdminStore",
     "AlertChange",
     "AlertRow",
@@ -70,15 +71,20 @@ __all__ = [
     "IssueStore",
     "Lease",
     "OutboxRow",
+    "OutboxStore",
     "Outgoing",
     "Release",
     "ReleaseStore",
+    "RuleStore",
     "Sample",
     "SampleStore",
     "SealedHour",
+    "Silence",
+    "SilenceStore",
     "Statement",
     "Store",
     "StoredHour",
+    "StoredRule",
     "TableSize",
     "TriageStore",
     "Unsealed",
@@ -246,53 +252,6 @@ class SampleStore(Protocol):
         """
 
 
-class AlertStore(Protocol):
-    """Alert states, incidents and the outbox."""
-
-    def alerts(self, *, service: str, environment: str) -> list[AlertRow]:
-        """Read every alert state of a scope."""
-
-    def save_alert(self, change: AlertChange, *, at: float) -> AlertRow | None:
-        """Save a transition if the row's version is still the one that was read.
-
-        State, incident and notices go into one transaction. Returns the row as it is now (next
-        version, incident id), or None if somebody else was faster: then nothing was changed.
-        """
-
-    def incident(self, incident_id: int) -> Incident | None:
-        """Read one incident."""
-
-    def incidents(
-        self, *, service: str, environment: str, states: Collection[str], since: float, limit: int
-    ) -> list[Incident]:
-        """List incidents in one of `states` that started or ended since, newest first."""
-
-    def claim(
-        self, *, at: float, hold_s: float, channels: Collection[str], limit: int
-    ) -> list[OutboxRow]:
-        """Take due notifications for `hold_s` seconds, oldest first; `attempts` grows by one."""
-
-    def settle(
-        self, row: OutboxRow, *, status: str, at: float, next_try_at: float = 0, error: str = ""
-    ) -> bool:
-        """Record what became of a claimed notification; False if the claim was lost meanwhile."""
-
-    def outbox(self, *, incident: int | None = None, limit: int) -> list[OutboxRow]:
-        """List notifications, newest first."""
-
-    def outbox_waiting(self) -> int:
-        """Count the notifications that are neither sent nor given up."""
-
-    def prune_incidents(self, *, before: float, limit: int) -> int:
-        """Delete up to `limit` incidents that ended before, with their notifications."""
-
-    def evaluated_at(self, *, service: str, environment: str) -> float:
-        """Return when the scope's rules were last evaluated, 0 if never."""
-
-    def mark_evaluated(self, *, service: str, environment: str, at: float) -> None:
-        """Record an evaluation."""
-
-
 class CheckStore(Protocol):
     """Last results and transitions of health checks; they are written with a `Batch`."""
 
@@ -368,6 +327,9 @@ class Store(
     EventStore,
     SampleStore,
     AlertStore,
+    OutboxStore,
+    SilenceStore,
+    RuleStore,
     CheckStore,
     ReleaseStore,
     AuditStore,

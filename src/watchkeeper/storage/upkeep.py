@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from watchkeeper.storage.records import Event, Incident, Issue, Sample
+from watchkeeper.storage.alerts import Incident
+from watchkeeper.storage.records import Event, Issue, Sample
 
 Position = tuple[float, str]
 """The key of an event or a sample: when it happened, and its id."""
@@ -30,6 +31,7 @@ class Kind(StrEnum):
     WORKERS = "workers"
     RELEASES = "releases"
     AUDITS = "audits"
+    SILENCES = "silences"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

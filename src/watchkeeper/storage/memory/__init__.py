@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from watchkeeper.storage.memory.admin import MemoryAdmin
 from watchkeeper.storage.memory.alerts import MemoryAlerts
-from watchkeeper.storage.memory.audits import MemoryAudits
 from watchkeeper.storage.memory.checks import MemoryChecks
 from watchkeeper.storage.memory.erasure import MemoryErasure
 from watchkeeper.storage.memory.frames import MemoryFrames
@@ -12,6 +11,7 @@ from watchkeeper.storage.memory.hours import MemoryHours
 from watchkeeper.storage.memory.issues import MemoryIssues
 from watchkeeper.storage.memory.pages import MemoryPages
 from watchkeeper.storage.memory.past import MemoryPast
+from watchkeeper.storage.memory.rules import MemoryRules
 from watchkeeper.storage.memory.samples import MemorySamples
 from watchkeeper.storage.memory.tables import Stored, put
 from watchkeeper.storage.store import ALL_WORKERS, Batch, Written
@@ -26,7 +26,7 @@ class MemoryStore(
     MemorySamples,
     MemoryAlerts,
     MemoryChecks,
-    MemoryAudits,
+    MemoryRules,
     MemoryAdmin,
     MemoryPast,
     MemoryErasure,

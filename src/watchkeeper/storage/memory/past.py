@@ -6,7 +6,9 @@ from math import inf
 from watchkeeper.core.hours import MINUTE_S
 from watchkeeper.storage import rows
 from watchkeeper.storage.memory.frames import past_workers
+from watchkeeper.storage.memory.outbox import past_messages
 from watchkeeper.storage.memory.releases import past_marks
+from watchkeeper.storage.memory.silences import ended_before
 from watchkeeper.storage.memory.tables import Tables
 from watchkeeper.storage.upkeep import Kind, OwnTable, Past, Schema
 
@@ -89,6 +91,17 @@ class MemoryPast(Tables):
                         one.started_at
                         for one in self._incidents.values()
                         if rows.is_over(one, before=before)
+                    ),
+                ),
+                ("messages", (at for _, at in past_messages(self._outbox, before))),
+            ],
+            Kind.SILENCES: [
+                (
+                    "silences",
+                    (
+                        one.created_at
+                        for one in self._silences.values()
+                        if ended_before(one, before)
                     ),
                 )
             ],

@@ -24,7 +24,9 @@ from watchkeeper.storage.store import (
     OutboxRow,
     Release,
     Sample,
+    Silence,
     Statement,
+    StoredRule,
     Worker,
 )
 
@@ -78,6 +80,9 @@ class Tables:
     _alerts: dict[tuple[str, str, str, str], AlertRow] = field(init=False, default_factory=dict)
     _incidents: dict[int, Incident] = field(init=False, default_factory=dict)
     _outbox: dict[tuple[int, str, int, str], Pending] = field(init=False, default_factory=dict)
+    _silences: dict[int, Silence] = field(init=False, default_factory=dict)
+    _rules: dict[tuple[str, str, str], StoredRule] = field(init=False, default_factory=dict)
+    _rules_changed: dict[tuple[str, str], str] = field(init=False, default_factory=dict)
     _evaluated: dict[tuple[str, str], float] = field(init=False, default_factory=dict)
     _releases: dict[tuple[str, str, str], Release] = field(init=False, default_factory=dict)
     _audits: list[Audit] = field(init=False, default_factory=list)

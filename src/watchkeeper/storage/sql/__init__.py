@@ -22,12 +22,15 @@ from watchkeeper.storage.sql.erasure import SqlErasure
 from watchkeeper.storage.sql.events import SqlEvents
 from watchkeeper.storage.sql.issues import SqlIssues
 from watchkeeper.storage.sql.merging import SqlMerging
+from watchkeeper.storage.sql.outbox import SqlOutbox
 from watchkeeper.storage.sql.pages import SqlPages
 from watchkeeper.storage.sql.past import SqlPast
 from watchkeeper.storage.sql.releases import SqlReleases
 from watchkeeper.storage.sql.removal import SqlRemoval
+from watchkeeper.storage.sql.rules import SqlRules
 from watchkeeper.storage.sql.samples import SqlSamples
 from watchkeeper.storage.sql.sealing import SqlSealing
+from watchkeeper.storage.sql.silences import SqlSilences
 from watchkeeper.storage.sql.triage import SqlTriage
 from watchkeeper.storage.store import Batch, Written
 
@@ -55,6 +58,9 @@ class SqlStore(
     SqlIssues,
     SqlSamples,
     SqlAlerts,
+    SqlOutbox,
+    SqlSilences,
+    SqlRules,
     SqlChecks,
     SqlReleases,
     SqlAudits,

@@ -1,24 +1,28 @@
-"""Alert states, incidents and the outbox in a SQL database."""
+"""Alert states and incidents in a SQL database."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, Final
-from uuid import uuid4
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
 
 from watchkeeper.storage import rows
 from watchkeeper.storage.sql import standing
-from watchkeeper.storage.sql.base import Part, chunks, digest, new_id
+from watchkeeper.storage.sql.base import Part, chunks, new_id
+from watchkeeper.storage.sql.outbox import past_messages, put, withdraw
 from watchkeeper.storage.sql.schema import alert, incident, meta, outbox
-from watchkeeper.storage.store import AlertChange, AlertRow, Incident, OutboxRow, Outgoing
+from watchkeeper.storage.store import AlertChange, AlertRow, Incident
 
 EVALUATED: Final = "evaluated"  # the keys in wk_meta that tell when a scope was evaluated
 
 
+class _MovedError(Exception):
+    """Somebody else was faster with a part of a change: none of it is written."""
+
+
 class SqlAlerts(Part):
-    """The alerts' part of the SQL store."""
+    """The part of the SQL store that keeps alert states and incidents."""
 
     def alerts(self, *, service: str, environment: str) -> list[AlertRow]:
         """Read every alert state of a scope."""
@@ -39,21 +43,49 @@ class SqlAlerts(Part):
             ]
 
     def save_alert(self, change: AlertChange, *, at: float) -> AlertRow | None:
-        """Save a transition if the row's version is still the one that was read."""
+        """Save a transition if each row's version is still the one that was read."""
         rows.require_incident(change)
-        with self._database.write() as connection:
-            if not self._swap(connection, change.row):
-                return None
-            saved = replace(change.row, version=change.row.version + 1)
-            if change.incident is not None:
-                saved = replace(saved, incident=self._keep_incident(connection, change.incident))
-                # The incident's id is known only now.
-                connection.execute(
-                    update(alert)
-                    .where(alert.c.key_hash == _key(saved))
-                    .values(incident=saved.incident)
-                )
-            self._enqueue(connection, saved.incident or 0, change.outgoing, at=at)
+        try:
+            with self._database.write() as connection:
+                return self._save(connection, change, at=at)
+        except _MovedError:
+            return None
+
+    def _save(self, connection: Connection, change: AlertChange, *, at: float) -> AlertRow:
+        row, one = change.row, change.incident
+        if one is not None and one.id:
+            row = replace(row, incident=one.id)
+        # In order of the key: two who change the same rows must not wait for each other.
+        for each in sorted((row, *change.also), key=_key):
+            if not self._swap(connection, each):
+                raise _MovedError
+        saved = replace(row, version=row.version + 1)
+        if one is not None and not one.id:
+            saved = replace(saved, incident=_add_incident(connection, one))
+            # The incident's id is known only now.
+            connection.execute(
+                update(alert)
+                .where(alert.c.key_hash == _key(saved))
+                .values(incident=saved.incident)
+            )
+        known = [one] if one is not None and one.id else []
+        for each_incident in sorted((*known, *change.incidents), key=lambda one: one.id):
+            # Bring an incident up to date; who took it on stays.
+            connection.execute(
+                update(incident)
+                .where(incident.c.id == each_incident.id)
+                .values(**_values(each_incident))
+            )
+        if not withdraw(connection, change.withdraw, at=at):
+            raise _MovedError
+        put(
+            connection,
+            self._database.dialect,
+            rows.outgoing_of(change, saved.incident or 0),
+            service=row.service,
+            environment=row.environment,
+            at=at,
+        )
         return saved
 
     def _swap(self, connection: Connection, row: AlertRow) -> bool:
@@ -83,57 +115,6 @@ class SqlAlerts(Part):
         )
         return connection.execute(swap).rowcount == 1
 
-    def _keep_incident(self, connection: Connection, one: Incident) -> int:
-        values = {
-            "service": one.service,
-            "environment": one.environment,
-            "rule": one.rule,
-            "label_group": one.group,
-            "severity": one.severity,
-            "state": one.state,
-            "started_at": one.started_at,
-            "fired_at": one.fired_at,
-            "resolved_at": one.resolved_at,
-            "value": one.value,
-            "peak": one.peak,
-            "reason": one.reason,
-            "data": json.dumps(one.data),
-        }
-        if one.id:
-            # Bring an incident up to date.
-            connection.execute(update(incident).where(incident.c.id == one.id).values(**values))
-            return one.id
-        # Add an incident; the database gives the id.
-        return new_id(connection.execute(insert(incident).values(**values)))
-
-    def _enqueue(
-        self, connection: Connection, owner: int, outgoing: Sequence[Outgoing], *, at: float
-    ) -> None:
-        if not outgoing:
-            return
-        # Put notices into the outbox; of each kind and turn one per incident and channel.
-        connection.execute(
-            self._database.dialect.insert_new(outbox),
-            [
-                {
-                    "message_id": uuid4().hex,
-                    "incident": owner,
-                    "kind": one.kind,
-                    "sequence": one.sequence,
-                    "channel": one.channel,
-                    "payload": json.dumps(one.payload),
-                    "status": "due",
-                    "attempts": 0,
-                    "created_at": at,
-                    "next_try_at": one.due_at,
-                    "claim": "",
-                    "claim_until": 0.0,
-                    "last_error": "",
-                }
-                for one in outgoing
-            ],
-        )
-
     def incident(self, incident_id: int) -> Incident | None:
         """Read one incident."""
         # Read an incident by its id.
@@ -161,86 +142,39 @@ class SqlAlerts(Part):
         with self._database.read() as connection:
             return [read_incident(row) for row in connection.execute(statement)]
 
-    def claim(
-        self, *, at: float, hold_s: float, channels: Collection[str], limit: int
-    ) -> list[OutboxRow]:
-        """Take due notifications for `hold_s` seconds, oldest first; `attempts` grows by one."""
-        due = and_(
-            outbox.c.status == "due", outbox.c.next_try_at <= at, outbox.c.claim_until <= at
-        )
-        # Find what is due.
-        find = (
-            select(outbox)
-            .where(due, outbox.c.channel.in_(sorted(channels)))
-            .order_by(outbox.c.id)
-            .limit(limit)
-        )
-        with self._database.read() as connection:
-            found = [_outgoing(row) for row in connection.execute(find)]
-        if not found:
-            return []
-        claimed: list[OutboxRow] = []
-        with self._database.write() as connection:
-            for row in found:
-                claim = uuid4().hex
-                # Take it if it still is free: one row changed means that it is ours.
-                take = (
-                    update(outbox)
-                    .where(outbox.c.id == row.id, due)
-                    .values(claim=claim, claim_until=at + hold_s, attempts=outbox.c.attempts + 1)
-                )
-                if connection.execute(take).rowcount == 1:
-                    claimed.append(replace(row, claim=claim, attempts=row.attempts + 1))
-        return claimed
-
-    def settle(
-        self, row: OutboxRow, *, status: str, at: float, next_try_at: float = 0, error: str = ""
-    ) -> bool:
-        """Record what became of a claimed notification; False if the claim was lost meanwhile."""
-        # Write the outcome, under our claim alone.
-        statement = (
-            update(outbox)
-            .where(outbox.c.id == row.id, outbox.c.claim == row.claim, outbox.c.claim != "")
+    def acknowledge(self, incident_id: int, *, by: str, note: str, at: float) -> Incident | None:
+        """Write down who took an incident on; the first one stays, whoever comes later."""
+        # Write the first one down.
+        first = (
+            update(incident)
+            .where(incident.c.id == incident_id, incident.c.acked_at.is_(None))
             .values(
-                status=status,
-                claim="",
-                claim_until=0.0,
-                next_try_at=next_try_at or outbox.c.next_try_at,
-                last_error=rows.cut(error, rows.MAX_ERROR),
-                sent_at=at if status == "sent" else None,
+                acked_at=at,
+                acked_by=rows.cut(by, rows.MAX_NAME),
+                ack_note=rows.cut(note, rows.MAX_COMMENT),
             )
         )
+        # Read what stands there now.
+        read = select(incident).where(incident.c.id == incident_id)
         with self._database.write() as connection:
-            return connection.execute(statement).rowcount == 1
-
-    def outbox(self, *, incident: int | None = None, limit: int) -> list[OutboxRow]:
-        """List notifications, newest first."""
-        # Read the outbox from its end.
-        statement = select(outbox).order_by(outbox.c.id.desc()).limit(limit)
-        if incident is not None:
-            statement = statement.where(outbox.c.incident == incident)
-        with self._database.read() as connection:
-            return [_outgoing(row) for row in connection.execute(statement)]
-
-    def outbox_waiting(self) -> int:
-        """Count the notifications that are neither sent nor given up."""
-        with self._database.read() as connection:
-            return int(connection.execute(standing.WAITING).scalar_one())
+            connection.execute(first)
+            row = connection.execute(read).first()
+        return read_incident(row) if row else None
 
     def prune_incidents(self, *, before: float, limit: int) -> int:
-        """Delete up to `limit` incidents that ended before, with their notifications."""
-        # Incidents that ended long ago; an event ends as it starts.
-        over = or_(
-            incident.c.resolved_at < before,
-            and_(incident.c.state == "event", incident.c.started_at < before),
-        )
-        old = select(incident.c.id).where(over).order_by(incident.c.id).limit(limit)
+        """Delete up to `limit` incidents that ended before, with their messages."""
+        # Incidents that ended long ago.
+        old = select(incident.c.id).where(past_incidents(before)).order_by(incident.c.id)
+        old = old.limit(limit)
         with self._database.write() as connection:
             gone = list(connection.execute(old).scalars())
             for some in chunks(gone):
                 connection.execute(delete(outbox).where(outbox.c.incident.in_(some)))
                 connection.execute(delete(incident).where(incident.c.id.in_(some)))
-        return len(gone)
+            # Messages of no incident.
+            alone = select(outbox.c.id).where(*past_messages(before)).limit(limit)
+            chosen = self._database.dialect.delete_chosen(outbox, alone)
+            return len(gone) + connection.execute(chosen).rowcount
 
     def evaluated_at(self, *, service: str, environment: str) -> float:
         """Return when the scope's rules were last evaluated, 0 if never."""
@@ -259,11 +193,19 @@ class SqlAlerts(Part):
 
 
 def _key(row: AlertRow) -> str:
-    return digest(row.service, row.environment, row.rule, row.group)
+    return rows.digest(row.service, row.environment, row.rule, row.group)
 
 
 def _evaluated(service: str, environment: str) -> str:
-    return f"{EVALUATED}:{digest(service, environment)}"
+    return f"{EVALUATED}:{rows.digest(service, environment)}"
+
+
+def past_incidents(before: float) -> ColumnElement[bool]:
+    """Choose the incidents that ended before; an event ends as it starts."""
+    return or_(
+        incident.c.resolved_at < before,
+        and_(incident.c.state == "event", incident.c.started_at < before),
+    )
 
 
 def read_incident(row: Any) -> Incident:
@@ -283,23 +225,31 @@ def read_incident(row: Any) -> Incident:
         peak=row.peak,
         reason=row.reason,
         data=json.loads(row.data),
+        acked_at=row.acked_at,
+        acked_by=row.acked_by,
+        ack_note=row.ack_note,
     )
 
 
-def _outgoing(row: Any) -> OutboxRow:
-    return OutboxRow(
-        id=row.id,
-        message_id=row.message_id,
-        incident=row.incident,
-        kind=row.kind,
-        sequence=row.sequence,
-        channel=row.channel,
-        payload=json.loads(row.payload),
-        status=row.status,
-        attempts=row.attempts,
-        created_at=row.created_at,
-        next_try_at=row.next_try_at,
-        claim=row.claim,
-        last_error=row.last_error,
-        sent_at=row.sent_at,
-    )
+def _add_incident(connection: Connection, one: Incident) -> int:
+    # Add an incident; the database gives the id.
+    return new_id(connection.execute(insert(incident).values(**_values(one))))
+
+
+def _values(one: Incident) -> dict[str, object]:
+    """Return an incident's columns, but for who took it on."""
+    return {
+        "service": one.service,
+        "environment": one.environment,
+        "rule": one.rule,
+        "label_group": one.group,
+        "severity": one.severity,
+        "state": one.state,
+        "started_at": one.started_at,
+        "fired_at": one.fired_at,
+        "resolved_at": one.resolved_at,
+        "value": one.value,
+        "peak": one.peak,
+        "reason": one.reason,
+        "data": json.dumps(one.data),
+    }

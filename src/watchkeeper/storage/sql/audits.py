@@ -2,7 +2,7 @@
 
 import json
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select
 
 from watchkeeper.storage import rows
 from watchkeeper.storage.sql.base import Part
@@ -15,21 +15,8 @@ class SqlAudits(Part):
 
     def audit(self, entry: Audit) -> None:
         """Write down what somebody did."""
-        kept = rows.cut_audit(entry)
         with self._database.write() as connection:
-            # Append one entry.
-            connection.execute(
-                insert(entries).inline(),
-                {
-                    "service": kept.service,
-                    "environment": kept.environment,
-                    "at": kept.at,
-                    "actor": kept.actor,
-                    "action": kept.action,
-                    "target": kept.target,
-                    "data": json.dumps(kept.data, separators=(",", ":")),
-                },
-            )
+            note_audit(connection, entry)
 
     def audits(
         self, *, service: str, environment: str, since: float, until: float, limit: int
@@ -67,3 +54,21 @@ class SqlAudits(Part):
         old = select(entries.c.id).where(entries.c.at < before).limit(limit)
         with self._database.write() as connection:
             return connection.execute(self._database.dialect.delete_chosen(entries, old)).rowcount
+
+
+def note_audit(connection: Connection, entry: Audit) -> None:
+    """Write down what somebody did, in the transaction that does it."""
+    kept = rows.cut_audit(entry)
+    # Append one entry.
+    connection.execute(
+        insert(entries).inline(),
+        {
+            "service": kept.service,
+            "environment": kept.environment,
+            "at": kept.at,
+            "actor": kept.actor,
+            "action": kept.action,
+            "target": kept.target,
+            "data": json.dumps(kept.data, separators=(",", ":")),
+        },
+    )

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from hashlib import blake2b
 from threading import Lock
 from typing import Any, Final, cast
 
@@ -11,9 +10,9 @@ from sqlalchemy import Connection, CursorResult, select
 from watchkeeper.core.metrics import Across, Kind, Series
 from watchkeeper.core.slot import Frame, Value
 from watchkeeper.exceptions import StorageError
-from watchkeeper.storage.rows import MAX_NAME, cut
+from watchkeeper.storage.rows import MAX_NAME, cut, digest
 from watchkeeper.storage.sql.database import Database
-from watchkeeper.storage.sql.schema import HASH_LENGTH, series
+from watchkeeper.storage.sql.schema import series
 
 MAX_CACHED_SERIES: Final = 50_000  # about 20 MB; beyond it the cache starts anew
 CHUNK: Final = 200  # keys per statement: below every database's limit of parameters
@@ -117,12 +116,6 @@ def new_id(result: CursorResult[Any]) -> int:
     if key is None:
         raise StorageError("the database gave no id to a new row")
     return int(key[0])
-
-
-def digest(*pieces: str) -> str:
-    """Return a 128-bit hash of texts, for a key that would be too long for an index."""
-    text = json.dumps(pieces, separators=(",", ":"))
-    return blake2b(text.encode(), digest_size=HASH_LENGTH // 2).hexdigest()
 
 
 def _hash(one: Series) -> str:

@@ -7,7 +7,9 @@ from sqlalchemy import ColumnElement, Select, and_, func, not_, or_, select
 
 from watchkeeper.core.hours import MINUTE_S
 from watchkeeper.storage.records import MAX_PAST_WORKERS
+from watchkeeper.storage.sql.alerts import past_incidents
 from watchkeeper.storage.sql.base import Part
+from watchkeeper.storage.sql.outbox import past_messages
 from watchkeeper.storage.sql.releases import past_marks
 from watchkeeper.storage.sql.schema import (
     audit,
@@ -20,11 +22,14 @@ from watchkeeper.storage.sql.schema import (
     incident,
     issue,
     issue_count,
+    outbox,
     release,
     sample,
+    silence,
     statement,
     worker,
 )
+from watchkeeper.storage.sql.silences import past_silences
 from watchkeeper.storage.sql.workers import crowds
 from watchkeeper.storage.upkeep import Kind, Past
 
@@ -74,17 +79,10 @@ class SqlPast(Part):
                 )
             ],
             Kind.INCIDENTS: [
-                (
-                    "incidents",
-                    _count(
-                        incident.c.started_at,
-                        or_(
-                            incident.c.resolved_at < before,
-                            and_(incident.c.state == "event", incident.c.started_at < before),
-                        ),
-                    ),
-                )
+                ("incidents", _count(incident.c.started_at, past_incidents(before))),
+                ("messages", _count(outbox.c.created_at, *past_messages(before))),
             ],
+            Kind.SILENCES: [("silences", _count(silence.c.created_at, past_silences(before)))],
             Kind.RELEASES: [("releases", _count(release.c.at, past_marks(before)))],
         }
         counts = asked.get(kind) or [

@@ -16,11 +16,17 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
-    UniqueConstraint,
     text,
 )
 
-from watchkeeper.storage.rows import MAX_ACTION, MAX_FINGERPRINT, MAX_NAME, MAX_REASON
+from watchkeeper.storage.rows import (
+    DIGEST_LENGTH,
+    MAX_ACTION,
+    MAX_FINGERPRINT,
+    MAX_NAME,
+    MAX_REASON,
+)
+from watchkeeper.storage.sql.alert_tables import alert, incident, outbox, rule, silence
 from watchkeeper.storage.sql.columns import (
     MARIADB,
     Id,
@@ -41,7 +47,6 @@ from watchkeeper.storage.sql.issue_tables import (
 
 __all__ = [
     "DAY_S",
-    "HASH_LENGTH",
     "MARIADB",
     "alert",
     "audit",
@@ -62,21 +67,22 @@ __all__ = [
     "metadata",
     "outbox",
     "release",
+    "rule",
     "sample",
     "series",
+    "silence",
     "statement",
     "token",
     "worker",
 ]
 
 DAY_S: Final = 86_400
-HASH_LENGTH: Final = 32  # hex digits of a 128-bit hash, where a key would be too long for an index
 
 series = Table(
     "wk_series",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("key_hash", String(HASH_LENGTH), nullable=False, unique=True),
+    Column("key_hash", String(DIGEST_LENGTH), nullable=False, unique=True),
     name("metric"),
     Column("kind", String(32), nullable=False),
     Column("across", String(32), nullable=False),
@@ -235,66 +241,6 @@ check_change = Table(
     Column("output", LongText, nullable=False),
     Index("wk_check_change_scope", "service", "environment", "at"),
     Index("wk_check_change_at", "at"),
-    sqlite_autoincrement=True,
-)
-
-alert = Table(
-    "wk_alert",
-    metadata,
-    Column("key_hash", String(HASH_LENGTH), primary_key=True),  # of the next four
-    name("service"),
-    name("environment"),
-    Column("rule", LongText, nullable=False),
-    Column("label_group", LongText, nullable=False),
-    Column("state", String(32), nullable=False),
-    Column("data", LongText, nullable=False),
-    Column("incident", BigInteger),
-    Column("version", Integer, nullable=False),
-    Index("wk_alert_scope", "service", "environment"),
-)
-
-incident = Table(
-    "wk_incident",
-    metadata,
-    Column("id", Id, primary_key=True),
-    name("service"),
-    name("environment"),
-    Column("rule", LongText, nullable=False),
-    Column("label_group", LongText, nullable=False),
-    Column("severity", String(32), nullable=False),
-    Column("state", String(32), nullable=False),
-    moment("started_at"),
-    moment("fired_at", nullable=True),
-    moment("resolved_at", nullable=True),
-    Column("value", Double),
-    Column("peak", Double),
-    Column("reason", LongText, nullable=False),
-    Column("data", LongText, nullable=False),
-    Index("wk_incident_scope", "service", "environment", "started_at"),
-    Index("wk_incident_resolved", "resolved_at"),
-    sqlite_autoincrement=True,
-)
-
-outbox = Table(
-    "wk_outbox",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("message_id", String(64), nullable=False),
-    Column("incident", BigInteger, nullable=False),
-    Column("kind", String(32), nullable=False),
-    Column("sequence", Integer, nullable=False),
-    name("channel"),
-    Column("payload", LongText, nullable=False),
-    Column("status", String(32), nullable=False),
-    Column("attempts", Integer, nullable=False),
-    moment("created_at"),
-    moment("next_try_at"),
-    Column("claim", String(64), nullable=False),
-    moment("claim_until"),
-    Column("last_error", LongText, nullable=False),
-    moment("sent_at", nullable=True),
-    UniqueConstraint("incident", "kind", "sequence", "channel", name="wk_outbox_once"),
-    Index("wk_outbox_due", "status", "next_try_at"),
     sqlite_autoincrement=True,
 )
 

@@ -279,10 +279,58 @@ def _add_triage(database: Database, connection: Connection) -> None:
         database.dialect.change(connection, statement.format(**words))
 
 
+# Columns with defaults: a process of before goes on adding incidents and messages.
+_ALERTING: Final = (
+    "ALTER TABLE wk_incident ADD COLUMN acked_at {double}",
+    "ALTER TABLE wk_incident ADD COLUMN acked_by VARCHAR(200) NOT NULL DEFAULT ''",
+    "ALTER TABLE wk_incident ADD COLUMN ack_note {text} NOT NULL DEFAULT ''",
+    "ALTER TABLE wk_outbox ADD COLUMN service VARCHAR(200) NOT NULL DEFAULT ''",
+    "ALTER TABLE wk_outbox ADD COLUMN environment VARCHAR(200) NOT NULL DEFAULT ''",
+    "CREATE INDEX wk_outbox_channel ON wk_outbox (service, environment, channel, created_at)",
+    """
+    CREATE TABLE wk_silence (
+        id {id},
+        service VARCHAR(200) NOT NULL,
+        environment VARCHAR(200) NOT NULL,
+        matchers {text} NOT NULL,
+        starts_at {double} NOT NULL,
+        ends_at {double},
+        schedule {text} NOT NULL,
+        author VARCHAR(200) NOT NULL,
+        comment {text} NOT NULL,
+        created_at {double} NOT NULL,
+        ended_at {double}
+    ) {options}
+    """,
+    "CREATE INDEX wk_silence_scope ON wk_silence (service, environment)",
+    """
+    CREATE TABLE wk_rule (
+        service VARCHAR(200) NOT NULL,
+        environment VARCHAR(200) NOT NULL,
+        name VARCHAR(200) NOT NULL,
+        json {text} NOT NULL,
+        hash VARCHAR(64) NOT NULL,
+        enabled SMALLINT NOT NULL,
+        version BIGINT NOT NULL,
+        updated_at {double} NOT NULL,
+        updated_by VARCHAR(200) NOT NULL,
+        PRIMARY KEY (service, environment, name)
+    ) {options}
+    """,
+)
+
+
+def _add_alerting(database: Database, connection: Connection) -> None:
+    words = _WORDS[database.dialect.name]
+    for statement in _ALERTING:
+        database.dialect.change(connection, statement.format(**words))
+
+
 STEPS: Final[Sequence[Step]] = (
     Step(number=1, title="the first tables", run=_create),
     Step(number=2, title="samples and statements", run=_add_samples),
     Step(number=3, title="hours and their chunks", run=_add_hours),
     Step(number=4, title="deploy marks and the audit", run=_add_deploys),
     Step(number=5, title="what people do with issues", run=_add_triage),
+    Step(number=6, title="silences, rules and who takes incidents on", run=_add_alerting),
 )

@@ -1,0 +1,107 @@
+"""Alert states and incidents: the rows, and what a store does with them."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from watchkeeper.storage.outbox import Outgoing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRow:
+    """The state of one rule on one group of labels, guarded by `version`."""
+
+    service: str
+    environment: str
+    rule: str
+    group: str  # canonical text of the group's labels, "" for a rule without `by`
+    state: str
+    data: Mapping[str, Any]  # the state machine's fields, JSON values
+    incident: int | None = None
+    version: int = 0  # 0: not stored yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """One continuous problem, from the first breach to its end. `id` 0: not stored yet."""
+
+    id: int = 0
+    service: str
+    environment: str
+    rule: str
+    group: str
+    severity: str
+    state: str  # pending | firing | resolved | event (something that happened, without an end)
+    started_at: float  # when the condition was first true
+    fired_at: float | None = None
+    resolved_at: float | None = None
+    value: float | None = None
+    peak: float | None = None
+    reason: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)  # counts, window, threshold, links
+    # Who took it on, when and with which words: written by `acknowledge` alone.
+    acked_at: float | None = None
+    acked_by: str = ""
+    ack_note: str = ""
+
+
+MakeOutgoing = Callable[[int], Sequence[Outgoing]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertChange:
+    """A transition to be saved: state by compare-and-set, incident and notices with it.
+
+    All of it or nothing. `outgoing` may be a pure function that is given the id of the row's
+    incident (which may be new), for messages that name it.
+    """
+
+    row: AlertRow  # `version` is the one that was read
+    incident: Incident | None = None  # written or updated; its id lands in the alert's row
+    outgoing: Sequence[Outgoing] | MakeOutgoing = ()
+    also: Sequence[AlertRow] = ()  # further rows, each with the version that was read
+    incidents: Sequence[Incident] = ()  # further incidents, each stored already
+    withdraw: Sequence[int] = ()  # ids of messages that are due, and claimed by nobody
+
+
+class AlertStore(Protocol):
+    """Alert states and incidents."""
+
+    def alerts(self, *, service: str, environment: str) -> list[AlertRow]:
+        """Read every alert state of a scope."""
+
+    def save_alert(self, change: AlertChange, *, at: float) -> AlertRow | None:
+        """Save a transition if each row's version is still the one that was read.
+
+        States, incidents and messages go into one transaction. Returns the row as it is now (next
+        version, incident id), or None if somebody else was faster with a row, or with a message
+        that is to be withdrawn: then nothing was changed. The rows of `also` are then stored as
+        they were given, each with its next version.
+        """
+
+    def incident(self, incident_id: int) -> Incident | None:
+        """Read one incident."""
+
+    def incidents(
+        self, *, service: str, environment: str, states: Collection[str], since: float, limit: int
+    ) -> list[Incident]:
+        """List incidents in one of `states` that started or ended since, newest first."""
+
+    def acknowledge(self, incident_id: int, *, by: str, note: str, at: float) -> Incident | None:
+        """Write down who took an incident on; the first one stays, whoever comes later.
+
+        Returns the incident as it is then, or None if there is none.
+        """
+
+    def prune_incidents(self, *, before: float, limit: int) -> int:
+        """Delete up to `limit` incidents that ended before, with their messages.
+
+        Up to `limit` messages of no incident from before go as well; returns how many incidents
+        and such messages went.
+        """
+
+    def evaluated_at(self, *, service: str, environment: str) -> float:
+        """Return when the scope's rules were last evaluated, 0 if never."""
+
+    def mark_evaluated(self, *, service: str, environment: str, at: float) -> None:
+        """Record an evaluation."""
