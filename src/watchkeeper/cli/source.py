@@ -21,6 +21,8 @@ from watchkeeper.runtime.upgrades import upgrade_needed
 from watchkeeper.settings import Loaded, Origin, Settings, load
 from watchkeeper.storage import Store, open_store
 
+PROBE_S: Final = 300
+SLOTS_S: Final = (10, 1, 2, 5, 15, 20, 30, 60)
 NOT_MADE_YET: Final = (
     "there is no database {path} yet; the application makes it when it first runs. "
     "If it lies elsewhere, say so: --db, WATCHKEEPER_DATABASE_URL or watchkeeper.toml"
@@ -120,6 +122,24 @@ def open_any(settings: Settings) -> Store:
         prefix=settings.table_prefix,
         schema=settings.database_schema,
     )
+
+
+def slot_length(store: Store, settings: Settings, *, now: float) -> int:
+    """Return the length of the slots that are written, which the code may have set.
+
+    With nothing written lately it is what the settings say.
+    """
+    for slot_s in dict.fromkeys((settings.slot_s, *SLOTS_S)):
+        if store.frames(
+            slot_s,
+            since=now - PROBE_S,
+            until=now,
+            service=settings.service,
+            environment=settings.environment,
+            metrics=(),
+        ):
+            return slot_s
+    return settings.slot_s
 
 
 def sqlite_file(settings: Settings) -> Path | None:

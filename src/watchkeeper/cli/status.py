@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from watchkeeper.cli.source import Source, open_existing, with_source
+from watchkeeper.cli.source import Source, open_existing, slot_length, with_source
 from watchkeeper.cli.terminal import echo, plain, sparkline
 from watchkeeper.cli.verbs import CRITICAL, FINE, UNKNOWN, WARNING
 from watchkeeper.core.catalogue import SELF_DROPPED, SELF_FLUSH
@@ -22,8 +22,6 @@ from watchkeeper.storage import Store
 
 SPAN_S: Final = 3_600
 SELF_SPAN_S: Final = 900
-PROBE_S: Final = 300
-SLOTS_S: Final = (10, 1, 2, 5, 15, 20, 30, 60)
 SPARK_WIDTH: Final = 24
 MAX_INCIDENTS: Final = 8
 MAX_ISSUES: Final = 3
@@ -69,7 +67,7 @@ def command(
     store = open_existing(source.settings)
     try:
         now = time.time()
-        slot_s = _slot_s(store, source, now=now)
+        slot_s = slot_length(store, source.settings, now=now)
         view = overview(
             store,
             service=source.settings.service,
@@ -163,25 +161,6 @@ def read_own(store: Store, view: Overview, *, slot_s: int) -> Own:
         dropped=int(dropped),
         database_bytes=store.size_bytes(),
     )
-
-
-def _slot_s(store: Store, source: Source, *, now: float) -> int:
-    """Return the length of the slots that are written, which the code may have set.
-
-    With nothing written lately it is what the settings say.
-    """
-    settings = source.settings
-    for slot_s in dict.fromkeys((settings.slot_s, *SLOTS_S)):
-        if store.frames(
-            slot_s,
-            since=now - PROBE_S,
-            until=now,
-            service=settings.service,
-            environment=settings.environment,
-            metrics=(),
-        ):
-            return slot_s
-    return settings.slot_s
 
 
 def _incident(one: IncidentRow) -> str:

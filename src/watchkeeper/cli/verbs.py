@@ -30,6 +30,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "demo": Verb(module="demo", help="Watch a made shop under real load, with real incidents."),
     "status": Verb(module="status", help="Show how the application is; the exit code tells too."),
     "errors": Verb(module="errors", help="List and show issues; resolve, mute, merge them."),
+    "rules": Verb(module="rules", help="Try rules on what is stored."),
     "open": Verb(module="open", help="Print a one-time link to the dashboard."),
     "size": Verb(module="size", help="Show how large the tables are, and how they grow."),
     "deploy": Verb(module="deploy", help="Mark that a release is live from now on."),

@@ -34,6 +34,16 @@ class Windows:
         self._written: set[int] = set()
         self._tallies: dict[str, dict[str, dict[int, Tally]]] = {name: {} for name in self._meters}
 
+    @property
+    def metrics(self) -> frozenset[str]:
+        """The names of the metrics that some rule reads."""
+        return self._metrics
+
+    @property
+    def kept_s(self) -> int:
+        """How far back from the open slot data are of use, in seconds."""
+        return self._kept_s
+
     def read(
         self,
         store: Store,
@@ -67,24 +77,28 @@ class Windows:
         )
         frames = [*frames, *map(self._narrowed, own)]
         for frame in frames:
-            if frame.key in self._read:
-                continue
-            self._read.add(frame.key)
-            self._written.add(frame.key.start)
-            for name, meter in self._meters.items():
-                give_way()
-                groups = self._tallies[name]
-                for group, tally in meter.measure(frame).items():
-                    slots = groups.setdefault(group, {})
-                    known = slots.get(frame.key.start)
-                    if known is None:
-                        slots[frame.key.start] = tally
-                    else:
-                        known.add(tally)
-            if pause is not None:
+            if self.add(frame) and pause is not None:
                 pause()
-        self._forget(before=since)
+        self.forget(before=since)
         return len(frames)
+
+    def add(self, frame: Frame) -> bool:
+        """Take in a frame, wherever it comes from; False, and nothing is done, if it is known."""
+        if frame.key in self._read:
+            return False
+        self._read.add(frame.key)
+        self._written.add(frame.key.start)
+        for name, meter in self._meters.items():
+            give_way()
+            groups = self._tallies[name]
+            for group, tally in meter.measure(frame).items():
+                slots = groups.setdefault(group, {})
+                known = slots.get(frame.key.start)
+                if known is None:
+                    slots[frame.key.start] = tally
+                else:
+                    known.add(tally)
+        return True
 
     def groups(self, rule: str) -> dict[str, dict[str, str]]:
         """Return the groups that have data: canonical text → labels."""
@@ -95,16 +109,8 @@ class Windows:
         """Return what is known of one group, which may be nothing."""
         return Window(tallies=self._tallies[rule].get(group, {}), written=self._written)
 
-    def _narrowed(self, frame: Frame) -> Frame:
-        """Return the frame with those series only that some rule may need."""
-        needed = {
-            series: value
-            for series, value in frame.values.items()
-            if series.metric in self._metrics
-        }
-        return Frame(key=frame.key, values=needed)
-
-    def _forget(self, *, before: int) -> None:
+    def forget(self, *, before: int) -> None:
+        """Drop the slots that start before a moment, and groups that have none left."""
         self._read = {key for key in self._read if key.start >= before}
         self._written = {start for start in self._written if start >= before}
         for name, groups in self._tallies.items():
@@ -116,3 +122,12 @@ class Windows:
                 del groups[group]
             if gone:
                 self._meters[name].forget(gone)
+
+    def _narrowed(self, frame: Frame) -> Frame:
+        """Return the frame with those series only that some rule may need."""
+        needed = {
+            series: value
+            for series, value in frame.values.items()
+            if series.metric in self._metrics
+        }
+        return Frame(key=frame.key, values=needed)
