@@ -226,7 +226,7 @@ def test_who_is_well_has_no_slots_to_count():
     """Slots of another length change nothing for a group that is well."""
     replay = Replay(rule())
 
-    play(replay, [GOOD])
+    play(replay, [1.0])
     replay.rescale(6.0)
 
     assert Instance() == replay._tracks[""].instance
@@ -238,7 +238,7 @@ def test_more_groups_than_are_remembered_make_room():
 
     play(replay, [BAD], group="bad")
     for number in range(MAX_GROUPS + 5):
-        play(replay, [GOOD], group=str(number))
+        play(replay, [1.0], group=str(number))
 
     assert "bad" in replay._tracks
     assert len(replay._tracks) <= MAX_GROUPS
@@ -293,6 +293,17 @@ def test_an_event_rule_tells_events():
     assert ["a", "b"] == [one.group for one in done.spells]
 
 
+def test_without_a_bad_one_nothing_is_near():
+    """Of a share of which there never was a bad one, nothing is as near as it came."""
+    replay = Replay(rule())
+
+    play(replay, [GOOD, GOOD])
+
+    closest = replay.outcome().closest
+    assert closest is not None
+    assert (0.0, 0.05, 19.999) == (closest.value, closest.limit, closest.at)
+
+
 def test_levels_are_compared():
     """An unknown level is told rather than not."""
     assert reaches("critical", "error")
@@ -306,6 +317,8 @@ def test_who_is_well_is_not_judged():
 
     assert is_quiet(rule(), good)
     assert not is_quiet(rule(), bad)
+    assert not is_quiet(rule(), Window())
+    assert not is_quiet(rule(), None)
     assert not is_quiet(rule(when="error_rate < 50%"), good)
     assert not is_quiet(rule(when="requests > 5"), good)
     assert not is_quiet(rule(no_data="alert"), good)

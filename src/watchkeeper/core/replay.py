@@ -129,18 +129,20 @@ def skipped(rule: Rule) -> Skipped:
     return Skipped.SEVERAL_TERMS if len(parts) > 1 else Skipped.NO
 
 
-def is_quiet(rule: Rule, window: Window) -> bool:
-    """Tell without judging that a rule cannot be near firing: no bad one in the whole window.
+def is_quiet(rule: Rule, evidence: Evidence) -> bool:
+    """Tell without judging that a rule cannot fire: there are requests, and not one is bad.
 
     Only where that is sure; such a group need not be judged if it is well.
     """
     when = rule.when
     return (
-        isinstance(when, Comparison)
+        isinstance(evidence, Window)
+        and bool(evidence.tallies)
+        and isinstance(when, Comparison)
         and when.selector.is_share
         and when.operator.is_upward
         and rule.no_data is not NoData.ALERT
-        and not any(tally.bad > 0 for tally in window.tallies.values())
+        and not any(tally.bad > 0 for tally in evidence.tallies.values())
     )
 
 
@@ -195,6 +197,12 @@ class _Track:
     began: Spell | None = None
     true_until: float = 0.0
 
+    @property
+    def is_well(self) -> bool:
+        """Whether it is ok, whatever `hold` is."""
+        others = self.others.values()
+        return self.instance.state is State.OK and all(one.state is State.OK for one in others)
+
 
 @dataclass(slots=True)
 class _Noted:
@@ -221,16 +229,20 @@ class Replay:
     def lasting(self) -> Iterator[str]:
         """Yield the groups that are not simply well, which want to be judged without data, too."""
         for group, track in self._tracks.items():
-            if track.instance.state is not State.OK or any(
-                one.state is not State.OK for one in track.others.values()
-            ):
+            if not track.is_well:
                 yield group
 
     def step(
         self, group: str, evidence: Evidence, *, now: float, slot_s: int, settled_until: float
-    ) -> Transition:
-        """Judge one group at one moment, as `core.alerts.evaluate` does, and remember it."""
+    ) -> Transition | None:
+        """Judge one group at one moment, as `core.alerts.evaluate` does, and remember it.
+
+        None: it is well, and nothing in its window could change that.
+        """
         track = self._tracks.get(group)
+        if (track is None or track.is_well) and is_quiet(self.rule, evidence):
+            self._measure(0.0, group, now=now)
+            return None
         if track is None:
             if len(self._tracks) >= MAX_GROUPS:
                 self._forget()
@@ -300,7 +312,7 @@ class Replay:
         if before.is_firing and not after.is_firing and track.began is not None:
             self._end(track, track.began, now=now)
         if not self._noted.fired and done.verdict is not None:
-            self._measure(done.verdict, group, now=now)
+            self._measure(_measured(self.rule, done.verdict), group, now=now)
 
     def _end(self, track: _Track, spell: Spell, *, now: float) -> None:
         noted = self._noted
@@ -313,21 +325,16 @@ class Replay:
         else:  # each is told and over on its own, as far as can be said without remembering it
             noted.messages += 2
 
-    def _measure(self, verdict: Verdict, group: str, *, now: float) -> None:
+    def _measure(self, value: float | None, group: str, *, now: float) -> None:
         """Remember the moment at which it was nearest to firing."""
-        when = self.rule.when
-        if not isinstance(when, Comparison):
+        when, best = self.rule.when, self._noted.closest
+        if value is None or not isinstance(when, Comparison):
             return
-        value, limit = verdict.value, when.threshold
-        if when.selector.measure is Measure.QUANTILE and verdict.total:
-            value, limit = verdict.bad / verdict.total, round(1 - when.selector.quantile, 9)
-        if value is None:
-            return
-        best = self._noted.closest
         nearer = best is None or (
             value < best.value if when.operator.is_downward else value > best.value
         )
         if nearer:
+            limit = _limit(when)
             passed = when.operator.holds(value, limit)
             self._noted.closest = Closest(
                 value=value, limit=limit, at=now, group=group, certain=not passed
@@ -353,6 +360,22 @@ def messages(rule: Rule, spells: Sequence[Spell]) -> int:
         if one.resolved_at is not None and rule.repeat_s > 0
     )
     return fired + collected(ends, wait_s=rule.group_wait_s) + reminders
+
+
+def _limit(when: Comparison) -> float:
+    """Return what is compared with: of a percentile the share that may be above its threshold."""
+    selector = when.selector
+    if selector.measure is Measure.QUANTILE:
+        return round(1 - selector.quantile, 9)
+    return when.threshold
+
+
+def _measured(rule: Rule, verdict: Verdict) -> float | None:
+    """Return what was measured, in the terms of `_limit`; None if nothing was."""
+    when = rule.when
+    if isinstance(when, Comparison) and when.selector.measure is Measure.QUANTILE:
+        return verdict.bad / verdict.total if verdict.total else None
+    return verdict.value
 
 
 def _calmer(others: Mapping[float, int], outcome: Outcome) -> Calmer | None:

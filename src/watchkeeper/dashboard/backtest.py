@@ -17,7 +17,6 @@ from watchkeeper.core.replay import (
     Outcome,
     Replay,
     Skipped,
-    is_quiet,
     left_out,
     of_events,
     reaches,
@@ -260,11 +259,10 @@ class _Past:
 
     def _compare(self, replay: Replay, windows: Windows, *, now: float, slot_s: int) -> None:
         rule = replay.rule
-        lasting = set(replay.lasting())
-        for group in {*windows.groups(rule.name), *lasting, *([] if rule.by else [""])}:
+        groups = {*windows.groups(rule.name), *replay.lasting(), *([] if rule.by else [""])}
+        for group in groups:
             window = windows.window(rule.name, group)
-            if group in lasting or not is_quiet(rule, window):
-                replay.step(group, window, now=now, slot_s=slot_s, settled_until=now)
+            replay.step(group, window, now=now, slot_s=slot_s, settled_until=now)
 
 
 def _check_changes(query: Query) -> list[CheckChange]:
