@@ -10,6 +10,7 @@ from watchkeeper.core.messages import (
     firing_summary,
     removed_summary,
     resolved_summary,
+    several_summary,
 )
 from watchkeeper.core.pack import PACK
 from watchkeeper.core.rules import Alert, Origin, Rule, compile_alert
@@ -135,3 +136,12 @@ def test_a_hostile_title_stays_one_short_line() -> None:
 
     assert MAX_SUMMARY == len(summary)
     assert summary.startswith("New issue: a Bcc: x yyy")
+
+
+def test_several_alerts_are_counted_and_the_first_one_is_said():
+    """The rule's name stands once; one alone says what it says; none, the rule's name."""
+    assert "Slow: 3 of them, the first (route /a): p95 2 s" == several_summary(
+        "Slow", ["Slow (route /a): p95 2 s", "Slow (route /b): p95 3 s"], more=1
+    )
+    assert "Slow: p95 2 s" == several_summary("Slow", ["Slow: p95 2 s"])
+    assert "Slow" == several_summary("Slow", [])

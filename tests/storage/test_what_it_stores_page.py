@@ -109,6 +109,7 @@ def test_every_table_is_in_the_overview():
         ("wk_issue", retention.KEEP_ISSUES_S),
         ("wk_check", retention.KEEP_CHECKS_S),
         ("wk_incident", retention.KEEP_INCIDENTS_S),
+        ("wk_silence", retention.KEEP_SILENCES_S),
         ("wk_release", retention.KEEP_RELEASES_S),
         ("wk_audit", retention.KEEP_AUDITS_S),
         ("wk_worker", retention.KEEP_WORKERS_S),

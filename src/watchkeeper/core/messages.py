@@ -1,6 +1,6 @@
 """What a notification says: plain sentences with the counts that led to it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from watchkeeper.core.conditions import (
@@ -75,7 +75,19 @@ def digest_summary(rule: Rule, summaries: list[str], *, more: int = 0) -> str:
     """Say which events happened: the one itself, or how many with the first of them."""
     if len(summaries) + more == 1:
         return _cut(f"{rule.name}: {summaries[0]}")
-    return _cut(f"{rule.name}: {len(summaries) + more} of them, the first {summaries[0]}")
+    return several_summary(rule.name, summaries, more=more)
+
+
+def several_summary(name: str, summaries: Sequence[str], *, more: int = 0) -> str:
+    """Say what one alert says, or how many there are with the first of them.
+
+    Each summary may begin with the rule's name, which is said once.
+    """
+    first = summaries[0] if summaries else name
+    if len(summaries) + more <= 1:
+        return _cut(first)
+    first = first.removeprefix(name).removeprefix(":").strip()
+    return _cut(f"{name}: {len(summaries) + more} of them, the first {first}")
 
 
 def _named(rule: Rule, labels: Mapping[str, str]) -> str:

@@ -50,7 +50,7 @@ class Schedule:
         """Return when the first run after a moment is due."""
         if not self.cron:
             return after + self.every_s
-        return next_cron(self.cron, after, _zone(self.tz, where="tz"))
+        return next_cron(self.cron, after, zone_named(self.tz, where="tz"))
 
     def grace(self, due: float) -> float:
         """Return how many seconds after `due` a run may still succeed without being late."""
@@ -90,7 +90,7 @@ def parse_schedule(
     if cron is None:
         return None
     name = DEFAULT_TZ if tz is None else tz
-    _check_cron(cron, _zone(name, where=f"{where}.tz"), where=f"{where}.cron")
+    _check_cron(cron, zone_named(name, where=f"{where}.tz"), where=f"{where}.cron")
     return Schedule(cron=cron, tz=name, grace_s=grace_s)
 
 
@@ -151,7 +151,8 @@ def _check_cron(cron: str, zone: tzinfo, *, where: str) -> None:
         raise ConfigurationError(f"{where}: '{cron}' names no day that ever comes") from None
 
 
-def _zone(name: str, *, where: str) -> tzinfo:
+def zone_named(name: str, *, where: str) -> tzinfo:
+    """Return a time zone by its name; raises ConfigurationError, naming `where`, for none."""
     if name == DEFAULT_TZ:
         return UTC
     from zoneinfo import ZoneInfo

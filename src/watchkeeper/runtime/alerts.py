@@ -20,6 +20,7 @@ from watchkeeper.core.rule import Rule
 from watchkeeper.core.slot import Frame
 from watchkeeper.core.tallies import Window
 from watchkeeper.core.verdicts import CheckState
+from watchkeeper.runtime.audience import Audience, Links
 from watchkeeper.runtime.event_alerts import EventAlerts
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.incidents import Incidents, Subject
@@ -65,8 +66,11 @@ class AlertEngine:
         link: Callable[[Incident], str],
         installed_at: Callable[[], float] | float,
         pause: Callable[[], None] | None = None,
+        audience: Audience | None = None,
     ) -> None:
         """Take the rules, whom to tell by severity, and the link that a message shows.
+
+        `audience` says all that there is to say about whom to tell, instead of those two.
 
         `installed_at` is when Watchkeeper first ran on this store, in seconds since the epoch;
         `pause` is called after each frame read (about 2 ms of work), to give way to requests.
@@ -78,12 +82,14 @@ class AlertEngine:
         self._pause = pause
         self._states = IssueStates(store, scope=scope)
         self._windows = Windows(self._rules, scope=scope, slot_s=slot_s)
-        self._incidents = Incidents(store, scope=scope, channels_for=channels_for, link=link)
+        audience = audience or Audience(
+            channels_for=channels_for, links=lambda incident: Links(page=link(incident))
+        )
+        self._incidents = Incidents(store, scope=scope, audience=audience)
         self._events = EventAlerts(
             store,
-            self._incidents,
             scope=scope,
-            channels_for=channels_for,
+            audience=audience,
             installed_at=installed_at() if callable(installed_at) else installed_at,
         )
 
@@ -128,6 +134,7 @@ class AlertEngine:
                 if transition is not None:
                     stored.append(transition)
         stored.extend(self._remove(rows, now=now))
+        self._incidents.follow(rows, self._rules, now=now)
         self._store.mark_evaluated(
             service=self._scope.service, environment=self._scope.environment, at=now
         )

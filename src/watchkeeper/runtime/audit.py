@@ -13,7 +13,7 @@ from watchkeeper.runtime import scrubbing
 from watchkeeper.runtime.guard import guard
 
 if TYPE_CHECKING:  # a host that only records does not wait for it
-    from watchkeeper.storage.store import AuditStore
+    from watchkeeper.storage.store import Audit, AuditStore
 
 _AUDIT: Final = guard("audit")
 _log = logging.getLogger("watchkeeper")
@@ -37,6 +37,32 @@ class Action(StrEnum):
     ISSUE_MERGE = "issue.merge"
     ISSUE_SPLIT = "issue.split"
     ISSUE_DELETE = "issue.delete"
+    INCIDENT_ACKNOWLEDGE = "incident.acknowledge"
+    SILENCE_ADD = "silence.add"
+    SILENCE_END = "silence.end"
+
+
+def entry(
+    scope: Scope,
+    action: Action,
+    *,
+    actor: str,
+    at: float,
+    target: str = "",
+    data: Mapping[str, Any] | None = None,
+) -> Audit:
+    """Return the entry for what `actor` did, scrubbed; `data` holds JSON values and no secret."""
+    from watchkeeper.storage.store import Audit
+
+    return Audit(
+        service=scope.service,
+        environment=scope.environment,
+        at=at,
+        actor=scrubbing.name(actor),
+        action=action,
+        target=scrubbing.name(target),
+        data=scrubbing.mapping(data or {}),
+    )
 
 
 def write_down(
@@ -54,19 +80,9 @@ def write_down(
     Never raises: where it cannot be written, that is logged, and what was asked for is done all
     the same.
     """
-    from watchkeeper.storage.store import Audit
-
-    entry = Audit(
-        service=scope.service,
-        environment=scope.environment,
-        at=at,
-        actor=scrubbing.name(actor),
-        action=action,
-        target=scrubbing.name(target),
-        data=scrubbing.mapping(data or {}),
-    )
+    written = entry(scope, action, actor=actor, at=at, target=target, data=data)
     with _AUDIT:
         try:
-            store.audit(entry)
+            store.audit(written)
         except StorageError as error:
             _log.warning("watchkeeper: not in the audit: %s by %s (%s)", action, actor, error)

@@ -1,19 +1,21 @@
 """Event rules: each issue that is new or came back is an incident; people are told in digests."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
 from typing import Final
 
 from watchkeeper.core.conditions import write_labels
 from watchkeeper.core.grouping import LATE_S, Due, EventLog, Sighting, due
-from watchkeeper.core.instance import Notice, State
+from watchkeeper.core.instance import State
 from watchkeeper.core.issues import State as IssueState
 from watchkeeper.core.messages import digest_summary
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.rule import ISSUE_CAME_BACK, ISSUE_NEW, LEVELS, Rule
-from watchkeeper.runtime.incidents import Incidents, Subject, notices
-from watchkeeper.storage.store import AlertChange, AlertRow, Incident, Issue, Store
+from watchkeeper.core.silences import silenced_by
+from watchkeeper.core.telling import Kind
+from watchkeeper.runtime.audience import Audience, Silences
+from watchkeeper.runtime.payloads import Message, Payloads
+from watchkeeper.storage.store import AlertChange, AlertRow, Incident, Issue, Outgoing, Store
 
 MAX_NEW: Final = 50  # issues that one evaluation takes up; the rest is the next one's
 MAX_READ: Final = 1_000  # issues read to find the new ones
@@ -26,17 +28,17 @@ class EventAlerts:
     def __init__(
         self,
         store: Store,
-        incidents: Incidents,
         *,
         scope: Scope,
-        channels_for: Callable[[str], Sequence[str]],
+        audience: Audience,
         installed_at: float,
     ) -> None:
-        """Take the store, whom to tell by severity, and when the installation began."""
+        """Take the store, whom to tell, and when the installation began."""
         self._store = store
-        self._incidents = incidents
         self._scope = scope
-        self._channels_for = channels_for
+        self._audience = audience
+        self._payloads = Payloads(scope, audience.links)
+        self._silences = Silences(store, scope=scope, planned=audience.silences)
         self._installed_at = installed_at
 
     def evaluate(self, rule: Rule, row: AlertRow | None, *, now: float) -> int:
@@ -53,20 +55,33 @@ class EventAlerts:
         log = EventLog.from_data(row.data)
         found, reached = self._sightings(rule, log, now=now)
         for sighting in log.unseen(found)[:MAX_NEW]:
-            quiet = sighting.at < self._installed_at + rule.quiet_s
+            quiet = self._is_quiet(rule, sighting, now=now)
             log = log.seen(sighting, quiet=quiet)
             saved = self._record(rule, row, log, sighting, now=now)
             if saved is None:
                 return added
             row, added = saved, added + 1
         reason = due(log.waiting, sent_at=log.sent_at, digest_s=rule.digest_s, now=now)
-        if reason.is_now:
+        if reason.is_now and not self._audience.waits(rule.severity, at=now):
             self._tell(rule, row, log, now=now)
         elif reason is Due.NOTHING and reached - log.since > LATE_S and not log.unseen(found):
             # What nobody is to be told of is not to be read again each time.
             changed = replace(row, data=log.moved_on(reached).to_data())
             self._store.save_alert(AlertChange(row=changed), at=now)
         return added
+
+    def _is_quiet(self, rule: Rule, sighting: Sighting, *, now: float) -> bool:
+        """Tell whether an event is listed only: what is told has no end to wait for."""
+        if rule.shadow or sighting.at < self._installed_at + rule.quiet_s:
+            return True
+        silence = silenced_by(
+            self._silences.known(now=now),
+            rule=rule.name,
+            severity=rule.severity,
+            labels=sighting.labels,
+            at=now,
+        )
+        return silence is not None
 
     def _begin(self, rule: Rule, *, now: float) -> AlertRow | None:
         """Store from when on issues count as new."""
@@ -168,17 +183,28 @@ class EventAlerts:
         for one in log.waiting:
             incident = self._incident(rule, one, now=now)
             incidents.append(replace(incident, id=stored.get(incident.group, 0)))
-        subject = Subject(rule=rule, name=rule.name, labels={}, severity=rule.severity)
-        summary = digest_summary(rule, [one.summary for one in log.waiting], more=log.more)
-        payload = self._incidents.payload(subject, incidents, status="firing", summary=summary)
-        kind = Notice.FIRING if len(incidents) == 1 else Notice.DIGEST
-        outgoing = notices(
-            kind,
-            self._channels_for(rule.severity),
-            payload=payload,
-            now=now,
+        kind = Kind.FIRING if len(incidents) == 1 else Kind.DIGEST
+        message = Message(
+            kind=kind,
+            name=rule.name,
+            rule=rule,
+            incidents=incidents,
+            severity=rule.severity,
             sequence=log.sequence,
+            more=log.more,
+            summary=digest_summary(rule, [one.summary for one in log.waiting], more=log.more),
         )
+        payload = self._payloads.of(message)
+        outgoing = [
+            Outgoing(
+                kind=kind.value,
+                sequence=log.sequence,
+                channel=channel,
+                payload=payload,
+                due_at=now,
+            )
+            for channel in self._audience.channels(rule, rule.severity)
+        ]
         changed = replace(row, data=log.told(at=now).to_data())
         self._store.save_alert(AlertChange(row=changed, outgoing=outgoing), at=now)
 

@@ -1,17 +1,28 @@
-"""Storing what was decided: state by compare-and-set, incident and notices with it."""
+"""Storing what was decided: state by compare-and-set, the incident with it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from watchkeeper.core.conditions import CheckFailing, Comparison, format_value
-from watchkeeper.core.instance import Instance, Notice, Reason, State, Transition
+from watchkeeper.core.conditions import CheckFailing, Comparison, Term, format_value, terms
+from watchkeeper.core.instance import Instance, Reason, State, Transition
 from watchkeeper.core.messages import firing_summary, removed_summary, resolved_summary
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.rule import Rule
-from watchkeeper.storage.store import AlertChange, AlertRow, Incident, Outgoing, Store
+from watchkeeper.core.telling import Kind, Manners, Told, reopens
+from watchkeeper.runtime.audience import Audience
+from watchkeeper.runtime.payloads import Payloads
+from watchkeeper.runtime.telling import (
+    GROUPS_KEY,
+    REMOVED_KEY,
+    SEVERITY_KEY,
+    TOLD_KEY,
+    Rows,
+    Telling,
+)
+from watchkeeper.storage.store import AlertChange, AlertRow, Incident, Store
 
-MAX_OUTBOX: Final = 200  # notices of one incident that are looked through
+RELEASE_BEFORE_S: Final = 3_600.0  # a release that began longer ago is not named in messages
 
 _BECAUSE: Final[Mapping[Reason, str]] = {
     Reason.RULE_CHANGED: "because the rule was changed",
@@ -31,21 +42,17 @@ class Subject:
 
 
 class Incidents:
-    """Writes transitions into the store, each in one transaction with its notices."""
+    """Writes transitions into the store, each with its incident in one transaction.
 
-    def __init__(
-        self,
-        store: Store,
-        *,
-        scope: Scope,
-        channels_for: Callable[[str], Sequence[str]],
-        link: Callable[[Incident], str],
-    ) -> None:
-        """Take where to write, whom to tell by severity, and what address a message shows."""
+    Whom to tell of them is decided when all rules are evaluated: `follow`.
+    """
+
+    def __init__(self, store: Store, *, scope: Scope, audience: Audience) -> None:
+        """Take where to write, and whom to tell."""
         self._store = store
         self._scope = scope
-        self._channels_for = channels_for
-        self._link = link
+        self.payloads = Payloads(scope, audience.links)
+        self._telling = Telling(store, scope=scope, audience=audience, payloads=self.payloads)
 
     def save(
         self, subject: Subject, transition: Transition, row: AlertRow | None, *, now: float
@@ -59,183 +66,135 @@ class Incidents:
             state=State.OK.value,
             data={},
         )
-        if transition.notice is Notice.FIRING:
-            return self._fire(subject, transition, row, now=now)
-        if transition.before.state is not State.OK and transition.after.state is State.OK:
-            return self._end(subject, transition, row, now=now)
-        after = self._next(subject, transition.after, row)
-        if transition.before.state is State.OK:
-            after = replace(after, incident=None)  # the last one is over
+        was_firing, is_firing = transition.before.is_firing, transition.after.is_firing
+        after = _next(subject, transition, row)
         incident = None
-        if transition.after.is_firing and after.incident is not None:
-            incident = self._store.incident(after.incident)
-        if incident is not None:
-            incident = _measured(subject, incident, transition)
+        if is_firing and not was_firing:
+            incident = self._begin(subject, transition, row, now=now)
+            after = replace(after, incident=incident.id or None)
+        elif was_firing and not is_firing:
+            incident = self._end(subject, transition, row, now=now)
+        elif is_firing and row.incident is not None:
+            found = self._store.incident(row.incident)
+            incident = _measured(subject, found, transition) if found is not None else None
+        else:
+            after = replace(after, incident=None)  # the last one is over
         return self._store.save_alert(AlertChange(row=after, incident=incident), at=now)
 
-    def payload(
-        self,
-        subject: Subject,
-        incidents: Sequence[Incident],
-        *,
-        status: str,
-        summary: str,
-    ) -> dict[str, Any]:
-        """Return what a notification carries; see `watchkeeper.notify.notifier.Notification`."""
-        first = incidents[0]
-        return {
-            "rule": subject.name,
-            "severity": subject.severity,
-            "status": status,
-            "service": self._scope.service,
-            "environment": self._scope.environment,
-            "summary": summary,
-            "started_at": min(incident.started_at for incident in incidents),
-            "ended_at": first.resolved_at,
-            "link": self._link(first),
-            "alerts": [
-                {
-                    "labels": dict(incident.data.get("labels", {})),
-                    "summary": incident.data.get("summary", ""),
-                    "value": incident.value,
-                    "threshold": incident.data.get("threshold"),
-                    "bad": incident.data.get("bad"),
-                    "total": incident.data.get("total"),
-                    "window_s": incident.data.get("window_s"),
-                    "started_at": incident.started_at,
-                    "ended_at": incident.resolved_at,
-                    "incident": incident.id,
-                }
-                for incident in incidents
-            ],
-        }
+    def follow(self, rows: Rows, rules: Collection[Rule], *, now: float) -> int:
+        """Tell what is due by now, after all rules were evaluated; see `Telling.follow`."""
+        return self._telling.follow(rows, rules, now=now)
 
-    def _fire(
+    def _begin(
         self, subject: Subject, transition: Transition, row: AlertRow, *, now: float
-    ) -> AlertRow | None:
-        """Open the incident, whose id the messages need, then fire with them.
-
-        Two transactions: whoever is killed between them leaves a pending alert, which the next
-        evaluation fires.
-        """
+    ) -> Incident:
+        """Return the incident that begins, or the one before if this continues it."""
         after = transition.after
-        if row.state != State.PENDING or row.incident is None:
-            opened = self._open(subject, transition, row, now=now)
-            if opened is None:
-                return None
-            row = opened
-        incident = self._store.incident(row.incident or 0)
-        if incident is None:
-            return None
-        summary = self._firing_summary(subject, after)
-        incident = _measured(subject, incident, transition)
-        incident = replace(
-            incident,
-            state="firing",
-            fired_at=now,
-            reason=transition.reason.value,
-            data={**incident.data, "summary": summary},
-        )
-        payload = self.payload(subject, [incident], status="firing", summary=summary)
-        outgoing = [
-            Outgoing(
-                kind=Notice.FIRING.value, sequence=0, channel=channel, payload=payload, due_at=now
+        told = Told.from_data(row.data.get(TOLD_KEY))
+        found = None
+        if reopens(told, Manners.of(subject.rule), now=now):
+            found = self._store.incident(told.incident)
+        if found is None:
+            started_at = now if after.breached_at is None else after.breached_at
+            found = Incident(
+                service=self._scope.service,
+                environment=self._scope.environment,
+                rule=subject.name,
+                group=subject.group,
+                severity=subject.severity,
+                state="firing",
+                started_at=started_at,
+                fired_at=now,
+                data=self._release_before(started_at),
             )
-            for channel in dict.fromkeys(self._channels_for(subject.severity))
-        ]
-        change = AlertChange(
-            row=self._next(subject, after, row), incident=incident, outgoing=outgoing
+        found = _measured(subject, found, transition)
+        data = {**found.data, "summary": _firing_summary(subject, after)}
+        data.pop("resolved_summary", None)
+        return replace(
+            found,
+            state="firing",
+            resolved_at=None,
+            reason=transition.reason.value,
+            data=data,
         )
-        return self._store.save_alert(change, at=now)
 
-    def _open(
-        self, subject: Subject, transition: Transition, row: AlertRow, *, now: float
-    ) -> AlertRow | None:
-        after = transition.after
-        pending = replace(after, state=State.PENDING, fired_at=None)
-        incident = Incident(
+    def _release_before(self, started_at: float) -> dict[str, Any]:
+        """Return the release that began shortly before an incident, for its messages."""
+        marks = self._store.releases(
             service=self._scope.service,
             environment=self._scope.environment,
-            rule=subject.name,
-            group=subject.group,
-            severity=subject.severity,
-            state="pending",
-            started_at=now if after.breached_at is None else after.breached_at,
+            since=started_at - RELEASE_BEFORE_S,
+            until=started_at + 1e-3,
+            limit=1,
         )
-        change = AlertChange(
-            row=replace(self._next(subject, pending, row), incident=None), incident=incident
-        )
-        return self._store.save_alert(change, at=now)
+        if not marks:
+            return {}
+        mark = marks[0]
+        after_s = started_at - mark.at
+        return {"release": {"name": mark.scope.release, "at": mark.at, "after_s": after_s}}
 
     def _end(
         self, subject: Subject, transition: Transition, row: AlertRow, *, now: float
-    ) -> AlertRow | None:
-        """Store the way back to ok: with an incident it is resolved and the same people told."""
-        after = replace(self._next(subject, transition.after, row), incident=None)
+    ) -> Incident | None:
+        """Return the incident that ends, if there is one."""
         incident = self._store.incident(row.incident) if row.incident is not None else None
-        if incident is None or incident.state not in ("pending", "firing"):
-            return self._store.save_alert(AlertChange(row=after), at=now)
-        told = [
-            notice.channel
-            for notice in reversed(self._store.outbox(incident=incident.id, limit=MAX_OUTBOX))
-            if notice.kind == Notice.FIRING and notice.status != "failed"
-        ]
+        if incident is None or incident.state != "firing":
+            return None
         incident = replace(
             incident, state="resolved", resolved_at=now, reason=transition.reason.value
         )
-        summary = self._resolved_summary(subject, transition, incident, now=now)
+        summary = _resolved_summary(subject, transition, incident, now=now)
         if transition.verdict is not None and transition.verdict.value is not None:
             incident = replace(incident, value=transition.verdict.value)
-        incident = replace(incident, data={**incident.data, "resolved_summary": summary})
-        payload = self.payload(subject, [incident], status="resolved", summary=summary)
-        outgoing = notices(Notice.RESOLVED, told, payload=payload, now=now)
-        change = AlertChange(row=after, incident=incident, outgoing=outgoing)
-        return self._store.save_alert(change, at=now)
-
-    def _next(self, subject: Subject, after: Instance, row: AlertRow) -> AlertRow:
-        data = {**after.to_data(), "labels": dict(subject.labels)}
-        return replace(row, state=after.state.value, data=data)
-
-    def _firing_summary(self, subject: Subject, after: Instance) -> str:
-        if subject.rule is None:
-            return subject.name
-        return firing_summary(
-            subject.rule,
-            subject.labels,
-            value=after.value,
-            bad=after.bad,
-            total=after.total,
-            window_s=after.window_s,
-        )
-
-    def _resolved_summary(
-        self, subject: Subject, transition: Transition, incident: Incident, *, now: float
-    ) -> str:
-        lasted_s = now - incident.started_at
-        if subject.rule is None or transition.reason is Reason.RULE_REMOVED:
-            return removed_summary(subject.name, lasted_s=lasted_s)
-        return resolved_summary(
-            subject.rule,
-            subject.labels,
-            value=transition.verdict.value if transition.verdict else None,
-            lasted_s=lasted_s,
-            because=_BECAUSE.get(transition.reason, ""),
-        )
+        return replace(incident, data={**incident.data, "resolved_summary": summary})
 
 
-def notices(
-    kind: Notice,
-    channels: Sequence[str],
-    *,
-    payload: Mapping[str, Any],
-    now: float,
-    sequence: int = 0,
-) -> list[Outgoing]:
-    """Return one notification per channel, due now."""
-    return [
-        Outgoing(kind=kind.value, sequence=sequence, channel=channel, payload=payload, due_at=now)
-        for channel in dict.fromkeys(channels)
-    ]
+def _next(subject: Subject, transition: Transition, row: AlertRow) -> AlertRow:
+    """Return the row after a transition; what people were told stays with it."""
+    after = transition.after
+    told = Told.from_data(row.data.get(TOLD_KEY))
+    if transition.notice is not None and transition.notice.value == Kind.CHANGED:
+        told = replace(told, changed=True)
+    kept = {key: row.data[key] for key in (TOLD_KEY, GROUPS_KEY) if key in row.data}
+    if told.changed:
+        kept[TOLD_KEY] = told.to_data()
+    data = {
+        **after.to_data(),
+        **kept,
+        "labels": dict(subject.labels),
+        SEVERITY_KEY: subject.severity,
+    }
+    if subject.rule is None:
+        data[REMOVED_KEY] = True
+    return replace(row, state=after.state.value, data=data)
+
+
+def _firing_summary(subject: Subject, after: Instance) -> str:
+    if subject.rule is None:
+        return subject.name
+    return firing_summary(
+        subject.rule,
+        subject.labels,
+        value=after.value,
+        bad=after.bad,
+        total=after.total,
+        window_s=after.window_s,
+    )
+
+
+def _resolved_summary(
+    subject: Subject, transition: Transition, incident: Incident, *, now: float
+) -> str:
+    lasted_s = now - incident.started_at
+    if subject.rule is None or transition.reason is Reason.RULE_REMOVED:
+        return removed_summary(subject.name, lasted_s=lasted_s)
+    return resolved_summary(
+        subject.rule,
+        subject.labels,
+        value=transition.verdict.value if transition.verdict else None,
+        lasted_s=lasted_s,
+        because=_BECAUSE.get(transition.reason, ""),
+    )
 
 
 def _measured(subject: Subject, incident: Incident, transition: Transition) -> Incident:
@@ -248,14 +207,22 @@ def _measured(subject: Subject, incident: Incident, transition: Transition) -> I
         "total": after.total,
         "window_s": after.window_s,
     }
-    when = subject.rule.when if subject.rule else None
+    when = _term(subject.rule)
     if isinstance(when, Comparison) and subject.rule is not None:
         data["condition"] = subject.rule.condition
         data["threshold"] = when.threshold
         data["threshold_text"] = format_value(when.selector.unit, when.threshold)
         if after.value is not None:
             data["value_text"] = format_value(when.selector.unit, after.value)
+        if after.peak is not None:
+            data["peak_text"] = format_value(when.selector.unit, after.peak)
     elif isinstance(when, CheckFailing) and subject.rule is not None:
         data["condition"] = subject.rule.condition
         data["threshold"] = subject.rule.after
     return replace(incident, value=after.value, peak=after.peak, data=data)
+
+
+def _term(rule: Rule | None) -> Term | None:
+    """Return the part of a rule's condition that its figures are of."""
+    found = terms(rule.when) if rule is not None and rule.when is not None else ()
+    return next((term for term in found if isinstance(term, Comparison)), next(iter(found), None))

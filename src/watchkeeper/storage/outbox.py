@@ -23,6 +23,7 @@ class Outgoing:
     payload: Mapping[str, Any]
     due_at: float
     incident: int | None = None  # None: that of the change's own row
+    priority: int = 0  # higher ones are claimed first, whatever waits; -100 to 100
 
 
 def sequence_at(at: float, *, every_s: float = 1.0) -> int:
@@ -50,17 +51,26 @@ class OutboxRow:
     claim: str = ""  # token of the claim that this row was handed out under
     last_error: str = ""
     sent_at: float | None = None
+    priority: int = 0
 
 
 class OutboxStore(Protocol):
     """Messages on their way: put into the outbox, claimed, sent, settled."""
 
     def enqueue(
-        self, outgoing: Sequence[Outgoing], *, service: str, environment: str, at: float
-    ) -> int:
+        self,
+        outgoing: Sequence[Outgoing],
+        *,
+        service: str,
+        environment: str,
+        at: float,
+        withdraw: Sequence[int] = (),
+    ) -> int | None:
         """Put messages into the outbox without a change of an alert; return how many are new.
 
-        Those that name no incident are of none.
+        Those that name no incident are of none. With `withdraw`, ids of messages that these stand
+        for, it is all or nothing: None, and nothing is changed, if one of them is not due any
+        more or is being sent, or if one of the new ones is there already.
         """
 
     def claim(
@@ -72,8 +82,9 @@ class OutboxStore(Protocol):
         limit: int,
         scope: tuple[str, str] | None = None,
     ) -> list[OutboxRow]:
-        """Take due messages for `hold_s` seconds, oldest first; `attempts` grows by one.
+        """Take due messages for `hold_s` seconds; `attempts` grows by one.
 
+        The highest priority first, of each the oldest.
         With `scope`, (service, environment), only its own, and those that tell of none.
         """
 

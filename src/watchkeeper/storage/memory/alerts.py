@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from watchkeeper.storage import rows
-from watchkeeper.storage.memory.outbox import MemoryOutbox, past_messages
+from watchkeeper.storage.memory.outbox import MemoryOutbox, past_messages, take_back
 from watchkeeper.storage.memory.tables import drop, plain
 from watchkeeper.storage.store import AlertChange, AlertRow, Incident
 
@@ -41,9 +41,7 @@ class MemoryAlerts(MemoryOutbox):
             saved = self._keep_alert(row)
             for other in change.also:
                 self._keep_alert(other)
-            for message in taken_back:
-                message.claimed_until = 0.0
-                message.row = replace(message.row, status="withdrawn", claim="")
+            take_back(taken_back)
             for outgoing in rows.outgoing_of(change, saved.incident or 0):
                 self._enqueue(outgoing, row.service, row.environment, at=at)
             return saved

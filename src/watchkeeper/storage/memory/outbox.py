@@ -1,6 +1,6 @@
 """Messages that wait to be sent, in memory."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
@@ -18,10 +18,23 @@ class MemoryOutbox(Tables):
     __slots__ = ()
 
     def enqueue(
-        self, outgoing: Sequence[Outgoing], *, service: str, environment: str, at: float
-    ) -> int:
+        self,
+        outgoing: Sequence[Outgoing],
+        *,
+        service: str,
+        environment: str,
+        at: float,
+        withdraw: Sequence[int] = (),
+    ) -> int | None:
         """Put messages into the outbox without a change of an alert; return how many are new."""
         with self._lock:
+            taken_back = self._withdrawable(withdraw, at=at)
+            keys = {_key(one, service, environment) for one in outgoing}
+            if taken_back is None or (
+                withdraw and (len(keys) < len(outgoing) or keys & self._outbox.keys())
+            ):
+                return None
+            take_back(taken_back)
             return sum(self._enqueue(one, service, environment, at=at) for one in outgoing)
 
     def claim(
@@ -33,7 +46,7 @@ class MemoryOutbox(Tables):
         limit: int,
         scope: tuple[str, str] | None = None,
     ) -> list[OutboxRow]:
-        """Take due messages for `hold_s` seconds, oldest first; `attempts` grows by one."""
+        """Take due messages for `hold_s` seconds; `attempts` grows by one."""
         with self._lock:
             due = [
                 one
@@ -44,7 +57,7 @@ class MemoryOutbox(Tables):
                 and one.claimed_until <= at
                 and (scope is None or _place(one.row) in (scope, ("", "")))
             ]
-            due.sort(key=lambda one: one.row.id)
+            due.sort(key=lambda one: (-one.row.priority, one.row.id))
             for one in due[:limit]:
                 one.claimed_until = at + hold_s
                 one.row = replace(one.row, attempts=one.row.attempts + 1, claim=uuid4().hex)
@@ -131,9 +144,7 @@ class MemoryOutbox(Tables):
             )
 
     def _enqueue(self, outgoing: Outgoing, service: str, environment: str, *, at: float) -> bool:
-        incident = outgoing.incident or NO_INCIDENT
-        owner = rows.owner_of(incident, service=service, environment=environment)
-        key = (owner, outgoing.kind, outgoing.sequence, outgoing.channel)
+        key = _key(outgoing, service, environment)
         if key in self._outbox:
             return False
         row = OutboxRow(
@@ -141,7 +152,7 @@ class MemoryOutbox(Tables):
             message_id=uuid4().hex,
             service=service,
             environment=environment,
-            incident=incident,
+            incident=outgoing.incident or NO_INCIDENT,
             kind=outgoing.kind,
             sequence=outgoing.sequence,
             channel=outgoing.channel,
@@ -150,6 +161,7 @@ class MemoryOutbox(Tables):
             attempts=0,
             created_at=at,
             next_try_at=outgoing.due_at,
+            priority=outgoing.priority,
         )
         put(self._outbox, key, Pending(row))
         return True
@@ -167,6 +179,13 @@ class MemoryOutbox(Tables):
         return next((one for one in self._outbox.values() if one.row.id == message), None)
 
 
+def take_back(messages: Iterable[Pending]) -> None:
+    """Withdraw messages; who lost his claim to one loses it for good."""
+    for one in messages:
+        one.claimed_until = 0.0
+        one.row = replace(one.row, status="withdrawn", claim="")
+
+
 def past_messages(outbox: Mapping[Key, Pending], before: float) -> Iterator[tuple[Key, float]]:
     """Find the messages of no incident that were put there before, and when that was."""
     for key, one in outbox.items():
@@ -176,3 +195,9 @@ def past_messages(outbox: Mapping[Key, Pending], before: float) -> Iterator[tupl
 
 def _place(row: OutboxRow) -> tuple[str, str]:
     return (row.service, row.environment)
+
+
+def _key(outgoing: Outgoing, service: str, environment: str) -> Key:
+    incident = outgoing.incident or NO_INCIDENT
+    owner = rows.owner_of(incident, service=service, environment=environment)
+    return (owner, outgoing.kind, outgoing.sequence, outgoing.channel)

@@ -10,6 +10,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    text,
 )
 
 from watchkeeper.storage.rows import DIGEST_LENGTH, MAX_FINGERPRINT, MAX_NAME
@@ -77,6 +78,7 @@ outbox = Table(
     # Since schema 6, with defaults: a process of before goes on adding messages.
     Column("service", String(MAX_NAME), nullable=False, server_default=""),
     Column("environment", String(MAX_NAME), nullable=False, server_default=""),
+    Column("priority", SmallInteger, nullable=False, server_default=text("0")),
     UniqueConstraint("incident", "kind", "sequence", "channel", name="wk_outbox_once"),
     Index("wk_outbox_due", "status", "next_try_at"),
     Index("wk_outbox_channel", "service", "environment", "channel", "created_at"),

@@ -10,15 +10,11 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, sel
 from watchkeeper.storage import rows
 from watchkeeper.storage.sql import standing
 from watchkeeper.storage.sql.base import Part, chunks, new_id
-from watchkeeper.storage.sql.outbox import past_messages, put, withdraw
+from watchkeeper.storage.sql.outbox import MovedError, past_messages, put, take_back
 from watchkeeper.storage.sql.schema import alert, incident, meta, outbox
 from watchkeeper.storage.store import AlertChange, AlertRow, Incident
 
 EVALUATED: Final = "evaluated"  # the keys in wk_meta that tell when a scope was evaluated
-
-
-class _MovedError(Exception):
-    """Somebody else was faster with a part of a change: none of it is written."""
 
 
 class SqlAlerts(Part):
@@ -48,7 +44,7 @@ class SqlAlerts(Part):
         try:
             with self._database.write() as connection:
                 return self._save(connection, change, at=at)
-        except _MovedError:
+        except MovedError:
             return None
 
     def _save(self, connection: Connection, change: AlertChange, *, at: float) -> AlertRow:
@@ -58,7 +54,7 @@ class SqlAlerts(Part):
         # In order of the key: two who change the same rows must not wait for each other.
         for each in sorted((row, *change.also), key=_key):
             if not self._swap(connection, each):
-                raise _MovedError
+                raise MovedError
         saved = replace(row, version=row.version + 1)
         if one is not None and not one.id:
             saved = replace(saved, incident=_add_incident(connection, one))
@@ -76,8 +72,7 @@ class SqlAlerts(Part):
                 .where(incident.c.id == each_incident.id)
                 .values(**_values(each_incident))
             )
-        if not withdraw(connection, change.withdraw, at=at):
-            raise _MovedError
+        take_back(connection, change.withdraw, at=at)
         put(
             connection,
             self._database.dialect,

@@ -16,22 +16,33 @@ from watchkeeper.storage.sql.schema import outbox
 from watchkeeper.storage.store import NO_INCIDENT, OutboxRow, Outgoing
 
 
+class MovedError(Exception):
+    """Somebody else was faster with a part of a change: none of it is written."""
+
+
 class SqlOutbox(Part):
     """The outbox's part of the SQL store."""
 
     def enqueue(
-        self, outgoing: Sequence[Outgoing], *, service: str, environment: str, at: float
-    ) -> int:
+        self,
+        outgoing: Sequence[Outgoing],
+        *,
+        service: str,
+        environment: str,
+        at: float,
+        withdraw: Sequence[int] = (),
+    ) -> int | None:
         """Put messages into the outbox without a change of an alert; return how many are new."""
-        with self._database.write() as connection:
-            return put(
-                connection,
-                self._database.dialect,
-                outgoing,
-                service=service,
-                environment=environment,
-                at=at,
-            )
+        scope = {"service": service, "environment": environment}
+        try:
+            with self._database.write() as connection:
+                take_back(connection, withdraw, at=at)
+                new = put(connection, self._database.dialect, outgoing, **scope, at=at)
+                if withdraw and new < len(outgoing):
+                    raise MovedError
+        except MovedError:
+            return None
+        return new
 
     def claim(
         self,
@@ -42,13 +53,13 @@ class SqlOutbox(Part):
         limit: int,
         scope: tuple[str, str] | None = None,
     ) -> list[OutboxRow]:
-        """Take due messages for `hold_s` seconds, oldest first; `attempts` grows by one."""
+        """Take due messages for `hold_s` seconds; `attempts` grows by one."""
         due = and_(outbox.c.status == "due", outbox.c.next_try_at <= at, _unclaimed(at))
         # Find what is due.
         find = (
             select(outbox)
             .where(due, outbox.c.channel.in_(sorted(channels)))
-            .order_by(outbox.c.id)
+            .order_by(outbox.c.priority.desc(), outbox.c.id)
             .limit(limit)
         )
         if scope is not None:
@@ -195,13 +206,14 @@ def put(
             "claim": "",
             "claim_until": 0.0,
             "last_error": "",
+            "priority": one.priority,
         }
         new += connection.execute(insert, values).rowcount
     return new
 
 
-def withdraw(connection: Connection, messages: Sequence[int], *, at: float) -> bool:
-    """Take messages back that are due and claimed by nobody; False if one is not any more."""
+def take_back(connection: Connection, messages: Sequence[int], *, at: float) -> None:
+    """Withdraw messages that are due and claimed by nobody; MovedError if one is not any more."""
     for message in sorted(set(messages)):
         # Take it back unless somebody sends it; who lost his claim to it loses it for good.
         statement = (
@@ -210,8 +222,7 @@ def withdraw(connection: Connection, messages: Sequence[int], *, at: float) -> b
             .values(status="withdrawn", claim="", claim_until=0.0)
         )
         if connection.execute(statement).rowcount != 1:
-            return False
-    return True
+            raise MovedError
 
 
 def past_messages(before: float) -> tuple[ColumnElement[bool], ...]:
@@ -245,4 +256,5 @@ def _message(row: Any) -> OutboxRow:
         claim=row.claim,
         last_error=row.last_error,
         sent_at=row.sent_at,
+        priority=row.priority,
     )

@@ -286,6 +286,7 @@ _ALERTING: Final = (
     "ALTER TABLE wk_incident ADD COLUMN ack_note {text} NOT NULL DEFAULT ''",
     "ALTER TABLE wk_outbox ADD COLUMN service VARCHAR(200) NOT NULL DEFAULT ''",
     "ALTER TABLE wk_outbox ADD COLUMN environment VARCHAR(200) NOT NULL DEFAULT ''",
+    "ALTER TABLE wk_outbox ADD COLUMN priority SMALLINT NOT NULL DEFAULT 0",
     "CREATE INDEX wk_outbox_channel ON wk_outbox (service, environment, channel, created_at)",
     """
     CREATE TABLE wk_silence (
