@@ -20,9 +20,8 @@ from watchkeeper.runtime import instruments, lifetime, marks, scrubbing
 from watchkeeper.runtime import observer as observers
 from watchkeeper.runtime.before_store import BeforeStore
 from watchkeeper.runtime.configured import (
-    channels_for,
     compile_rules,
-    link,
+    make_audience,
     make_issues,
     make_places,
     make_upkeep,
@@ -298,9 +297,8 @@ class Watchkeeper:
             store,
             scope=self.scope,
             rules=self.rules,
-            channels_for=partial(channels_for, self.settings, self.notifiers),
+            audience=make_audience(self.settings, self.notifiers, store, self.clock),
             slot_s=self.settings.slot_s,
-            link=partial(link, self.settings),
             installed_at=float(store.set_meta("installed_at", str(self.clock()), only_new=True)),
             pause=pause,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from time import time
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from watchkeeper.core.metrics import Scope
 from watchkeeper.core.pack import default_pack
 from watchkeeper.core.rules import Origin as RuleOrigin
 from watchkeeper.core.rules import Rule, compile_alert, merge_rules
+from watchkeeper.core.silences import parse_quiet_hours, parse_silences
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify import Notifier, open_notifier
 from watchkeeper.runtime.issues import Issues
@@ -25,6 +27,7 @@ from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.settings import Loaded, Origin, Settings
 
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
+    from watchkeeper.runtime.audience import Audience, Links
     from watchkeeper.runtime.upkeep import Upkeep
     from watchkeeper.storage.store import Incident, Store
 
@@ -138,6 +141,43 @@ def channels_for(
     if not settings.routing:
         return tuple(notifiers)
     return tuple(settings.routing.get(severity, ()))
+
+
+def make_audience(
+    settings: Settings,
+    notifiers: Mapping[str, object],
+    store: Store,
+    clock: Callable[[], float] = time,
+) -> Audience:
+    """Return whom to tell of alerts, once the store is open: it keeps the key of the links."""
+    from watchkeeper.runtime.audience import Audience
+    from watchkeeper.runtime.signed_links import signing_key
+
+    return Audience(
+        channels_for=partial(channels_for, settings, notifiers),
+        links=partial(links, settings, signing_key(store, settings.secret_key), clock),
+        silences=parse_silences(settings.silences, where="silences"),
+        quiet_hours=parse_quiet_hours(settings.quiet_hours, where="quiet_hours"),
+    )
+
+
+def links(settings: Settings, key: str, clock: Callable[[], float], incident: Incident) -> Links:
+    """Return the addresses of an incident: its page, and what a reader of a message can do.
+
+    Those that act need the address of the application (`public_url`), and a stored incident.
+    """
+    from watchkeeper.runtime.audience import Links
+    from watchkeeper.runtime.signed_links import Purpose, sign
+
+    page = link(settings, incident)
+    if not settings.public_url or not incident.id or incident.state == "event":
+        return Links(page=page)
+    root = f"{settings.public_url.rstrip('/')}{settings.dashboard_prefix}"
+    acknowledge, silence = (
+        f"{root}/{purpose.value}?t={sign(key, incident.id, purpose, at=clock())}"
+        for purpose in (Purpose.ACKNOWLEDGE, Purpose.SILENCE)
+    )
+    return Links(page=page, acknowledge=acknowledge, silence=silence)
 
 
 def link(settings: Settings, incident: Incident) -> str:

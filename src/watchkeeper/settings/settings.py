@@ -15,6 +15,7 @@ from watchkeeper.core.budget import (
 )
 from watchkeeper.core.rules import Alert
 from watchkeeper.core.scrub import Rules
+from watchkeeper.core.silences import parse_quiet_hours, parse_silences
 from watchkeeper.core.units import parse_duration, parse_share, parse_size, write_size
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.settings.headers import check_header
@@ -190,6 +191,12 @@ class Settings:
     """Where messages go: a name → a mapping with `type`, or a Notifier object."""
     routing: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Severity → names of channels; without it every channel gets everything."""
+    silences: Sequence[Any] = ()
+    """Planned times at which nobody is told, as tables with `match`, `every` or `from` and
+    `until`, and `comment`; in a file `[[silence]]`."""
+    quiet_hours: Mapping[str, Any] = field(default_factory=dict)
+    """When alerts below a severity wait: `{every = "daily 22:00-07:00 Europe/Berlin", below =
+    "critical"}`; unset: never."""
     health_checks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Built-in checks: a name → a mapping with `type` ("database") and its options."""
 
@@ -230,6 +237,8 @@ class Settings:
         check_header(_text(self.request_id_header, "request_id_header"))
         self._check_alerts()
         self._check_routing()
+        parse_silences(self.silences, where="silences")
+        parse_quiet_hours(self.quiet_hours, where="quiet_hours")
 
     @property
     def slot_s(self) -> int:

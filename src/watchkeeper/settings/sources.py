@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from watchkeeper.core.rules import Alert, alert_from_mapping, compile_alert
 from watchkeeper.core.rules import Origin as RuleOrigin
+from watchkeeper.core.silences import parse_silence
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.settings.commands import one_off_command
 from watchkeeper.settings.settings import Settings, unknown_setting
@@ -153,6 +154,9 @@ def _read_file(file: Path, found: _Found, environ: Mapping[str, str]) -> None:
         if key == "alert":
             found.values["alerts"] = _alerts(value, lines, found)
             found.origins["alerts"] = Origin.FILE
+        elif key == "silence":
+            found.values["silences"] = _silences(value, lines, found)
+            found.origins["silences"] = Origin.FILE
         elif key == "health":
             _take(found, "health_checks", value.get("checks", {}), Origin.FILE, lines.of(key))
         elif key == "capture":
@@ -182,6 +186,20 @@ def _read_capture(values: Any, found: _Found, environ: Mapping[str, str], lines:
         else:
             problem = unknown_setting(key, CAPTURE)
             found.problems.append(f"{lines.of(key)}: in [capture], {problem}")
+
+
+def _silences(tables: Any, lines: "_Lines", found: _Found) -> tuple[Any, ...]:
+    """Read the planned silences of a file; a bad one is off and complained about."""
+    good: list[Any] = []
+    for number, table in enumerate(tables if isinstance(tables, list) else [tables]):
+        where = lines.of_table("silence", number)
+        try:
+            parse_silence(table, name="", where=where)
+        except ConfigurationError as error:
+            found.problems.append(f"{str(error).rstrip('.')}; this silence is off")
+        else:
+            good.append(table)
+    return tuple(good)
 
 
 def _alerts(tables: Any, lines: "_Lines", found: _Found) -> tuple[Alert, ...]:
