@@ -114,7 +114,7 @@ def delivery_text(one: Delivery) -> str:
         return f"{one.channel}: withdrawn"
     tried = "" if not one.attempts else f"tried {_times(one.attempts)}"
     if one.status == "failed":
-        tried = f"given up after {_times(one.attempts)}"
+        tried = f"given up, tried {_times(one.attempts)}"
     parts = [part for part in (tried or "waiting", one.error) if part]
     return f"{one.channel}: {', '.join(parts)}"
 
