@@ -1,6 +1,6 @@
-"""Write the reference pages that repeat what the code says: settings and metrics.
+"""Write the reference pages that repeat what the code says: settings, metrics, default rules.
 
-python scripts/reference.py            writes docs/settings.md and docs/metrics.md
+python scripts/reference.py     writes docs/settings.md, docs/metrics.md and docs/default-rules.md
 """
 
 import ast
@@ -9,6 +9,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from watchkeeper.core.catalogue import CATALOGUE
+from watchkeeper.core.pack import ALERTS, PACK
+from watchkeeper.core.rule import Rule
+from watchkeeper.core.rule_text import rule_to_mapping, write_toml
 from watchkeeper.settings import Settings
 from watchkeeper.settings import settings as settings_module
 from watchkeeper.settings.sources import PREFIX, defaults
@@ -58,6 +61,22 @@ def metrics_page() -> str:
     return introduction("metrics") + head + "\n".join(rows) + "\n"
 
 
+def default_rules_page() -> str:
+    """Return the default rules: what each means, and its table."""
+    parts = [
+        f"## {alert.name}\n\n{alert.description}\n\n```toml\n{written(rule)}```\n"
+        for alert, rule in zip(ALERTS, PACK, strict=True)
+    ]
+    return introduction("default-rules") + "\n".join(parts)
+
+
+def written(rule: Rule) -> str:
+    """Write a rule without the sentence that stands above it."""
+    mapping = rule_to_mapping(rule)
+    mapping.pop("description", None)
+    return write_toml(mapping)
+
+
 def introduction(page: str) -> str:
     """Return what stands above the table of a page, written by hand."""
     return (DOCS / f"_{page}.head.md").read_text("utf-8")
@@ -69,9 +88,10 @@ def shown(value: object) -> str:
 
 
 def main() -> None:
-    """Write both pages."""
+    """Write the pages."""
     (DOCS / "settings.md").write_text(settings_page(), "utf-8")
     (DOCS / "metrics.md").write_text(metrics_page(), "utf-8")
+    (DOCS / "default-rules.md").write_text(default_rules_page(), "utf-8")
 
 
 if __name__ == "__main__":

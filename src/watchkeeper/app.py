@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import sys
 import threading
 import time
@@ -21,9 +20,11 @@ from watchkeeper.runtime import observer as observers
 from watchkeeper.runtime.before_store import BeforeStore
 from watchkeeper.runtime.configured import (
     compile_rules,
-    make_audience,
+    make_engine,
     make_issues,
+    make_own_health,
     make_places,
+    make_resources,
     make_upkeep,
     open_channels,
     start_line,
@@ -37,7 +38,6 @@ from watchkeeper.runtime.observer import Observer
 from watchkeeper.runtime.own_cost import OwnCost
 from watchkeeper.runtime.record import RequestContext
 from watchkeeper.runtime.recorder import Recorder
-from watchkeeper.runtime.resources import Resources
 from watchkeeper.runtime.samples import Sampler
 from watchkeeper.runtime.spool import Spool
 from watchkeeper.runtime.writer import Writer
@@ -242,9 +242,8 @@ class Watchkeeper:
         return Parts(
             recorder=self.recorder,
             health=self.health,
-            resources=Resources(
-                self.recorder, host=socket.gethostname(), worker=self._worker_number
-            ),
+            own_health=make_own_health(self.loaded, self.recorder, self.problems),
+            resources=make_resources(settings, self.recorder, self._worker_number),
             writer=Writer(
                 scope=self.scope,
                 slot_s=settings.slot_s,
@@ -291,15 +290,13 @@ class Watchkeeper:
 
     def _make_engine(self, store: Store, pause: Callable[[], None]) -> AlertEngine:
         """Build the engine once the store is open, and tell the recorder what is trouble."""
-        from watchkeeper.runtime.alerts import AlertEngine
-
-        engine = AlertEngine(
+        engine = make_engine(
+            self.settings,
+            self.rules,
+            self.notifiers,
             store,
             scope=self.scope,
-            rules=self.rules,
-            audience=make_audience(self.settings, self.notifiers, store, self.clock),
-            slot_s=self.settings.slot_s,
-            installed_at=float(store.set_meta("installed_at", str(self.clock()), only_new=True)),
+            now=self.clock(),
             pause=pause,
         )
         self.recorder.watch_for(

@@ -70,6 +70,7 @@ def test_secrets_are_masked(folder: Path, monkeypatch: pytest.MonkeyPatch):
         ),
         ("url", "https://h/x?y=z", "https://h/***"),
         ("url", "https://h", "https://h"),
+        ("heartbeat_url", "https://h/ping/token", "https://h/***"),
         ("routing", {"critical": ["a", "b"]}, "{critical = [a, b]}"),
         ("password", "", ""),
         ("enabled", None, ""),

@@ -18,11 +18,12 @@ from watchkeeper.core.alerts import (
     evaluate,
     remove,
 )
+from watchkeeper.core.moment import Moment
 from watchkeeper.core.pack import PACK
 from watchkeeper.core.rules import Alert, Origin, Rule, compile_alert
 from watchkeeper.core.slot import slot_start
 from watchkeeper.core.tallies import Tally, Window
-from watchkeeper.core.verdicts import Basis, CheckState, Moment, Verdict
+from watchkeeper.core.verdicts import Basis, CheckState, Verdict
 
 OK, PENDING, FIRING, RECOVERING = State.OK, State.PENDING, State.FIRING, State.RECOVERING
 TRUE = Verdict(breach=True, calm=False, basis=Basis.MEASURED, value=0.2, bad=20, total=100)
@@ -331,7 +332,7 @@ def test_a_stored_instance_reads_back_the_same(before: Instance) -> None:
 def test_a_stored_instance_may_be_older_or_newer_than_this_version() -> None:
     """Missing fields have their defaults, unknown ones are left out."""
     assert Instance() == Instance.from_data({})
-    assert Instance(state=FIRING) == Instance.from_data({"state": "firing", "flaps": 3})
+    assert Instance(state=FIRING) == Instance.from_data({"state": "firing", "moods": 3})
 
 
 @given(INSTANCES, WINDOWS, st.sampled_from(["0s", "1m"]), st.sampled_from(["keep", "ok", "alert"]))

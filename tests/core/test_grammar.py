@@ -1,33 +1,41 @@
 """Conditions are read from one line, written back the same, and refused with the cure."""
 
+import re
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from tests.rules_made import CONDITIONS, quantile
 
 from watchkeeper.core.catalogue import HOST_MEMORY, HTTP_DURATION
 from watchkeeper.core.conditions import (
+    FUNCTIONS,
     WORDS,
+    And,
     CheckFailing,
     Comparison,
     Condition,
     Filter,
     Measure,
     Operator,
+    Or,
+    Past,
     Selector,
-    condition_from_data,
-    condition_to_data,
+    WorkerMissing,
     glob_matches,
+    terms,
     write_condition,
     write_labels,
 )
-from watchkeeper.core.grammar import parse_condition
+from watchkeeper.core.grammar import EBNF, MAX_TEXT, parse_condition
+from watchkeeper.core.stored_conditions import condition_from_data, condition_to_data
 from watchkeeper.exceptions import ConfigurationError
 
-
-def quantile(q: float, metric: str = HTTP_DURATION.name, *filters: Filter) -> Selector:
-    return Selector(measure=Measure.QUANTILE, metric=metric, quantile=q, filters=filters)
+LAST_WEEK = Past.SAME_TIME_LAST_WEEK
+FAILING = Comparison(WORDS["error_rate"], Operator.ABOVE, 0.05)
+BUSY = Comparison(WORDS["requests"], Operator.AT_LEAST, 30.0)
+SLOW = Comparison(quantile(0.95), Operator.ABOVE, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +92,62 @@ def quantile(q: float, metric: str = HTTP_DURATION.name, *filters: Filter) -> Se
             ),
             "p95 { route =~ '/api/*', method != 'GET' } > 800ms",
         ),
+        (And((FAILING, BUSY)), "error_rate > 5% and requests >= 30"),
+        (Or((FAILING, SLOW)), "error_rate > 5%  or\tp95 > 1s"),
+        (Or((And((FAILING, BUSY)), SLOW)), "error_rate > 5% and requests >= 30 or p95 > 1s"),
+        (Or((SLOW, And((FAILING, BUSY)))), "p95 > 1s or error_rate > 5% and requests >= 30"),
+        (
+            Comparison(WORDS["error_rate"], Operator.AT_MOST, 0.05),
+            "not error_rate > 5%",
+        ),
+        (
+            And((BUSY, Comparison(quantile(0.95), Operator.AT_LEAST, 1.0))),
+            "requests >= 30 and not p95 < 1s",
+        ),
+        (
+            Comparison(WORDS["errors"], Operator.ABOVE, 3.0, LAST_WEEK),
+            "errors > 3x same_time_last_week",
+        ),
+        (
+            And((Comparison(WORDS["errors"], Operator.ABOVE, 1.5, LAST_WEEK), BUSY)),
+            "errors > 1.5x   same_time_last_week and requests >= 30",
+        ),
+        (
+            Comparison(
+                Selector(
+                    measure=Measure.REQUESTS,
+                    metric="",
+                    filters=(Filter("route", "=", "/x"),),
+                    past=LAST_WEEK,
+                ),
+                Operator.ABOVE,
+                50.0,
+            ),
+            'requests{same_time_last_week, route="/x"} > 50',
+        ),
+        (
+            Comparison(
+                Selector(
+                    measure=Measure.SHARE,
+                    metric="job_duration_seconds",
+                    filters=(Filter("outcome", "=", "failed"),),
+                ),
+                Operator.AT_LEAST,
+                0.2,
+            ),
+            "share(job_duration_seconds{outcome='failed'}) >= 20%",
+        ),
+        (
+            Comparison(
+                Selector(measure=Measure.INCREASE, metric="orders_total"), Operator.BELOW, 5.0
+            ),
+            "increase(orders_total) < 5",
+        ),
+        (Comparison(WORDS["apdex"], Operator.BELOW, 0.85), "apdex < 0.85"),
+        (Comparison(WORDS["disk_used"], Operator.ABOVE, 0.9), "disk_used > 90%"),
+        (Comparison(quantile(0.999856), Operator.ABOVE, 0.3), "p99.9856 > 300ms"),
+        (WorkerMissing(), "worker missing"),
+        (WorkerMissing((Filter("host", "=~", "web-*"),)), 'worker{host=~"web-*"} missing'),
         (CheckFailing(), "check failing"),
         (CheckFailing((Filter("check", "=", "db"),)), 'check{check="db"} failing'),
         (
@@ -122,16 +186,45 @@ def test_conditions_are_read(condition: Condition, text: str) -> None:
         ("a condition starts with what is measured", "> 5%"),
         ("a condition starts with what is measured", ""),
         ("write check failing", "check broken"),
-        ("write check failing", "check failing now"),
+        ("between two comparisons stands and or or", "check failing now"),
         ('a label filter is written {route="/checkout"}', "p95{route} > 1s"),
         ('a label filter is written {route="/checkout"}', "p95{route=/x} > 1s"),
         ("stands a comma", "p95{a='1' b='2'} > 1s"),
         ('a label filter is written {route="/checkout"}', "p95{"),
         ("at most 10 label filters", "p95{" + ",".join(["a='1'"] * 11) + "} > 1s"),
         ("a backslash that means nothing", r"p95{a='\q'} > 1s"),
-        ("'and' is not understood by this version", "error_rate > 5% and requests > 9"),
-        ("'3x' is not understood", "errors > 3x same_time_last_week"),
-        ("'not' is not understood", "not error_rate > 5%"),
+        ("write a plain number", "requests > 9; errors > 5"),
+        ("there are no brackets", "error_rate > 5% and (requests > 9)"),
+        ("between two comparisons stands and or or", "check failing check failing"),
+        ("a condition starts with what is measured", "error_rate > 5% and"),
+        ("there are no brackets", "(error_rate > 5%)"),
+        ("a rate is a share: write 5% or 0.05", "error_rate > 5% requests > 9"),
+        ("at most 8 comparisons", " and ".join(["errors > 9"] * 9)),
+        ("check failing cannot be turned round", "not check failing"),
+        ("worker missing cannot be turned round", "not worker missing"),
+        ("'not' is not known", "not not errors > 1"),
+        ("write worker missing", "worker failing"),
+        ("write check failing", "check{same_time_last_week} failing"),
+        ("write how many times as many: errors > 3x", "errors > same_time_last_week"),
+        ("write how many times as many: errors > 3x", "errors > 3 same_time_last_week"),
+        ("write how many times as many: errors > 3x", "errors > 0x same_time_last_week"),
+        ("write how many times as many: errors > 3x", "errors > manyx same_time_last_week"),
+        ("write a plain number", "errors > 3x"),
+        ("only counts have a same_time_last_week", "p95 > 3x same_time_last_week"),
+        ("only counts have a same_time_last_week", "error_rate{same_time_last_week} > 5%"),
+        (
+            "only counts have a same_time_last_week",
+            "errors{same_time_last_week} > 3x same_time_last_week",
+        ),
+        (
+            'a label filter is written {route="/checkout"}',
+            "errors{same_time_last_week, same_time_last_week} > 3",
+        ),
+        ("stands a comma", "errors{same_time_last_week route='/x'} > 3"),
+        ("share needs a filter", "share(orders_total) > 5%"),
+        ("write increase(metric_name)", "increase > 5"),
+        ("a backslash that means nothing", r"p95{a='\ud800'} > 1s"),
+        ("half of a character", "p95{a='\ud800'} > 1s"),
         ("a condition has at most 500 characters", "p95 > " + "1" * 500),
     ],
 )
@@ -151,58 +244,38 @@ def test_words_inside_of_a_label_value_mean_nothing() -> None:
     assert 'p95{route="/salt and pepper"} > 1s' == write_condition(condition)
 
 
-FILTERS = st.lists(
-    st.builds(
-        Filter,
-        st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True),
-        st.sampled_from(["=", "!=", "=~"]),
-        st.text(max_size=12),
-    ),
-    max_size=3,
-    unique=True,
-).map(lambda parts: tuple(sorted(parts, key=lambda part: (part.label, part.operator, part.value))))
-METRICS = st.from_regex(r"[a-z][a-z_]{0,10}(_seconds|_bytes|_ratio|_total)?", fullmatch=True)
-SELECTORS = st.one_of(
-    st.builds(
-        lambda word, filters: Selector(measure=word.measure, metric=word.metric, filters=filters),
-        st.sampled_from(list(WORDS.values())),
-        FILTERS,
-    ),
-    st.builds(
-        lambda measure, metric, filters: Selector(measure=measure, metric=metric, filters=filters),
-        st.sampled_from([Measure.RATE, Measure.LAST, Measure.MIN, Measure.MAX]),
-        METRICS,
-        FILTERS,
-    ),
-    st.builds(
-        lambda per_mille, metric, filters: quantile(float(f"{per_mille}e-3"), metric, *filters),
-        st.integers(1, 999),
-        st.one_of(st.just(HTTP_DURATION.name), METRICS),
-        FILTERS,
-    ),
-)
-THRESHOLDS = {
-    "share": st.floats(0, 1, exclude_max=True),
-    "seconds": st.floats(0, 1e6),
-    "bytes": st.integers(0, 2**50).map(float),
-    "rate": st.floats(0, 1e6),
-    "number": st.floats(-1e12, 1e12),
-}
-COMPARISONS = SELECTORS.flatmap(
-    lambda selector: st.builds(
-        Comparison,
-        st.just(selector),
-        st.sampled_from(list(Operator)),
-        THRESHOLDS[selector.unit],
-    )
-)
-CONDITIONS = st.one_of(COMPARISONS, st.builds(CheckFailing, FILTERS))
+def test_the_grammar_that_is_shown_names_every_word() -> None:
+    """What the page shows as the grammar is what the parser knows."""
+    shown = set(re.findall(r'"([a-z_]+)"', EBNF))
+    known = {*WORDS, *FUNCTIONS, "and", "or", "not", "x", LAST_WEEK.value}
+
+    assert known | {"check", "failing", "worker", "missing"} == shown
+    assert {operator.value for operator in Operator} <= set(re.findall(r'"([<>=!]+)"', EBNF))
+
+
+@pytest.mark.parametrize("operator", list(Operator))
+@given(value=st.floats(allow_nan=False), threshold=st.floats(allow_nan=False))
+def test_not_turns_a_comparison_round(operator: Operator, value: float, threshold: float) -> None:
+    """Exactly one of a comparison and its opposite holds."""
+    turned = operator.inverse
+
+    assert operator.holds(value, threshold) is not turned.holds(value, threshold)
+
+
+def test_a_long_condition_is_read_in_a_moment() -> None:
+    """The time to read a text grows with its length and not faster."""
+    text = " or ".join(["p95{a='" + "\\\\" * 10 + "'} > 1s"] * 8)
+
+    assert 8 == len(terms(parse_condition(text)))
 
 
 @given(CONDITIONS)
 def test_a_written_condition_reads_back_the_same(condition: Condition) -> None:
     """Text is a complete form of a condition."""
-    assert condition == parse_condition(write_condition(condition))
+    text = write_condition(condition)
+
+    assume(len(text) <= MAX_TEXT)
+    assert condition == parse_condition(text)
 
 
 @given(CONDITIONS)
@@ -237,9 +310,18 @@ def test_a_stored_condition_reads_back_the_same(condition: Condition) -> None:
                     "x",
                     ",",
                     "1s",
+                    " and ",
+                    " or ",
+                    "not ",
+                    "worker",
+                    "missing",
+                    "3x",
+                    "same_time_last_week",
+                    "errors",
+                    "share",
                 ]
             ),
-            max_size=15,
+            max_size=20,
         ).map("".join),
     )
 )

@@ -101,3 +101,17 @@ def test_somebody_is_always_told(firing, quiet_while, together):
 
     assert len(found) < len(firing)
     assert all(cause in {one.rule for one in firing} for cause in found.values())
+
+
+def test_causes_that_name_each_other_in_a_ring_are_searched_once():
+    """A ring of causes that does not lead back to the alert explains it."""
+    found = explained(
+        ERRORS,
+        Firing(rule="a", group="", severity="info"),
+        Errors=("a",),
+        a=("b", "c"),
+        b=("a",),
+        c=("a",),
+    )
+
+    assert {("Errors", ""): "a"} == found

@@ -1,9 +1,11 @@
 """Messages say in one plain sentence what is wrong, with the counts."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from watchkeeper.core.conditions import Or, WorkerMissing
 from watchkeeper.core.messages import (
     MAX_SUMMARY,
     digest_summary,
@@ -145,3 +147,56 @@ def test_several_alerts_are_counted_and_the_first_one_is_said():
     )
     assert "Slow: p95 2 s" == several_summary("Slow", ["Slow: p95 2 s"])
     assert "Slow" == several_summary("Slow", [])
+
+
+def test_of_several_conditions_the_one_that_decided_is_said():
+    """A message names what is wrong, not what else the rule looks at."""
+    slow, errors = rule("p95 > 1s").when, rule("error_rate > 5%").when
+    both = replace(rule("error_rate > 5%"), when=Or((errors, slow)))
+    figures = {"value": 2.0, "bad": 3, "total": 10, "window_s": 60.0}
+
+    assert "A: p95 2 s (3 of 10 slower in 1 min) > 1 s" == firing_summary(
+        both, {}, **figures, term=slow
+    )
+    assert "A" == firing_summary(both, {}, **figures)
+    assert "A: resolved after 1 min, now 500 ms" == resolved_summary(
+        both, {}, value=0.5, lasted_s=60, term=slow
+    )
+
+
+def test_a_missing_worker_is_said_with_how_long_it_is_silent():
+    """Host and worker are its labels."""
+    missing = replace(rule("error_rate > 5%"), name="Worker missing", when=WorkerMissing())
+    labels = {"host": "web-1", "worker": "3"}
+    figures = {"bad": 1, "total": 0, "window_s": 0.0}
+
+    assert "Worker missing (host web-1, worker 3): silent for 42 s" == firing_summary(
+        missing, labels, value=42.0, **figures
+    )
+    assert "Worker missing: silent" == firing_summary(missing, {}, value=None, **figures)
+
+
+def test_a_comparison_with_earlier_weeks_says_what_is_usual():
+    """Without a known figure, only the factor."""
+    spike = rule("errors > 3x same_time_last_week", over="15m", at_least=20)
+    figures = {"value": 60.0, "bad": 60, "window_s": 900.0}
+
+    assert "A: 60 (in 15 min, usually 7) > 3 × the same time in earlier weeks" == firing_summary(
+        spike, {}, total=7, **figures
+    )
+    assert "A: 60 (in 15 min) > 3 × the same time in earlier weeks" == firing_summary(
+        spike, {}, total=0, **figures
+    )
+
+
+def test_the_largest_of_many_groups_says_how_many_more_there_are():
+    """Beyond the groups that are told apart."""
+    assert "A (route /x): 40 % (4 of 10 in 1 min) > 5 %, and 7 more" == firing_summary(
+        rule("error_rate > 5%", by="route"),
+        {"route": "/x"},
+        value=0.4,
+        bad=4,
+        total=10,
+        window_s=60.0,
+        more=7,
+    )

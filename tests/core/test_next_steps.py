@@ -6,6 +6,7 @@ import pytest
 
 from watchkeeper.core.conditions import And, WorkerMissing
 from watchkeeper.core.next_steps import MAX_STEPS, next_steps
+from watchkeeper.core.pack import PACK
 from watchkeeper.core.rules import Alert, Origin, Rule, compile_alert
 
 
@@ -70,3 +71,24 @@ def test_of_several_conditions_each_has_its_step_once():
 
     assert MAX_STEPS == len(set(next_steps(both)))
     assert next_steps(both)[-1].startswith("See on its host")
+
+
+@pytest.mark.parametrize(
+    ("metric", "word"),
+    [
+        ("http_client_request_duration_seconds", "outgoing calls"),
+        ("db_client_operation_duration_seconds", "statements"),
+        ("db_client_connection_wait_time_seconds", "holds a connection"),
+        ("job_duration_seconds", "job's last run"),
+    ],
+)
+def test_a_metric_of_ours_says_where_to_look(metric: str, word: str):
+    """What is slow outside, in the database, in its pool or in a job is looked for there."""
+    (step,) = next_steps(rule(when=f"p95({metric}) > 1s"))
+
+    assert word in step
+
+
+def test_every_rule_of_the_pack_has_a_step():
+    """Who is woken by a default rule is told where to look first."""
+    assert [] == [one.name for one in PACK if not next_steps(one)]

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from watchkeeper.core.conditions import And, Comparison, Past, WorkerMissing
+from watchkeeper.core.conditions import And, CheckFailing, Comparison, Past, WorkerMissing
+from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.instance import Instance, State
 from watchkeeper.core.replay import (
     MAX_GROUPS,
@@ -129,11 +130,14 @@ def test_a_percentile_is_told_as_a_share():
     """p95 > 1 s came as near as the share of what took longer than a second."""
     replay = Replay(rule(when="p95 > 1s"))
 
-    play(replay, [2.0, None])
+    tally = Tally(total=100.0, histogram=Histogram([0.1] * 98 + [2.0] * 2))
+    window = Window(tallies={10: tally}, written={10})
+    replay.step("", window, now=19.0, slot_s=10, settled_until=19.0)
+    replay.step("", Window(), now=99.0, slot_s=10, settled_until=99.0)
 
     closest = replay.outcome().closest
     assert closest is not None
-    assert (pytest.approx(2 / 101), 0.05) == (closest.value, closest.limit)
+    assert (0.02, 0.05, 19.0) == (closest.value, closest.limit, closest.at)
 
 
 def test_without_data_nothing_came_near():
@@ -209,6 +213,18 @@ def test_messages_are_counted_with_ends_and_reminders():
     assert 2 == messages(rule(repeat="0s"), [spell])
 
 
+def test_what_comes_again_is_told_once_more():
+    """Within the cooldown the second time is told, further ones are not, and the end once."""
+    spells = [
+        Spell(group="", started_at=at, fired_at=at, resolved_at=at + 60)
+        for at in (0.0, 300.0, 600.0, 900.0, 5_000.0)
+    ]
+
+    assert 4 + 2 == messages(rule(group_wait="0s", cooldown="10m"), spells)
+    assert 10 == messages(rule(group_wait="0s", cooldown="0s"), spells)
+    assert 3 == messages(rule(cooldown="10m"), [*spells[:1], replace(spells[1], resolved_at=None)])
+
+
 def test_slots_of_another_length_go_on():
     """Counts of slots are those of as much time."""
     replay = Replay(rule(hold="5m"))
@@ -282,7 +298,8 @@ def test_what_cannot_be_replayed():
     assert Skipped.BASELINE == skipped(replace(rule(), only_if=before))
     assert Skipped.NO == skipped(replace(rule(), only_if=when))
     assert Skipped.LONG_WINDOW == skipped(replace(rule(), over_s=(300.0, 7_200.0)))
-    assert Skipped.SEVERAL_TERMS == skipped(replace(rule(), when=And((when, when))))
+    assert Skipped.MIXED == skipped(replace(rule(), when=And((when, CheckFailing()))))
+    assert Skipped.NO == skipped(replace(rule(), when=And((when, when))))
 
 
 def test_an_event_rule_tells_events():
@@ -319,6 +336,8 @@ def test_who_is_well_is_not_judged():
     assert not is_quiet(rule(), bad)
     assert not is_quiet(rule(), Window())
     assert not is_quiet(rule(), None)
+    assert not is_quiet(rule(when="error_rate > 5% and requests > 3"), good)
     assert not is_quiet(rule(when="error_rate < 50%"), good)
     assert not is_quiet(rule(when="requests > 5"), good)
+    assert not is_quiet(rule(when="p95 > 1s"), good)
     assert not is_quiet(rule(no_data="alert"), good)

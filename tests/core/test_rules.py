@@ -3,8 +3,19 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from watchkeeper.core.conditions import write_condition
+from watchkeeper.core.clearing import default_clear, is_beyond
+from watchkeeper.core.conditions import (
+    WORDS,
+    CheckFailing,
+    Comparison,
+    Operator,
+    Or,
+    WorkerMissing,
+    write_condition,
+)
 from watchkeeper.core.pack import PACK, default_pack
 from watchkeeper.core.rules import (
     Alert,
@@ -13,8 +24,9 @@ from watchkeeper.core.rules import (
     Rule,
     alert_from_mapping,
     compile_alert,
-    describe,
+    compile_alerts,
     merge_rules,
+    wrong_references,
 )
 from watchkeeper.exceptions import ConfigurationError
 
@@ -46,6 +58,17 @@ def test_a_short_alert_gets_every_default() -> None:
         ("requests != 0", "requests == 0"),
         ("requests == 0", "requests != 0"),
         ("last(queue) < 80", "last(queue) >= 100"),
+        ("last(job_lateness_seconds) <= 0s", "last(job_lateness_seconds) > 0s"),
+        ("last(balance) < -125", "last(balance) > -100"),
+        ("last(balance) > -80", "last(balance) < -100"),
+        ("apdex > 0.925", "apdex < 0.85"),
+        ("errors < 2.4x same_time_last_week", "errors > 3x same_time_last_week"),
+        ("errors < 2.4 or requests > 37.5", "errors >= 3 and requests < 30"),
+        ("errors < 8 and p95 < 0.8s", "errors > 10 or p95 > 1s"),
+        (
+            "errors < 8 and last(queue) < 4 or requests > 6.25 and last(queue) < 4",
+            "errors > 10 and requests < 5 or last(queue) > 5",
+        ),
     ],
 )
 def test_the_clear_threshold_leaves_a_fifth_to_spare(clear: str, when: str) -> None:
@@ -54,6 +77,106 @@ def test_the_clear_threshold_leaves_a_fifth_to_spare(clear: str, when: str) -> N
 
     assert rule.clear is not None
     assert clear == write_condition(rule.clear)
+
+
+def test_a_range_ends_on_either_side() -> None:
+    """Where one measure is held between two thresholds, being beyond one of them is enough."""
+    rule = compiled(
+        Alert("A", when="last(x) > 5 and last(x) < 9", clear="last(x) <= 4 or last(x) >= 9")
+    )
+
+    assert rule.clear is not None
+    assert "last(x) <= 4 or last(x) >= 9" == write_condition(rule.clear)
+
+
+@given(
+    st.sampled_from(list(Operator)),
+    st.integers(-2, 2),
+    st.sampled_from(list(Operator)),
+    st.integers(-2, 2),
+)
+def test_what_is_beyond_never_holds_at_once(
+    operator: Operator, threshold: int, end: Operator, limit: int
+) -> None:
+    """No value both fires and ends an alert whose two conditions were accepted."""
+    when = Comparison(WORDS["requests"], operator, threshold)
+    clear = Comparison(WORDS["requests"], end, limit)
+
+    together = [
+        value / 2
+        for value in range(-7, 8)
+        if operator.holds(value / 2, threshold) and end.holds(value / 2, limit)
+    ]
+
+    assert is_beyond(when, clear) is not bool(together)
+
+
+def test_a_baseline_has_a_floor() -> None:
+    """Three times as many as usual means nothing where usual is one."""
+    assert 20.0 == compiled(Alert("A", when="errors > 3x same_time_last_week")).at_least
+    assert 0.0 == compiled(Alert("A", when="errors < 0.5x same_time_last_week")).at_least
+
+
+def test_a_worker_is_told_apart_by_host_and_number() -> None:
+    """A missing worker is an instance of its own, and is over when it is back."""
+    rule = compiled(Alert("A", when="worker missing"))
+
+    assert ("host", "worker") == rule.by
+    assert 0.0 == rule.keep_s
+    assert None is rule.clear
+
+
+def test_every_field_reaches_the_rule() -> None:
+    """Who is told, how and when is part of a rule."""
+    rule = compiled(
+        Alert(
+            "A",
+            when="requests == 0",
+            only_if="requests{same_time_last_week} > 50",
+            over="10m",
+            quiet_while=["Everything fails", "Everything fails"],
+            escalate_after="15m",
+            escalate_to="boss",
+            channels=["oncall", "team"],
+            group_wait="1m",
+            warmup="2m",
+            max_groups=7,
+            shadow=True,
+            description="Nobody comes.",
+            runbook="https://wiki.example/traffic",
+        )
+    )
+
+    assert rule.only_if is not None
+    assert "requests{same_time_last_week} > 50" == write_condition(rule.only_if)
+    assert ("Everything fails",) == rule.quiet_while
+    assert (900.0, ("boss",)) == (rule.escalate_after_s, rule.escalate_to)
+    assert ("oncall", "team") == rule.channels
+    assert (60.0, 120.0, 7, True) == (
+        rule.group_wait_s,
+        rule.warmup_s,
+        rule.max_groups,
+        rule.shadow,
+    )
+    assert ("Nobody comes.", "https://wiki.example/traffic") == (rule.description, rule.runbook)
+
+
+def test_names_of_rules_and_channels_must_exist() -> None:
+    """What nobody is called is told with the nearest name; two rules cannot quiet each other."""
+    rules = [
+        compiled(Alert("Down", when="error_rate > 50%", quiet_while="Slow")),
+        compiled(Alert("Slow", when="p95 > 1s", quiet_while=["Down", "Dwn"], channels="tema")),
+        compiled(Alert("C", on="issue.new", escalate_after="1h", escalate_to=["x"])),
+        compiled(Alert("D", on="issue.new", quiet_while="Down", channels="team")),
+    ]
+
+    assert [
+        "rule 'Down': quiet_while: it and 'Slow' quiet each other; remove one of the two",
+        "rule 'Slow': quiet_while: it and 'Down' quiet each other; remove one of the two",
+        "rule 'Slow': quiet_while: there is no rule 'Dwn'; did you mean 'Down'?",
+        "rule 'Slow': channels: there is no channel 'tema'; did you mean 'team'?",
+        "rule 'C': escalate_to: there is no channel 'x'; remove it",
+    ] == list(wrong_references(rules, channels=["team"]))
 
 
 def test_a_clear_condition_inherits_the_filters() -> None:
@@ -160,7 +283,7 @@ def test_default_windows_follow_long_slots() -> None:
             Alert("A", on="issue.neu"),
         ),
         (
-            "alert[0].sure: works for error_rate and percentiles",
+            "alert[0].sure: works for error_rate, share and percentiles",
             Alert("A", when="requests > 5", sure=True),
         ),
         ("alert[0].sure: works for", Alert("A", when="p95 < 1s", sure=True)),
@@ -180,8 +303,102 @@ def test_default_windows_follow_long_slots() -> None:
             Alert("A", when="p95 > 1s", worse={"when": "p99 > 3s", "severity": "critical"}),
         ),
         (
-            "alert[0].worse: only a condition on a metric",
+            "alert[0].worse: only a single condition on a metric",
             Alert("A", when="check failing", worse={"when": "p99 > 3s", "severity": "critical"}),
+        ),
+        (
+            "alert[0].worse.when: p95 > 0.5s is not worse than p95 > 1s",
+            Alert("A", when="p95 > 1s", worse={"when": "p95 > 500ms", "severity": "critical"}),
+        ),
+        (
+            "alert[0].worse.when: requests < 5 is not worse than requests < 2",
+            Alert(
+                "A", when="requests < 2", worse={"when": "requests < 5", "severity": "critical"}
+            ),
+        ),
+        (
+            "alert[0].worse.severity: warning is not above warning",
+            Alert("A", when="p95 > 1s", worse={"when": "p95 > 3s", "severity": "warning"}),
+        ),
+        (
+            "alert[0].worse.clear: p95 < 4s contradicts p95 > 3s",
+            Alert(
+                "A",
+                when="p95 > 1s",
+                worse={"when": "p95 > 3s", "severity": "critical", "clear": "p95 < 4s"},
+            ),
+        ),
+        (
+            "alert[0].worse: only a single condition",
+            Alert(
+                "A",
+                when="p95 > 1s or errors > 5",
+                worse={"when": "p95 > 3s", "severity": "critical"},
+            ),
+        ),
+        (
+            "alert[0].clear: error_rate <= 5% contradicts error_rate >= 5%",
+            Alert("A", when="error_rate >= 5%", clear="error_rate <= 5%"),
+        ),
+        (
+            "alert[0].clear: requests > 10 contradicts errors >= 3 and requests < 30",
+            Alert("A", when="errors >= 3 and requests < 30", clear="errors < 1 or requests > 10"),
+        ),
+        (
+            "alert[0].clear: measures something else than errors >= 3 and requests < 30",
+            Alert("A", when="errors >= 3 and requests < 30", clear="p95 < 1s"),
+        ),
+        (
+            "alert[0].clear: a share or percentile is compared with",
+            Alert("A", when="p95 > 1s", clear="p95 == 1s"),
+        ),
+        (
+            "alert[0].when: same_time_last_week is compared with >",
+            Alert("A", when="errors == 3x same_time_last_week"),
+        ),
+        (
+            "alert[0].when: requests{same_time_last_week} > 5 does not change; only_if has it",
+            Alert("A", when="requests{same_time_last_week} > 5"),
+        ),
+        (
+            "alert[0].when: check failing and worker missing stand alone",
+            Alert("A", when="errors > 5 and check failing"),
+        ),
+        (
+            "alert[0].only_if: only a condition on a metric",
+            Alert("A", when="check failing", only_if="errors > 5"),
+        ),
+        (
+            "alert[0].only_if: compares metrics",
+            Alert("A", when="errors > 5", only_if="check failing"),
+        ),
+        (
+            "alert[0].by: workers are told apart by",
+            Alert("A", when="worker missing", by="host"),
+        ),
+        ("alert[0].over: only a condition", Alert("A", when="worker missing", over="1m")),
+        ("alert[0].by: at most 5 labels", Alert("A", when="p95 > 1s", by=("",))),
+        (
+            "alert[0].over: a window is at most 3d long",
+            Alert("A", when="p95 > 1s", over="4d", every_window=True),
+        ),
+        (
+            "alert[0].quiet_while: a rule cannot quiet itself",
+            Alert("A", when="p95 > 1s", quiet_while="A"),
+        ),
+        (
+            "alert[0].escalate_to: needs when",
+            Alert("A", when="p95 > 1s", escalate_to="boss"),
+        ),
+        (
+            "alert[0].escalate_after: needs whom",
+            Alert("A", when="p95 > 1s", escalate_after="15m"),
+        ),
+        ("alert[0].slo: an objective makes three rules", Alert("A", slo={"target": "99.9%"})),
+        ("alert[0].name: write a text of one line", Alert("A\nB", when="p95 > 1s")),
+        (
+            "alert[0].max_groups: 0 is not a whole number from 1 to 1000",
+            Alert("A", when="p95 > 1s", max_groups=0),
         ),
         (
             "alert[0].tolerate: -1 is not a whole number from 0 to 100",
@@ -211,9 +428,37 @@ def test_a_wrong_alert_names_the_key_and_the_cure(message: str, alert: Alert) ->
         ("a.toml:3.name", {"when": "p95 > 1s"}),
         ("a.toml:3.severty: unknown key; did you mean 'severity'?", {"name": "A", "severty": 1}),
         ("a.toml:3.zzz: unknown key; known are name, when", {"name": "A", "zzz": 1}),
+        ("a.toml:3.for: unknown key; write 'hold'", {"name": "A", "for": "2m"}),
+        ("a.toml:3.window: unknown key; write 'over'", {"name": "A", "window": "2m"}),
         (
-            "a.toml:3.only_if: is not known by this version; remove it",
-            {"name": "A", "only_if": "x"},
+            "a.toml:3.only_if: 7 is not a condition",
+            {"name": "A", "when": "p95 > 1s", "only_if": 7},
+        ),
+        ("a.toml:3.slo: write { target", {"name": "A", "slo": "99.9%"}),
+        ("a.toml:3.slo: write { target", {"name": "A", "slo": {"good": "status < 500"}}),
+        ("a.toml:3.slo: write { target", {"name": "A", "slo": {"target": "99%", "x": 1}}),
+        ("a.toml:3.slo.target: '5 %' is not a share", {"name": "A", "slo": {"target": "5 %"}}),
+        ("a.toml:3.channels: 5 is neither", {"name": "A", "when": "p95 > 1s", "channels": 5}),
+        ("a.toml:3.channels: a name is missing", {"name": "A", "on": "issue.new", "channels": ""}),
+        (
+            "a.toml:3.description: write a text of one line",
+            {"name": "A", "on": "issue.new", "description": 5},
+        ),
+        (
+            "a.toml:3.description: write a text of one line",
+            {"name": "A", "on": "issue.new", "description": "x\ny"},
+        ),
+        (
+            "a.toml:3.runbook: write an address",
+            {"name": "A", "on": "issue.new", "runbook": "javascript:alert(1)"},
+        ),
+        (
+            "a.toml:3.skip.route: at most 50 texts",
+            {"name": "A", "when": "p95 > 1s", "skip": {"route": ["x"] * 51}},
+        ),
+        (
+            "a.toml:3.skip: write {",
+            {"name": "A", "when": "p95 > 1s", "skip": {str(n): [] for n in range(51)}},
         ),
         ("a.toml:3.when: 5 is not a condition", {"name": "A", "when": 5}),
         (
@@ -237,9 +482,23 @@ def test_a_wrong_alert_names_the_key_and_the_cure(message: str, alert: Alert) ->
 def test_a_wrong_table_names_the_key_and_the_cure(message: str, table: dict[str, object]) -> None:
     """A file may hold any type anywhere; each is refused with the place."""
     with pytest.raises(ConfigurationError) as raised:
-        compile_alert(alert_from_mapping(table, where="a.toml:3"), where="a.toml:3", origin="file")
+        compile_alerts(
+            alert_from_mapping(table, where="a.toml:3"), where="a.toml:3", origin="file"
+        )
 
     assert str(raised.value).startswith(message.removesuffix(".name"))
+
+
+def test_an_alert_is_a_table() -> None:
+    """A file or a request may hold anything in place of a table."""
+    with pytest.raises(ConfigurationError, match=r"^a\.toml:3: an alert is a table"):
+        alert_from_mapping(7, where="a.toml:3")  # type: ignore[arg-type]
+
+
+def test_what_stands_alone_has_no_clear_threshold() -> None:
+    """A check and a worker say by themselves when they are good again."""
+    assert None is default_clear(CheckFailing())
+    assert None is default_clear(Or((WorkerMissing(), CheckFailing())))
 
 
 def test_a_table_and_an_alert_compile_to_the_same_rule() -> None:
@@ -302,15 +561,3 @@ def test_rules_of_the_same_name_are_replaced_in_place() -> None:
     assert [*(rule.name for rule in PACK), "Mine"] == [rule.name for rule in rules]
     assert Origin.FILE is rules[1].origin
     assert not rules[1].enabled
-
-
-def test_the_pack_says_in_plain_words_what_it_does() -> None:
-    """Each rule can be explained in one sentence."""
-    assert [
-        "High error rate: error_rate > 5%, over 1 min or 5 min, if statistically sure, critical.",
-        "Slow responses: p95 > 1s, over 5 min, if statistically sure, for 2 min, warning.",
-        "Health check failing: check failing, critical.",
-        "New issue: on issue.new, warning.",
-        "Issue came back: on issue.came_back, warning.",
-        "Storage growth: last(watchkeeper_storage_used_ratio) > 80%, over 10 min, warning.",
-    ] == [describe(rule) for rule in PACK]

@@ -14,16 +14,33 @@ from watchkeeper.core.catalogue import (
     HTTP_EXCUSED,
     HTTP_UNHANDLED,
 )
+from watchkeeper.core.conditions import Filter
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Across, Kind, Metric, Series
 from watchkeeper.core.rules import Alert, Origin, Rule, compile_alert
 from watchkeeper.core.slot import Frame, FrameKey, Gauge, Value
-from watchkeeper.core.tallies import MAX_GROUPS, MAX_SERIES, Meter, Tally, is_failure
+from watchkeeper.core.tallies import (
+    MAX_GROUPS,
+    MAX_SERIES,
+    Counting,
+    Meter,
+    Source,
+    Tally,
+    comparisons_of,
+    is_failure,
+    source_of,
+)
 
 
 def rule(when: str, **options: object) -> Rule:
     alert = Alert("A", when=when, **options)  # type: ignore[arg-type]
     return compile_alert(alert, where="a", origin=Origin.CODE)
+
+
+def metered(when: str, **options: object) -> Meter:
+    """Return the meter of a rule's condition."""
+    made = rule(when, **options)
+    return Meter(source_of(made, comparisons_of(made)[0].selector))
 
 
 def series(metric: Metric, **labels: str) -> Series:
@@ -56,7 +73,7 @@ def test_the_error_rate_counts_each_failed_request_once() -> None:
         series(Metric(name="other_total", kind=Kind.COUNTER, help="")): 50.0,
     }
 
-    tally = Meter(rule("error_rate > 5%")).measure(frame(values))[""]
+    tally = metered("error_rate > 5%").measure(frame(values))[""]
 
     assert (7.0, 100.0) == (tally.bad, tally.total)
 
@@ -70,14 +87,14 @@ def test_the_error_rate_follows_what_the_settings_call_bad() -> None:
         series(HTTP_EXCUSED, method="GET", route="/a"): 7.0,
     }
 
-    tally = Meter(rule("error_rate > 5%")).measure(frame(values))[""]
+    tally = metered("error_rate > 5%").measure(frame(values))[""]
 
     assert (7.0, 100.0) == (tally.bad, tally.total)
 
 
 def test_an_excuse_may_come_a_slot_later() -> None:
     """A request that failed in one slot and is excused in the next one is no error."""
-    meter = Meter(rule("error_rate > 5%"))
+    meter = metered("error_rate > 5%")
     first = meter.measure(frame(requests("/a", "503", [0.1] * 3)))[""]
     excused = {series(HTTP_EXCUSED, method="GET", route="/a"): 3.0}
 
@@ -90,9 +107,9 @@ def test_a_percentile_becomes_a_count_of_slow_ones() -> None:
     """p95 > 1s asks how many took longer than a second, and clear how many than 0.8 s."""
     values = requests("/a", "200", [0.1] * 90 + [0.9] * 6 + [2.0] * 4)
 
-    tally = Meter(rule("p95 > 1s", clear="p95 < 800ms")).measure(frame(values))[""]
+    tally = metered("p95 > 1s").measure(frame(values))[""]
 
-    assert (4, 10, 100) == (tally.bad, tally.unclear, tally.total)
+    assert (4, 10, 100) == (tally.above(1.0), tally.above(0.8), tally.total)
 
 
 def test_filters_and_skips_choose_the_series() -> None:
@@ -103,8 +120,8 @@ def test_filters_and_skips_choose_the_series() -> None:
         **requests("/x", "200", [0.1] * 4),
     }
 
-    only = Meter(rule("requests{route=~'/api/*'} > 5")).measure(frame(values))
-    skipped = Meter(rule("requests > 5", skip={"route": "/api/a"})).measure(frame(values))
+    only = metered("requests{route=~'/api/*'} > 5").measure(frame(values))
+    skipped = metered("requests > 5", skip={"route": "/api/a"}).measure(frame(values))
 
     assert 3 == only[""].total
     assert 6 == skipped[""].total
@@ -117,7 +134,7 @@ def test_by_makes_one_group_per_combination() -> None:
         **requests("/a", "500", [0.1]),
         **requests("/b", "200", [0.1]),
     }
-    meter = Meter(rule("error_rate > 5%", by="route"))
+    meter = metered("error_rate > 5%", by="route")
 
     tallies = meter.measure(frame(values))
 
@@ -132,7 +149,7 @@ def test_groups_beyond_the_maximum_are_judged_together() -> None:
     values: dict[Series, Value] = {}
     for number in range(MAX_GROUPS + 20):
         values |= requests(f"/{number}", "200", [0.1])
-    meter = Meter(rule("requests > 5", by="route"))
+    meter = metered("requests > 5", by="route")
 
     tallies = meter.measure(frame(values))
 
@@ -142,7 +159,7 @@ def test_groups_beyond_the_maximum_are_judged_together() -> None:
 
 def test_a_forgotten_group_makes_room() -> None:
     """What has no data any more leaves nothing behind."""
-    meter = Meter(rule("requests > 5", by="route"))
+    meter = metered("requests > 5", by="route")
     meter.measure(frame(requests("/a", "200", [0.1])))
 
     meter.forget(['route="/a"'])
@@ -155,7 +172,7 @@ def test_remembered_series_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Series that come and go do not fill the memory."""
     assert 50_000 == MAX_SERIES
     monkeypatch.setattr("watchkeeper.core.tallies.MAX_SERIES", 2)
-    meter = Meter(rule("requests > 5"))
+    meter = metered("requests > 5")
 
     for number in range(5):
         tallies = meter.measure(frame(requests(f"/{number}", "200", [0.1])))
@@ -173,9 +190,9 @@ def test_rates_count_counters_and_observations() -> None:
         series(renders): Histogram([0.1, 0.2]),
     }
 
-    assert 8.0 == Meter(rule("rate(orders_total) > 1/s")).measure(frame(values))[""].total
-    assert 2.0 == Meter(rule("rate(render_seconds) > 1/s")).measure(frame(values))[""].total
-    assert {} == Meter(rule("last(orders_total) > 1")).measure(frame(values))
+    assert 8.0 == metered("rate(orders_total) > 1/s").measure(frame(values))[""].total
+    assert 2.0 == metered("rate(render_seconds) > 1/s").measure(frame(values))[""].total
+    assert {} == metered("last(orders_total) > 1").measure(frame(values))
 
 
 def test_a_percentile_needs_a_histogram() -> None:
@@ -185,7 +202,7 @@ def test_a_percentile_needs_a_histogram() -> None:
     values = {series(orders): 3.0, series(depth): Gauge(5.0, 5.0, 5.0)}
 
     for when in ("p95(orders_total) > 1", "p95(queue_depth) > 1"):
-        tally = Meter(rule(when)).measure(frame(values)).get("", Tally())
+        tally = metered(when).measure(frame(values)).get("", Tally())
 
         assert (0, 0, None) == (tally.bad, tally.total, tally.histogram)
 
@@ -197,7 +214,7 @@ def test_gauges_of_several_workers_combine_as_declared() -> None:
     last = Metric(name="version", kind=Kind.GAUGE, help="", across=Across.LAST)
 
     def over_two_workers(metric: Metric) -> Gauge | None:
-        meter, sum_of = Meter(rule(f"last({metric.name}) > 1")), Tally()
+        meter, sum_of = metered(f"last({metric.name}) > 1"), Tally()
         for worker, value in ((1, 5.0), (2, 3.0)):
             one = frame({series(metric): Gauge(value, value - 1, value + 1)}, worker=worker)
             sum_of.add(meter.measure(one)[""])
@@ -212,7 +229,7 @@ def test_gauges_of_several_workers_combine_as_declared() -> None:
 def test_the_last_flush_of_a_slot_has_the_last_value_of_a_gauge() -> None:
     """It does not matter in which order the flushes of one worker are read."""
     depth = Metric(name="queue_depth", kind=Kind.GAUGE, help="")
-    meter = Meter(rule("last(queue_depth) > 1"))
+    meter = metered("last(queue_depth) > 1")
     tallies = [
         meter.measure(frame({series(depth): Gauge(value, value, value)}, sequence=sequence))[""]
         for sequence, value in ((1, 7.0), (0, 9.0), (2, 8.0))
@@ -233,10 +250,55 @@ def test_a_status_of_5xx_is_a_failure(failed: bool, status: str) -> None:
     assert failed is is_failure(status)
 
 
-def test_only_a_comparison_is_measured() -> None:
-    """A rule on health checks reads no frames."""
-    with pytest.raises(TypeError, match="measures nothing"):
-        Meter(rule("check failing"))
+def test_a_share_counts_what_passes_its_filters_among_all() -> None:
+    """Failed runs among all runs of a job: the filter says which are bad."""
+    runs = Metric(name="job_duration_seconds", kind=Kind.HISTOGRAM, help="")
+    values: dict[Series, Value] = {
+        series(runs, job="a", outcome="ok"): Histogram([0.1] * 8),
+        series(runs, job="a", outcome="failed"): Histogram([0.1] * 2),
+    }
+    source = Source(
+        counting=Counting.SHARE,
+        metric=runs.name,
+        filters=(Filter("outcome", "=", "failed"),),
+        by=("job",),
+    )
+
+    tally = Meter(source).measure(frame(values))['job="a"']
+
+    assert (2.0, 10.0) == (tally.bad, tally.total)
+
+
+def test_apdex_keeps_how_long_good_requests_took() -> None:
+    """A failed request satisfies nobody, however quick it was."""
+    values = requests("/a", "200", [0.1] * 9) | requests("/a", "500", [0.1])
+    source = Source(counting=Counting.APDEX)
+
+    tally = Meter(source).measure(frame(values))[""]
+
+    assert (1.0, 10.0, Histogram([0.1] * 9)) == (tally.bad, tally.total, tally.histogram)
+
+
+def test_rules_on_the_same_thing_share_what_is_counted() -> None:
+    """Other thresholds, windows and measures of the same requests need no second count."""
+    one, two = rule("error_rate > 5%", by="route"), rule("requests > 9", by="route")
+    other = rule("error_rate > 5%", by="route", skip={"route": "/a"})
+
+    sources = [source_of(each, comparisons_of(each)[0].selector) for each in (one, two, other)]
+
+    assert sources[0] == sources[1]
+    assert sources[0] != sources[2]
+
+
+def test_young_workers_are_left_out_of_latency_and_memory_only() -> None:
+    """A cold start is slow and small, but its errors are errors."""
+    slow, failing = rule("p95 > 1s"), rule("error_rate > 5%")
+    memory, queue = rule("last(process_memory_usage_bytes) > 1GB"), rule("last(queue) > 1")
+
+    assert [30.0, 30.0, 0.0, 0.0] == [
+        source_of(each, comparisons_of(each)[0].selector).warmup_s
+        for each in (slow, memory, failing, queue)
+    ]
 
 
 OBSERVATIONS = st.lists(
@@ -262,7 +324,7 @@ def test_any_split_into_frames_gives_the_same_tallies(
         parts[worker, flush][status].append(seconds)
 
     for when in ("error_rate > 5%", "p95 > 1s", "requests > 5"):
-        meter, split = Meter(rule(when)), Tally()
+        meter, split = metered(when), Tally()
         for (worker, flush), by_status in parts.items():
             values: dict[Series, Value] = {}
             for status, seconds in by_status.items():
@@ -274,8 +336,8 @@ def test_any_split_into_frames_gives_the_same_tallies(
             values |= requests("/a", status, seconds)
         together = meter.measure(frame(values)).get("", Tally())
 
-        assert (together.bad, together.unclear, together.total) == (
+        assert (together.bad, together.above(1.0), together.total) == (
             split.bad,
-            split.unclear,
+            split.above(1.0),
             split.total,
         )

@@ -373,3 +373,16 @@ def test_what_ends_while_it_is_held_back_is_never_sent(events):
 def test_every_hold_is_a_reason_for_nothing():
     """What holds back is never the reason of a message."""
     assert not HOLDS & {why for _, _, _, why, _ in SENT}
+
+
+def test_what_people_were_told_is_stored_as_json():
+    """With all it knows; what nobody was told of is empty."""
+    told = replace(KNOWN, by="s", again=True).filed_under(1, Kind.FIRING)
+
+    stored = told.to_data()
+
+    assert stored == json.loads(json.dumps(stored))
+    assert told == Told.from_data(stored)
+    assert Told() == Told.from_data(None) == Told.from_data({})
+    assert {} == Told().to_data()
+    assert told == Told.from_data({**stored, "of_a_newer_version": 1})

@@ -23,6 +23,7 @@ GUIDES = (
     "docs/own-code.md",
     "docs/errors.md",
     "docs/testing.md",
+    "docs/who-is-told.md",
 )
 
 
@@ -61,6 +62,11 @@ def test_the_metrics_page_is_what_the_code_says(reference):
     assert all(f"`{metric.name}`" in page("metrics.md") for metric in CATALOGUE)
 
 
+def test_the_page_of_default_rules_is_what_the_code_says(reference):
+    """Each rule of the pack has its section, with the table that it is."""
+    assert reference.default_rules_page() == page("default-rules.md")
+
+
 def test_every_rule_field_is_documented():
     """Each field of Alert is a row of the rules page."""
     text = page("rules.md")
@@ -90,6 +96,7 @@ def test_every_warning_is_searchable():
         "tables are schema",
         "Run: watchkeeper migrate",
         "nobody is told: no channel set",
+        "heartbeat_url was not reached (",
         "not in the audit: ",
         "has more than",
         "there are more than",

@@ -34,6 +34,23 @@ def test_pools_of_one_name_are_summed(observed: Observed):
     assert {"shop used": 4, "shop idle": 2, "shop most": 10} == observed.pools()
 
 
+def test_the_share_in_use_is_of_what_may_be_opened(observed: Observed):
+    """9 of 10 connections are 90 %, however many are open; without a limit there is no share."""
+    engines = [Engine(9, 1, 10), Engine(3, 7)]
+    add(observed, engines[0], "shop")
+    add(observed, engines[1], "reports")
+
+    observed.observer.pools.sample()
+
+    taken = observed.recorder.take()
+    shares = {
+        series.label("pool"): value.last
+        for series, value in taken.items()
+        if series.metric == "db_client_connection_utilization_ratio"
+    }
+    assert {"shop": 0.9} == shares
+
+
 def test_a_pool_without_a_limit_tells_none(observed: Observed):
     """What is not known is absent, not 0."""
     engine = Engine(1, 2)

@@ -8,7 +8,7 @@ import pytest
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Gauge
-from watchkeeper.runtime.cgroup import memory_share
+from watchkeeper.runtime.cgroup import cpu_use, memory_share
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.resources import Resources
 
@@ -26,9 +26,10 @@ def taken(recorder: Recorder) -> dict[str, float]:
     return values
 
 
-def make(root: Path = Path("/")) -> tuple[Recorder, Resources]:
+def make(root: Path = Path("/"), *, cores: int | None = None) -> tuple[Recorder, Resources]:
     recorder = Recorder(Scope(service="shop", environment="test"))
-    return recorder, Resources(recorder, host="web-1", worker=lambda: "3", root=root)
+    resources = Resources(recorder, host="web-1", worker=lambda: "3", root=root, cores=cores)
+    return recorder, resources
 
 
 def group(folder: Path, **files: str) -> None:
@@ -212,3 +213,119 @@ def test_a_path_that_climbs_is_not_followed(tmp_path: Path):
     group(tmp_path / "sys/outside", memory__max="100", memory__current="90")
 
     assert memory_share(tmp_path, total_bytes=TOTAL) is None
+
+
+def cpu_group_2(root: Path, *, used_us: int, quota: str = "200000 100000") -> None:
+    group(root / "sys/fs/cgroup", cpu__max=quota, cpu__stat=f"usage_usec {used_us}\nuser_usec 1")
+
+
+def test_cpu_is_measured_against_the_quota_of_the_group(tmp_path: Path):
+    """15 s of CPU in 10 s are 75 % of a quota of two cores; the first look has no share."""
+    member(tmp_path, "0::/")
+    recorder, resources = make(tmp_path, cores=64)
+    cpu_group_2(tmp_path, used_us=5_000_000)
+    resources.sample(NOW)
+    first = taken(recorder)
+    cpu_group_2(tmp_path, used_us=20_000_000)
+
+    resources.sample(NOW + 10)
+
+    assert "host_cpu_utilization_ratio" not in first
+    assert 0.75 == taken(recorder)["host_cpu_utilization_ratio"]
+
+
+def test_a_quota_of_version_1(tmp_path: Path):
+    """The older version keeps quota and use in two places."""
+    member(tmp_path, "4:cpu,cpuacct:/docker/abc")
+    group(
+        tmp_path / "sys/fs/cgroup/cpu/docker/abc",
+        cpu__cfs_quota_us="50000",
+        cpu__cfs_period_us="100000",
+    )
+    group(tmp_path / "sys/fs/cgroup/cpuacct/docker/abc", cpuacct__usage="3000000000")
+
+    (use,) = cpu_use(tmp_path, cores=4).values()
+
+    assert (3.0, 0.5) == (use.used_s, use.cores)
+
+
+def test_the_tightest_quota_of_nested_groups_counts(tmp_path: Path):
+    """What is throttled further up is throttled here."""
+    member(tmp_path, "0::/web")
+    recorder, resources = make(tmp_path, cores=64)
+    for used_us in (0, 9_000_000):
+        group(tmp_path / "sys/fs/cgroup/web", cpu__max="400000 100000")
+        group(tmp_path / "sys/fs/cgroup/web", cpu__stat=f"usage_usec {used_us // 9}")
+        cpu_group_2(tmp_path, used_us=used_us, quota="100000 100000")
+        resources.sample(NOW + used_us / 900_000)
+
+    assert 0.9 == taken(recorder)["host_cpu_utilization_ratio"]
+
+
+@pytest.mark.parametrize(
+    "quota", ["max 100000", "6400000 100000", "0 100000", "1 0", "nonsense", "", "100000"]
+)
+def test_no_quota_leaves_the_cores_of_the_machine(tmp_path: Path, quota: str):
+    """Without a quota below all cores, all cores are what counts."""
+    member(tmp_path, "0::/")
+    cpu_group_2(tmp_path, used_us=1, quota=quota)
+
+    assert {} == cpu_use(tmp_path, cores=64)
+
+
+def test_a_quota_without_a_figure_of_use_is_left_out(tmp_path: Path):
+    """Half of a figure is none."""
+    member(tmp_path, "0::/")
+    group(tmp_path / "sys/fs/cgroup", cpu__max="100000 100000", cpu__stat="nr_periods 7")
+
+    assert {} == cpu_use(tmp_path, cores=64)
+
+
+@pytest.mark.parametrize("used_us", [1_000, 5_000_000])
+def test_a_group_that_began_anew_gives_no_figure(tmp_path: Path, used_us: int):
+    """No share from a counter that went back, nor from a clock that did."""
+    member(tmp_path, "0::/")
+    recorder, resources = make(tmp_path, cores=64)
+    cpu_group_2(tmp_path, used_us=2_000_000)
+    resources.sample(NOW)
+    cpu_group_2(tmp_path, used_us=used_us)
+
+    resources.sample(NOW + (10 if used_us < 2_000_000 else -10))
+
+    assert "host_cpu_utilization_ratio" not in taken(recorder)
+
+
+def test_descriptors_are_measured_against_their_limit():
+    """The share is of the soft limit, which is where opening fails."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    recorder, resources = make()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (400, hard))
+    try:
+        resources.sample(NOW)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    values = taken(recorder)
+    share = values["process_file_descriptor_utilization_ratio"]
+    assert values["process_open_file_descriptors"] / 400 == pytest.approx(share)
+
+
+def test_disks_carry_host_and_mount(tmp_path: Path):
+    """The file system of each folder is told, and when it is full once that is known."""
+    recorder = Recorder(Scope(service="shop", environment="test"))
+    resources = Resources(recorder, host="web-1", worker=lambda: "3", folders=lambda: [tmp_path])
+    resources.sample(NOW)
+    first = {series.metric for series in recorder.take()}
+    resources.sample(NOW + 3_600)
+
+    values = {series.metric: (series, value) for series, value in recorder.take().items()}
+
+    assert "host_disk_utilization_ratio" in first
+    assert "host_disk_full_in_seconds" not in first
+    series, share = values["host_disk_utilization_ratio"]
+    assert "web-1" == series.label("host")
+    assert os.path.ismount(series.label("mount"))
+    assert 0 < share.last <= 1
+    assert 0 <= values["host_disk_full_in_seconds"][1].last <= 30 * 86_400

@@ -35,6 +35,8 @@ from watchkeeper.settings import Settings
         ({"migrate": "never"}, 'migrate: \'never\' is neither "auto" nor "manual"'),
         ({"migrate": False}, 'migrate: False is neither "auto" nor "manual"'),
         ({"database_url": "oracle://db/shop"}, "database_url: 'oracle'"),
+        ({"silences": [{"match": {}}]}, "silences[0]: say when"),
+        ({"quiet_hours": {"every": "nights"}}, "quiet_hours.every: 'nights' is no time"),
         ({"alerts": ["error_rate > 5%"]}, "alerts[0]: 'error_rate > 5%' is not an Alert"),
     ],
 )

@@ -93,7 +93,7 @@ def test_pyproject_is_read_where_there_is_no_own_file(tmp_path):
         ),
         (
             '[[alert]]\nname = "Errors"\n\nwhen = "error_rate > 5"\n',
-            'watchkeeper.toml:4: alert.when: "error_rate > 5" — a rate is a share: write 5%',
+            'watchkeeper.toml:4: alert[0].when: "error_rate > 5" — a rate is a share: write 5%',
         ),
         ("service = ", "watchkeeper.toml: cannot be read"),
         (
@@ -151,6 +151,23 @@ def test_a_bad_rule_does_not_take_the_good_ones_with_it(tmp_path):
 
     assert ["Good"] == [alert.name for alert in result.settings.alerts]
     assert 1 == len(result.problems)
+
+
+def test_a_bad_silence_does_not_take_the_good_ones_with_it(tmp_path):
+    """The wrong one is off and named with its place, the right ones hold."""
+    (tmp_path / "watchkeeper.toml").write_text(
+        '[[silence]]\nmatch = {}\nevery = "at night"\n'
+        '[[silence]]\nmatch = { severity = "warning" }\nuntil = 2026-05-02T02:00:00+02:00\n'
+        '[quiet_hours]\nevery = "daily 22:00-07:00 Europe/Berlin"\n'
+    )
+
+    result = loaded(tmp_path)
+
+    assert [{"severity": "warning"}] == [one["match"] for one in result.settings.silences]
+    assert {"every": "daily 22:00-07:00 Europe/Berlin"} == result.settings.quiet_hours
+    (problem,) = result.problems
+    assert problem.startswith("watchkeeper.toml:3: silence[0].every: 'at night' is no time")
+    assert problem.endswith("; this silence is off")
 
 
 def test_nested_values_in_the_environment_are_json(folder):

@@ -16,6 +16,7 @@ from stored import (
     fired,
     frame,
     incident,
+    notice,
     result,
     sample,
     state,
@@ -34,6 +35,7 @@ from watchkeeper.storage.store import (
     Release,
     Sample,
     SealedHour,
+    Silence,
 )
 from watchkeeper.storage.upkeep import Kind, Looked, Marked, Past, Position
 
@@ -72,15 +74,17 @@ def full(store: Store) -> Store:
             ],
         )
         store.mark_release(Release(scope=replace(SHOP, release=f"v{at}"), at=moment, by="cli"))
-        store.audit(
-            Audit(
-                service=SHOP.service,
-                environment=SHOP.environment,
-                at=moment,
-                actor="cli",
-                action="release.mark",
-            )
+        digest = replace(notice(kind="digest"), sequence=at)
+        store.enqueue([digest], **HERE, at=moment)
+        silence = Silence(
+            **HERE,
+            matchers={"severity": "warning"},
+            starts_at=moment,
+            ends_at=moment,
+            author="alice",
+            created_at=moment,
         )
+        store.add_silence(silence, audit=Audit(**HERE, at=moment, actor="cli", action="set"))
         minute = frame(at // 60 * 60, 0, resolution=60, values={counter(): 1.0})
         store.add_frames([minute])
     sealed = SealedHour(
@@ -108,10 +112,11 @@ class TestPast:
             (Kind.EVENTS, [("events", 10.0)]),
             (Kind.COUNTS, [("issue counts", 10.0)]),
             (Kind.ISSUES, [("issues", 10.0)]),
-            (Kind.INCIDENTS, [("incidents", 10.0)]),
+            (Kind.INCIDENTS, [("incidents", 10.0), ("messages", 10.0)]),
             (Kind.CHECKS, [("check results", 10.0), ("check changes", 10.0)]),
             (Kind.WORKERS, [("workers", 20.5)]),
             (Kind.AUDITS, [("audits", 10.0)]),
+            (Kind.SILENCES, [("silences", 10.0)]),
         ],
     )
     def test_what_is_old_is_counted_by_table(
@@ -166,7 +171,7 @@ class TestPast:
 
     def test_an_incident_that_goes_on_is_not_past(self, full: Store):
         """Only what is over counts; an event is over as it happens."""
-        assert [2] == [one.rows for one in full.past(Kind.INCIDENTS, before=10_000.0)]
+        assert [2, 2] == [one.rows for one in full.past(Kind.INCIDENTS, before=10_000.0)]
 
 
 class TestUsers:

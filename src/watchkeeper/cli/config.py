@@ -108,6 +108,6 @@ def _item(item: Any) -> str:
 def _without_credentials(name: str, value: str) -> str:
     """Mask what an address holds: user and password, and the path of a channel's hook."""
     shown = _CREDENTIALS.sub(f"{MASK}@", value)
-    if name == "url":
+    if name in ("url", "heartbeat_url"):
         shown = _PATH.sub(rf"\1/{MASK}", shown)
     return _IN_QUERY.sub(rf"\1{MASK}", shown)

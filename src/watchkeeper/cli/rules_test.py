@@ -34,7 +34,7 @@ _BECAUSE: Final = {
     Skipped.WORKERS: "not tested: when a worker fell silent is not kept",
     Skipped.BASELINE: "not tested: it compares with earlier weeks",
     Skipped.LONG_WINDOW: "not tested: its windows are longer than 1 h",
-    Skipped.SEVERAL_TERMS: "not tested: it has more than one condition",
+    Skipped.MIXED: "not tested: it joins a health check with something else",
 }
 
 

@@ -34,6 +34,7 @@ class Source:
     """The settings to work with, and where the database's address came from."""
 
     settings: Settings
+    loaded: Loaded  # the same settings, with what else is known of them
     database_from: str
 
 
@@ -82,7 +83,11 @@ def find_source(
     settings = replace(
         loaded.settings, **{name: value for name, value in given.items() if value is not None}
     )
-    return Source(settings=settings, database_from=_origin(loaded, db=db, app=app))
+    return Source(
+        settings=settings,
+        loaded=replace(loaded, settings=settings),
+        database_from=_origin(loaded, db=db, app=app),
+    )
 
 
 def open_existing(settings: Settings) -> Store:

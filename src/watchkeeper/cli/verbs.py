@@ -29,6 +29,7 @@ class Verb:
 VERBS: Final[Mapping[str, Verb]] = {
     "demo": Verb(module="demo", help="Watch a made shop under real load, with real incidents."),
     "status": Verb(module="status", help="Show how the application is; the exit code tells too."),
+    "check": Verb(module="check", help="Judge from outside; with --alert evaluate and deliver."),
     "errors": Verb(module="errors", help="List and show issues; resolve, mute, merge them."),
     "alerts": Verb(module="alerts", help="Show what fires, and who was told of it."),
     "ack": Verb(module="ack", help="Say that somebody has an incident."),

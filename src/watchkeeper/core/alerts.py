@@ -5,38 +5,56 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Final
 
-from watchkeeper.core.conditions import Comparison, Measure
+from watchkeeper.core.conditions import Comparison, Measure, comparisons
 from watchkeeper.core.instance import Instance, Notice, Reason, State, Transition
+from watchkeeper.core.judging import judge, shown_value
+from watchkeeper.core.moment import Moment
 from watchkeeper.core.rule import NoData, Rule
 from watchkeeper.core.tallies import Window
-from watchkeeper.core.verdicts import (
-    CheckState,
-    Moment,
-    Verdict,
-    judge,
-    judge_check,
-    quantile_value,
-)
+from watchkeeper.core.verdicts import Basis, CheckState, Evidence, Verdict, evidence_of
 
-__all__ = ["Instance", "Notice", "Reason", "State", "Transition", "advance", "evaluate", "remove"]
+__all__ = [
+    "Instance",
+    "Notice",
+    "Reason",
+    "State",
+    "Transition",
+    "advance",
+    "evaluate",
+    "fail",
+    "remove",
+]
 
 MAX_STEP_SLOTS: Final = 3  # a longer time between two evaluations is a gap, not elapsed time
 RESTART_S: Final = 60.0  # a pending alert survives a restart that is shorter
+FLAPS: Final = 4  # times that it fired and ended within FLAPS_WITHIN_S; the next makes it flap
+FLAPS_WITHIN_S: Final = 3_600.0
+FLAPPING_KEEP: Final = 2  # times `keep` of quiet end what flaps
+MAX_EDITS: Final = 5  # changes of a rule that are told in one incident
+ZERO_COUNTS: Final = (
+    Measure.REQUESTS,
+    Measure.ERRORS,
+    Measure.RATE,
+    Measure.INCREASE,
+)
+"""Where nothing counts as zero, a slot that was written is a slot of data."""
 
 
 def evaluate(
     rule: Rule,
-    evidence: Window | CheckState | None,
+    evidence: Evidence | Window | CheckState | None,
     before: Instance,
     *,
     now: float,
     slot_s: int,
     settled_until: float,
+    more: int = 0,
 ) -> Transition:
     """Decide what becomes of one instance. Pure: the same arguments give the same transition.
 
-    `evidence` is the window of a comparison, or the state of a health check (None: not known);
-    `settled_until` is the moment up to which every live worker has written, for clearing.
+    `evidence` may be one window, for all that the rule measures, or the state of one health check
+    (None: not known). `settled_until` is the moment up to which every live worker has written, for
+    clearing; `more` are further groups that this instance stands for.
     """
     moment = Moment(now=now, slot_s=slot_s, settled_until=settled_until)
     behind_s = before.slot - moment.open_slot
@@ -50,16 +68,12 @@ def evaluate(
             after=anchored if is_jump else before,
             reason=Reason.CLOCK_BACK,
         )
-    if isinstance(evidence, Window):
-        verdict = judge(rule, evidence, moment)
-        if verdict.breach or before.is_firing:
-            shown = quantile_value(rule, evidence, moment, window_s=verdict.window_s)
-            verdict = replace(verdict, value=shown) if shown is not None else verdict
-    else:
-        verdict = judge_check(rule, evidence)
-    return advance(
-        rule, verdict, before, moment, fresh_slots=_fresh(rule, evidence, before, moment)
-    )
+    seen = evidence_of(evidence)
+    verdict = judge(rule, seen, moment)
+    if verdict.breach or before.is_firing:
+        shown = shown_value(verdict, seen, moment)
+        verdict = replace(verdict, value=shown, more=more)
+    return advance(rule, verdict, before, moment, fresh_slots=_fresh(rule, seen, before, moment))
 
 
 def advance(
@@ -68,6 +82,12 @@ def advance(
     """Apply a verdict to a state. `fresh_slots`: slots with data since the last evaluation."""
     step = _Step(rule=rule, verdict=verdict, before=before, moment=moment, fresh=fresh_slots)
     return _STATES[before.state](step)
+
+
+def fail(rule: str, before: Instance, *, now: float) -> Transition:
+    """Keep the state of an instance that could not be evaluated, and count that."""
+    after = replace(before, failures=before.failures + 1, evaluated_at=now)
+    return Transition(rule=rule, before=before, after=after, reason=Reason.FAILED)
 
 
 def remove(rule: str, before: Instance, *, now: float) -> Transition:
@@ -109,6 +129,12 @@ class _Step:
         """How many slots a time takes."""
         return ceil(seconds / self.moment.slot_s)
 
+    @property
+    def kept_slots(self) -> int:
+        """How many clear slots end an incident: twice as many where it flaps, at least two."""
+        slots = self.slots(self.rule.keep_s)
+        return max(FLAPPING_KEEP * slots, FLAPPING_KEEP) if self.before.flapping else slots
+
     def to(self, reason: Reason, *, notice: Notice | None = None, **changes: Any) -> Transition:
         """Return the transition with `changes` applied to the instance, dated and anchored."""
         moment, before = self.moment, self.before
@@ -116,6 +142,7 @@ class _Step:
             changes.setdefault("since", moment.now)
         if self.verdict.breach is not None:
             changes.setdefault("unknown_slots", 0)
+        changes["failures"] = 0
         after = replace(
             before,
             slot=moment.open_slot,
@@ -124,7 +151,7 @@ class _Step:
             **changes,
         )
         is_idle = before.state is after.state is State.OK
-        if is_idle and before.unknown_slots == after.unknown_slots == 0:
+        if is_idle and not (before.unknown_slots or after.unknown_slots or before.failures):
             after = before  # a healthy instance is not written at each evaluation
         return Transition(
             rule=self.rule.name,
@@ -140,7 +167,7 @@ class _Step:
         verdict, peak = self.verdict, self.before.peak
         value = verdict.value
         if value is not None:
-            downward = _is_downward(self.rule)
+            downward = _is_downward(self.rule, verdict)
             peak = value if peak is None else (min if downward else max)(peak, value)
         return {
             "value": value,
@@ -159,16 +186,34 @@ class _Step:
         return {"value": verdict.value, "bad": verdict.bad, "total": verdict.total}
 
     def fire(self, reason: Reason = Reason.FIRED, **changes: Any) -> Transition:
-        """Return the transition to firing."""
-        breached_at = self.before.breached_at
+        """Return the transition to firing; what does so again and again begins to flap."""
+        before, now = self.before, self.moment.now
+        recent = tuple(at for at in before.flaps if at > now - FLAPS_WITHIN_S)
+        flapping = len(recent) >= FLAPS
         return self.to(
-            reason,
-            notice=Notice.FIRING,
+            Reason.FLAPPING if flapping else reason,
+            notice=Notice.FLAPPING if flapping else Notice.FIRING,
             state=State.FIRING,
-            breached_at=self.moment.now if breached_at is None else breached_at,
-            fired_at=self.moment.now,
+            breached_at=now if before.breached_at is None else before.breached_at,
+            fired_at=now,
+            worse=bool(self.verdict.worse),
+            edits=(self.rule.hash,),
+            flaps=(*recent, now)[-FLAPS - 1 :],
+            flapping=flapping,
             **changes,
         )
+
+    def still_true(self, reason: Reason, **changes: Any) -> Transition:
+        """Return the transition of what fires and is true: told again if it is worse or edited."""
+        before, rule = self.before, self.rule
+        edits, worse = before.edits or (before.rule_hash or rule.hash,), before.worse
+        notice = None
+        if self.verdict.worse and not worse:
+            reason, notice, worse = Reason.WORSENED, Notice.WORSE, True
+        elif rule.hash not in edits and len(edits) <= MAX_EDITS:
+            # Once for each form: during a deploy workers with the old and the new one take turns.
+            reason, notice, edits = Reason.EDITED, Notice.CHANGED, (*edits, rule.hash)
+        return self.to(reason, notice=notice, worse=worse, edits=edits, **changes, **self.seen())
 
     def resolve(self, reason: Reason) -> Transition:
         """Return the transition to ok."""
@@ -182,6 +227,7 @@ class _Step:
             evaluated_at=now,
             slot=self.moment.open_slot,
             settled=self.moment.settled,
+            flaps=() if self.before.flapping else self.before.flaps,
         )
         return Transition(
             rule=self.rule.name,
@@ -223,7 +269,7 @@ def _from_pending(step: _Step) -> Transition:
         reason = Reason.PASSED_BY if again.after.state is State.OK else again.reason
         return replace(again, before=before, reason=reason)
     if step.verdict.breach is None:
-        return step.to(Reason.UNKNOWN)
+        return step.to(_INACTIVE.get(step.verdict.basis, Reason.UNKNOWN))
     if step.verdict.breach:
         true_slots = before.true_slots + min(step.fresh, step.passed)
         if true_slots >= step.slots(rule.hold_s):
@@ -238,9 +284,9 @@ def _from_pending(step: _Step) -> Transition:
 def _from_firing(step: _Step) -> Transition:
     verdict = step.verdict
     if verdict.breach:
-        return step.to(Reason.STILL_TRUE, **step.seen())
+        return step.still_true(Reason.STILL_TRUE)
     if verdict.calm:
-        if step.rule.keep_s <= 0:
+        if step.rule.keep_s <= 0 and not step.before.flapping:
             return step.resolve(Reason.RESOLVED)
         return step.to(Reason.CLEAR, state=State.RECOVERING, clear_slots=0, **step.now_value())
     if verdict.calm is None:
@@ -251,10 +297,10 @@ def _from_firing(step: _Step) -> Transition:
 def _from_recovering(step: _Step) -> Transition:
     verdict = step.verdict
     if verdict.breach:
-        return step.to(Reason.RELAPSED, state=State.FIRING, clear_slots=0, **step.seen())
+        return step.still_true(Reason.RELAPSED, state=State.FIRING, clear_slots=0)
     if verdict.calm:
         clear_slots = step.before.clear_slots + step.settled
-        if clear_slots >= step.slots(step.rule.keep_s):
+        if clear_slots >= step.kept_slots:
             return step.resolve(Reason.RESOLVED)
         return step.to(Reason.KEEPING, clear_slots=clear_slots, **step.now_value())
     if verdict.calm is None:
@@ -265,6 +311,9 @@ def _from_recovering(step: _Step) -> Transition:
 def _unknown(step: _Step) -> Transition:
     """Keep the state; after `no_data_after_s` the rule's policy decides."""
     rule, before = step.rule, step.before
+    reason = _INACTIVE.get(step.verdict.basis)
+    if reason is not None:
+        return step.to(reason)  # nothing is missing: nothing was to be known
     if rule.no_data is NoData.KEEP or (before.state is State.OK and rule.no_data is NoData.OK):
         return step.to(Reason.UNKNOWN)
     unknown = before.unknown_slots + step.passed
@@ -276,28 +325,33 @@ def _unknown(step: _Step) -> Transition:
     return step.to(Reason.UNKNOWN, unknown_slots=unknown)
 
 
-def _fresh(
-    rule: Rule, evidence: Window | CheckState | None, before: Instance, moment: Moment
-) -> int:
+def _fresh(rule: Rule, evidence: Evidence, before: Instance, moment: Moment) -> int:
     """Count the slots finished since the last evaluation that brought data."""
-    if not isinstance(evidence, Window):
-        return MAX_STEP_SLOTS  # a check's last result is always there: the slots passed count
     start = max(before.slot, moment.open_slot - MAX_STEP_SLOTS * moment.slot_s)
-    slots = range(start, moment.open_slot, moment.slot_s)
-    # Where nothing counts as zero, a slot that was written is a slot of data.
-    zero_counts = isinstance(rule.when, Comparison) and rule.when.selector.measure in (
-        Measure.REQUESTS,
-        Measure.ERRORS,
-        Measure.RATE,
+    compared = comparisons(rule.when) if rule.when is not None else ()
+    if not compared:
+        return MAX_STEP_SLOTS  # a check's last result is always there: the slots passed count
+    known = [
+        evidence.window_of(one.selector).written
+        if one.selector.measure in ZERO_COUNTS
+        else evidence.window_of(one.selector).tallies
+        for one in compared
+    ]
+    return sum(
+        any(slot in slots for slots in known)
+        for slot in range(start, moment.open_slot, moment.slot_s)
     )
-    known = evidence.written if zero_counts else evidence.tallies
-    return sum(slot in known for slot in slots)
 
 
-def _is_downward(rule: Rule) -> bool:
-    return isinstance(rule.when, Comparison) and rule.when.operator.is_downward
+def _is_downward(rule: Rule, verdict: Verdict) -> bool:
+    term = verdict.term if verdict.term is not None else rule.when
+    return isinstance(term, Comparison) and term.operator.is_downward
 
 
+_INACTIVE: Final[Mapping[Basis, Reason]] = {
+    Basis.NOT_ASKED: Reason.NOT_ASKED,
+    Basis.NO_HISTORY: Reason.NO_HISTORY,
+}
 _FORGOTTEN: Final[Mapping[str, Any]] = {
     "state": State.OK,
     "breached_at": None,

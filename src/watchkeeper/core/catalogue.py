@@ -2,7 +2,9 @@
 
 from typing import Final
 
+from watchkeeper.core.capacity_metrics import CAPACITY
 from watchkeeper.core.metrics import Across, Kind, Metric
+from watchkeeper.core.self_metrics import SELF_WATCH
 
 HTTP_DURATION: Final = Metric(
     name="http_server_request_duration_seconds",
@@ -65,14 +67,14 @@ PROCESS_THREADS: Final = Metric(
 HOST_CPU: Final = Metric(
     name="host_cpu_utilization_ratio",
     kind=Kind.GAUGE,
-    help="Share of all cores of the host in use, 0 to 1.",
+    help="Share in use of the control group's CPU quota, else of all cores of the host, 0 to 1.",
     labels=("host",),
     across=Across.MAX,
 )
 HOST_MEMORY: Final = Metric(
     name="host_memory_utilization_ratio",
     kind=Kind.GAUGE,
-    help="Share of the host's memory in use, 0 to 1.",
+    help="Share in use of the control group's memory limit, else of the host's memory, 0 to 1.",
     labels=("host",),
     across=Across.MAX,
 )
@@ -344,6 +346,7 @@ CATALOGUE: Final = (
     PROCESS_THREADS,
     HOST_CPU,
     HOST_MEMORY,
+    *CAPACITY,
     SELF_ERRORS,
     SELF_DROPPED,
     SELF_FLUSH,
@@ -354,6 +357,7 @@ CATALOGUE: Final = (
     SELF_SAMPLING,
     SELF_HELD,
     SELF_OUTBOX,
+    *SELF_WATCH,
     SELF_STORED,
     SELF_BUDGET,
     SELF_STORING,

@@ -1,16 +1,18 @@
-"""The condition of a rule: a small tree with a text form and a JSON form."""
+"""The condition of a rule: a small tree, and the text that a user writes for it."""
 
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from watchkeeper.core import units
+from watchkeeper.core.capacity_metrics import HOST_DISK
 from watchkeeper.core.catalogue import HOST_CPU, HOST_MEMORY, HTTP_DURATION
 
 CHECK_LABEL: Final = "check"  # the label that tells health checks apart
+WORKER_LABELS: Final = ("host", "worker")  # those that tell workers apart
 
 
 class Operator(StrEnum):
@@ -26,6 +28,11 @@ class Operator(StrEnum):
     def holds(self, value: float, threshold: float) -> bool:
         """Tell whether `value` compares with `threshold` like this."""
         return _HOLDS[self](value, threshold)
+
+    @property
+    def inverse(self) -> "Operator":
+        """The one that holds exactly where this one does not."""
+        return _INVERSES[self]
 
     @property
     def is_upward(self) -> bool:
@@ -45,6 +52,14 @@ _HOLDS: Final[Mapping[Operator, Callable[[float, float], bool]]] = {
     Operator.AT_MOST: lambda value, threshold: value <= threshold,
     Operator.EQUAL: lambda value, threshold: value == threshold,
     Operator.UNEQUAL: lambda value, threshold: value != threshold,
+}
+_INVERSES: Final[Mapping[Operator, Operator]] = {
+    Operator.ABOVE: Operator.AT_MOST,
+    Operator.AT_LEAST: Operator.BELOW,
+    Operator.BELOW: Operator.AT_LEAST,
+    Operator.AT_MOST: Operator.ABOVE,
+    Operator.EQUAL: Operator.UNEQUAL,
+    Operator.UNEQUAL: Operator.EQUAL,
 }
 
 
@@ -72,7 +87,10 @@ class Measure(StrEnum):
     REQUESTS = "requests"  # how many requests
     ERRORS = "errors"  # how many failed requests
     QUANTILE = "quantile"  # of a histogram
-    RATE = "rate"  # of a counter's increase, or of a histogram's observations, per second
+    APDEX = "apdex"  # satisfied requests and half of the tolerated ones ÷ all requests
+    SHARE = "share"  # of the counts of a metric that pass the filters, among all its counts
+    INCREASE = "increase"  # of a counter, or how many observations a histogram got
+    RATE = "rate"  # the same per second
     LAST = "last"  # of a gauge
     MIN = "min"
     MAX = "max"
@@ -106,20 +124,31 @@ class Selector:
     @property
     def is_share(self) -> bool:
         """Whether it comes down to a share of bad ones among all, as the guard needs."""
-        return self.measure in (Measure.ERROR_RATE, Measure.QUANTILE)
+        return self.measure in (Measure.ERROR_RATE, Measure.QUANTILE, Measure.SHARE)
+
+    @property
+    def is_count(self) -> bool:
+        """Whether it counts, so that it can be compared with the same time in weeks before."""
+        return self.measure in (Measure.REQUESTS, Measure.ERRORS, Measure.INCREASE)
 
     @property
     def unit(self) -> Unit:
         """The unit that its thresholds are written in."""
-        if self.measure is Measure.ERROR_RATE:
-            return Unit.SHARE
-        if self.measure in (Measure.REQUESTS, Measure.ERRORS):
-            return Unit.NUMBER
-        if self.measure is Measure.RATE:
-            return Unit.RATE
+        unit = _UNITS.get(self.measure)
+        if unit is not None:
+            return unit
         return _SUFFIX_UNITS.get(self.metric.rpartition("_")[2], Unit.NUMBER)
 
 
+_UNITS: Final[Mapping[Measure, Unit]] = {
+    Measure.ERROR_RATE: Unit.SHARE,
+    Measure.SHARE: Unit.SHARE,
+    Measure.REQUESTS: Unit.NUMBER,
+    Measure.ERRORS: Unit.NUMBER,
+    Measure.APDEX: Unit.NUMBER,
+    Measure.INCREASE: Unit.NUMBER,
+    Measure.RATE: Unit.RATE,
+}
 _SUFFIX_UNITS: Final[Mapping[str, Unit]] = {
     "seconds": Unit.SECONDS,
     "bytes": Unit.BYTES,
@@ -191,10 +220,22 @@ WORDS: Final[Mapping[str, Selector]] = {
     "error_rate": Selector(measure=Measure.ERROR_RATE, metric=""),
     "requests": Selector(measure=Measure.REQUESTS, metric=""),
     "errors": Selector(measure=Measure.ERRORS, metric=""),
+    "apdex": Selector(measure=Measure.APDEX, metric=""),
     "memory_used": Selector(measure=Measure.LAST, metric=HOST_MEMORY.name),
     "cpu_used": Selector(measure=Measure.LAST, metric=HOST_CPU.name),
+    "disk_used": Selector(measure=Measure.LAST, metric=HOST_DISK.name),
 }
-_WORD_OF: Final = {(word.measure, word.metric): text for text, word in WORDS.items()}
+"""Short words → what they measure."""
+FUNCTIONS: Final = (
+    Measure.SHARE,
+    Measure.INCREASE,
+    Measure.RATE,
+    Measure.LAST,
+    Measure.MIN,
+    Measure.MAX,
+)
+"""What is taken of a metric named in brackets, besides percentiles."""
+WORD_OF: Final = {(word.measure, word.metric): text for text, word in WORDS.items()}
 
 
 def write_condition(condition: Condition) -> str:
@@ -215,7 +256,7 @@ def write_condition(condition: Condition) -> str:
 def write_selector(selector: Selector) -> str:
     """Write what is measured: `error_rate`, `p95{route="/x"}`, `rate(orders_total)`."""
     filters = _write_filters(selector.filters, past=selector.past)
-    word = _WORD_OF.get((selector.measure, selector.metric))
+    word = WORD_OF.get((selector.measure, selector.metric))
     if word is not None:
         return f"{word}{filters}"
     name: str = selector.measure
@@ -228,7 +269,7 @@ def write_selector(selector: Selector) -> str:
 
 def write_quantile(quantile: float) -> str:
     """Write a quantile as "p95" or "p99.9"."""
-    return f"p{quantile * 100:.10g}"
+    return "p" + f"{quantile * 100:.6f}".rstrip("0").rstrip(".")
 
 
 def write_threshold(unit: Unit, threshold: float) -> str:
@@ -241,76 +282,9 @@ def format_value(unit: Unit, value: float) -> str:
     return _FORMATTERS[unit](value)
 
 
-def condition_to_data(condition: Condition) -> list[Any]:
-    """Return the JSON form: `[">", ["error_rate", {}], 0.05]`, `["and", […], […]]`."""
-    if isinstance(condition, And | Or):
-        word = "and" if isinstance(condition, And) else "or"
-        return [word, *(condition_to_data(part) for part in condition.parts)]
-    if isinstance(condition, CheckFailing | WorkerMissing):
-        word = "failing" if isinstance(condition, CheckFailing) else "missing"
-        return [word, _filters_to_data(condition.filters)]
-    selector = condition.selector
-    name = (
-        write_quantile(selector.quantile)
-        if selector.measure is Measure.QUANTILE
-        else _WORD_OF.get((selector.measure, selector.metric), selector.measure.value)
-    )
-    parts: list[Any] = [name, _filters_to_data(selector.filters)]
-    if name not in WORDS and selector.metric != HTTP_DURATION.name:
-        parts.append(selector.metric)
-    if selector.past is not Past.NONE:
-        parts.append({"past": selector.past.value})
-    against = [condition.against.value] if condition.against is not Past.NONE else []
-    return [condition.operator.value, parts, condition.threshold, *against]
-
-
-def condition_from_data(data: Sequence[Any]) -> Condition:
-    """Read the JSON form back. Raises ValueError, KeyError, TypeError or IndexError if damaged."""
-    if data[0] == "and":
-        return And(tuple(_term_from_data(part) for part in data[1:]))
-    if data[0] == "or":
-        return Or(tuple(_alternative_from_data(part) for part in data[1:]))
-    return _term_from_data(data)
-
-
-def _alternative_from_data(data: Sequence[Any]) -> Term | And:
-    if data[0] == "and":
-        return And(tuple(_term_from_data(part) for part in data[1:]))
-    return _term_from_data(data)
-
-
-def _term_from_data(data: Sequence[Any]) -> Term:
-    if data[0] == "failing":
-        return CheckFailing(_filters_from_data(data[1]))
-    if data[0] == "missing":
-        return WorkerMissing(_filters_from_data(data[1]))
-    operator, (name, filters, *rest), threshold, *against = data
-    past = Past(rest.pop()["past"]) if rest and isinstance(rest[-1], dict) else Past.NONE
-    metric = rest
-    base = WORDS.get(name)
-    if base is None and name[0] == "p" and name[1].isdigit():
-        base = Selector(
-            measure=Measure.QUANTILE,
-            metric=metric[0] if metric else HTTP_DURATION.name,
-            quantile=read_quantile(name),
-        )
-    elif base is None:
-        base = Selector(measure=Measure(name), metric=metric[0] if metric else HTTP_DURATION.name)
-    selector = Selector(
-        measure=base.measure,
-        metric=base.metric,
-        quantile=base.quantile,
-        filters=_filters_from_data(filters),
-        past=past,
-    )
-    return Comparison(
-        selector, Operator(operator), float(threshold), Past(against[0]) if against else Past.NONE
-    )
-
-
 def read_quantile(name: str) -> float:
     """Return 0.95 for "p95". Raises ValueError if it is no number strictly between 0 and 100."""
-    if not re.fullmatch(r"p[0-9]{1,2}(\.[0-9]{1,3})?", name) or not float(name[1:]):
+    if not re.fullmatch(r"p[0-9]{1,2}(\.[0-9]{1,6})?", name) or not float(name[1:]):
         raise ValueError(f"{name} is no percentile between p0 and p100")
     return float(f"{name[1:]}e-2")
 
@@ -349,21 +323,6 @@ def _write_filters(filters: Sequence[Filter], *, past: Past = Past.NONE) -> str:
         for part in filters
     ]
     return "{" + ", ".join(parts) + "}"
-
-
-def _filters_to_data(filters: Sequence[Filter]) -> dict[str, list[list[str]]]:
-    data: dict[str, list[list[str]]] = {}
-    for part in filters:
-        data.setdefault(part.label, []).append([part.operator, part.value])
-    return data
-
-
-def _filters_from_data(data: Mapping[str, Sequence[Sequence[str]]]) -> tuple[Filter, ...]:
-    return tuple(
-        Filter(label, operator, value)
-        for label, parts in data.items()
-        for operator, value in parts
-    )
 
 
 def _write_number(value: float) -> str:

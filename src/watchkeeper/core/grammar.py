@@ -1,11 +1,6 @@
 """The grammar of conditions: from a line of text to the tree, in linear time.
 
-condition = measure operator value | "check" [filters] "failing"
-measure   = WORD [filters] | function "(" METRIC [filters] ")"
-function  = "p50" … "p99.9" | "rate" | "last" | "min" | "max"
-filters   = "{" LABEL ("=" | "!=" | "=~") STRING { "," … } "}"
-operator  = ">" | ">=" | "<" | "<=" | "==" | "!="
-value     = a number with its unit: 5%, 250ms, 512MB, 1/min, 100
+`EBNF` is what it reads; the page "Rules" shows the same.
 """
 
 import json
@@ -18,21 +13,46 @@ from typing import Final
 from watchkeeper.core import units
 from watchkeeper.core.catalogue import HTTP_DURATION
 from watchkeeper.core.conditions import (
+    FUNCTIONS,
     WORDS,
+    And,
     CheckFailing,
     Comparison,
     Condition,
     Filter,
     Measure,
     Operator,
+    Or,
+    Past,
     Selector,
+    Term,
     Unit,
+    WorkerMissing,
     read_quantile,
 )
 from watchkeeper.exceptions import ConfigurationError
 
+EBNF: Final = """\
+condition  = all { "or" all }
+all        = term { "and" term }
+term       = [ "not" ] comparison | "check" [ filters ] "failing" | "worker" [ filters ] "missing"
+comparison = measure operator ( value | factor past )
+measure    = word [ filters ] | function "(" METRIC [ filters ] ")"
+word       = "error_rate" | "requests" | "errors" | "apdex" | percentile
+           | "memory_used" | "cpu_used" | "disk_used"
+function   = percentile | "share" | "increase" | "rate" | "last" | "min" | "max"
+percentile = "p0.1" … "p50" … "p95" … "p99.9"
+filters    = "{" filter { "," filter } "}"
+filter     = LABEL ( "=" | "!=" | "=~" ) STRING | past
+operator   = ">" | ">=" | "<" | "<=" | "==" | "!="
+value      = number with its unit: 5%, 250ms, 512MB, 1/min, 100
+factor     = number "x"
+past       = "same_time_last_week"
+"""
 MAX_TEXT: Final = 500  # characters of a condition
+MAX_TERMS: Final = 8  # comparisons in a condition
 MAX_FILTERS: Final = 10
+MAX_FACTOR: Final = 1e6
 
 _SPACE = re.compile(r"\s*")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_:.]*")
@@ -41,9 +61,13 @@ _LABEL_OPERATOR = re.compile(r"=~|!=|=")
 _OPERATOR = re.compile(r">=|<=|==|!=|>|<")
 _STRING = re.compile(r"""'((?:[^'\\]|\\.)*)'|("(?:[^"\\]|\\.)*")""")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]{1,3})?")
-_LATER = re.compile(r"\s(and|or)\s|\bsame_time_|^\s*not\s|[0-9]x(\s|$)")
+_JOIN = re.compile(r"(and|or)(?![A-Za-z0-9_:.])")
+_NOT = re.compile(r"not(?![A-Za-z0-9_:.])")
+_VALUE_END = re.compile(r"\s(?:and|or)(?:\s|$)")
+_AGAINST = re.compile(r"(\S+)x\s+same_time_last_week")
 
-_FUNCTIONS: Final = ("rate", "last", "min", "max")
+_PAST: Final = Past.SAME_TIME_LAST_WEEK
+_STANDING: Final = {"check": "failing", "worker": "missing"}
 _EXAMPLES: Final[Mapping[Unit, str]] = {
     Unit.SHARE: "a rate is a share: write 5% or 0.05",
     Unit.SECONDS: "a duration needs its unit: write 1s or 250ms",
@@ -68,57 +92,84 @@ class _Parser:
         if len(text) > MAX_TEXT:
             self.text = text[:60] + "…"
             raise self.error(f"a condition has at most {MAX_TEXT} characters")
+        if not _is_whole(text):
+            self.text = text.encode(errors="replace").decode()
+            raise self.error("half of a character stands in it")
 
     def condition(self) -> Condition:
         """Read the whole text."""
-        later = _LATER.search(_STRING.sub("''", self.text))
-        if later:
-            raise self.error(
-                f"'{later[0].strip()}' is not understood by this version: "
-                "write one plain comparison per rule"
-            )
+        alternatives: list[list[Term]] = [[self.term()]]
+        count = 1
+        while join := self.take(_JOIN):
+            term = self.term()
+            count += 1
+            if count > MAX_TERMS:
+                raise self.error(f"at most {MAX_TERMS} comparisons; write two rules")
+            if join == "and":
+                alternatives[-1].append(term)
+            else:
+                alternatives.append([term])
+        if self.text[self.at :].strip():
+            raise self.error("between two comparisons stands and or or; there are no brackets")
+        parts = [And(tuple(terms)) if len(terms) > 1 else terms[0] for terms in alternatives]
+        return Or(tuple(parts)) if len(parts) > 1 else parts[0]
+
+    def term(self) -> Term:
+        """Read one comparison, turned round by "not", or what stands without one."""
+        is_inverted = self.take(_NOT) is not None
         word = self.take(_WORD)
         if word is None:
+            if self.accept("("):
+                raise self.error("there are no brackets: and binds tighter than or")
             raise self.error("a condition starts with what is measured: write error_rate > 5%")
-        if word == "check":
-            return self.check()
+        if word in _STANDING:
+            if is_inverted:
+                raise self.error(f"{word} {_STANDING[word]} cannot be turned round; leave out not")
+            return self.standing(word)
         selector = self.selector(word)
-        operator = self.take(_OPERATOR)
-        if operator is None:
+        sign = self.take(_OPERATOR)
+        if sign is None:
             raise self.error(f"after {word} comes >, >=, <, <=, == or != and a value")
-        return Comparison(selector, Operator(operator), self.threshold(selector.unit))
+        operator = Operator(sign)
+        threshold, against = self.value(selector)
+        if selector.past is not Past.NONE and not selector.is_count:
+            raise self.error(f"only counts have a {_PAST}: requests, errors, increase(…)")
+        return Comparison(
+            selector, operator.inverse if is_inverted else operator, threshold, against
+        )
 
-    def check(self) -> CheckFailing:
-        """Read what follows the word "check"."""
-        filters = self.filters()
-        if self.take(_WORD) != "failing" or self.text[self.at :].strip():
-            raise self.error("write check failing")
-        return CheckFailing(filters)
+    def standing(self, word: str) -> CheckFailing | WorkerMissing:
+        """Read what follows the word "check" or "worker"."""
+        filters, past = self.filters()
+        if self.take(_WORD) != _STANDING[word] or past is not Past.NONE:
+            raise self.error(f"write {word} {_STANDING[word]}")
+        return CheckFailing(filters) if word == "check" else WorkerMissing(filters)
 
     def selector(self, word: str) -> Selector:
         """Read the rest of a measure whose first word is known."""
         base = self.known(word)
         if not self.accept("("):
-            if base.measure in (Measure.RATE, Measure.LAST, Measure.MIN, Measure.MAX) and (
-                word not in WORDS
-            ):
+            if base.measure in FUNCTIONS and word not in WORDS:
                 raise self.error(f"{word} needs a metric: write {word}(metric_name)")
-            return replace(base, filters=self.filters())
+            filters, past = self.filters()
+            return replace(base, filters=filters, past=past)
         if word in WORDS:
             raise self.error(f"{word} takes no metric in brackets")
         metric = self.take(_WORD)
         if metric is None or "." in metric:
             raise self.error(f"{word}( needs the name of a metric: write {word}(metric_name)")
-        filters = self.filters()
+        filters, past = self.filters()
         if not self.accept(")"):
             raise self.error("a closing bracket ) is missing")
-        return replace(base, metric=metric, filters=filters)
+        if base.measure is Measure.SHARE and not filters:
+            raise self.error('share needs a filter: write share(metric{outcome="failed"})')
+        return replace(base, metric=metric, filters=filters, past=past)
 
     def known(self, word: str) -> Selector:
         """Return what a word stands for, or raise with the nearest known one."""
         if word in WORDS:
             return WORDS[word]
-        if word in _FUNCTIONS:
+        if word in FUNCTIONS:
             return Selector(measure=Measure(word), metric=HTTP_DURATION.name)
         if re.match(r"p[0-9]", word):
             try:
@@ -126,7 +177,7 @@ class _Parser:
             except ValueError as error:
                 raise self.error(f"{error}; write p95") from None
             return Selector(measure=Measure.QUANTILE, metric=HTTP_DURATION.name, quantile=quantile)
-        names = (*WORDS, *_FUNCTIONS, "p50", "p95", "p99", "check")
+        names = (*WORDS, *FUNCTIONS, "p50", "p95", "p99", *_STANDING)
         near = get_close_matches(word, names, n=1)
         if near:
             raise self.error(f"'{word}' is not known; did you mean '{near[0]}'?")
@@ -135,15 +186,19 @@ class _Parser:
             f"rate({word}), last({word}) or p95({word})"
         )
 
-    def filters(self) -> tuple[Filter, ...]:
-        """Read a label filter in braces, if there is one."""
+    def filters(self) -> tuple[tuple[Filter, ...], Past]:
+        """Read a label filter in braces, if there is one, and which time is meant."""
         if not self.accept("{"):
-            return ()
+            return (), Past.NONE
         filters: list[Filter] = []
+        past = Past.NONE
         while not self.accept("}"):
-            if filters and not self.accept(","):
+            if (filters or past is not Past.NONE) and not self.accept(","):
                 raise self.error("between two label filters stands a comma, at the end a }")
             label, operator = self.take(_LABEL), self.take(_LABEL_OPERATOR)
+            if label == _PAST and operator is None and past is Past.NONE:
+                past = _PAST
+                continue
             value = self.string()
             if label is None or operator is None or value is None:
                 raise self.error('a label filter is written {route="/checkout"}, with =, != or =~')
@@ -151,7 +206,8 @@ class _Parser:
             if len(filters) > MAX_FILTERS:
                 raise self.error(f"at most {MAX_FILTERS} label filters")
         # Sorted, so that the same condition has the same hash however it was written.
-        return tuple(sorted(filters, key=lambda part: (part.label, part.operator, part.value)))
+        key = sorted(filters, key=lambda part: (part.label, part.operator, part.value))
+        return tuple(key), past
 
     def string(self) -> str | None:
         """Read a quoted text; backslashes as in JSON."""
@@ -162,17 +218,38 @@ class _Parser:
             body = quoted[1:-1].replace("\\'", "'")
             quoted = '"' + re.sub(r'\\.|"', _requote, body) + '"'
         try:
-            return str(json.loads(quoted, strict=False))
+            value = str(json.loads(quoted, strict=False))
+            if _is_whole(value):
+                return value
         except ValueError:
-            raise self.error(f"{quoted} has a backslash that means nothing") from None
+            pass
+        raise self.error(f"{quoted} has a backslash that means nothing")
 
-    def threshold(self, unit: Unit) -> float:
-        """Read the value up to the end of the text."""
-        text = self.text[self.at :].strip()
+    def value(self, selector: Selector) -> tuple[float, Past]:
+        """Read the value up to the next "and" or "or", or what it is so many times as large as."""
+        match = _VALUE_END.search(self.text, self.at)
+        end = match.start() if match else len(self.text)
+        text = self.text[self.at : end].strip()
+        self.at = end
+        if _PAST in text:
+            return self.factor(text, selector), _PAST
         try:
-            return _READERS[unit](text)
+            return float(_READERS[selector.unit](text)), Past.NONE
         except ConfigurationError:
-            raise self.error(_EXAMPLES[unit]) from None
+            raise self.error(_EXAMPLES[selector.unit]) from None
+
+    def factor(self, text: str, selector: Selector) -> float:
+        """Read "3x same_time_last_week"."""
+        if not selector.is_count or selector.past is not Past.NONE:
+            raise self.error(f"only counts have a {_PAST}: requests, errors, increase(…)")
+        match = _AGAINST.fullmatch(text)
+        try:
+            factor = _number(match[1]) if match else 0.0
+        except ConfigurationError:
+            factor = 0.0
+        if not 0 < factor <= MAX_FACTOR:
+            raise self.error(f"write how many times as many: errors > 3x {_PAST}")
+        return factor
 
     def take(self, pattern: re.Pattern[str]) -> str | None:
         """Take what matches here, after any space."""
@@ -200,6 +277,11 @@ class _Parser:
     def _skip_space(self) -> None:
         match = _SPACE.match(self.text, self.at)
         self.at = match.end() if match else self.at
+
+
+def _is_whole(text: str) -> bool:
+    """Tell whether a text can be stored: half of a surrogate pair is no character."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _requote(match: re.Match[str]) -> str:

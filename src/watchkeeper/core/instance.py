@@ -32,7 +32,13 @@ class Reason(StrEnum):
     KEEPING = "keeping"  # recovering, and still clear
     RELAPSED = "relapsed"  # recovering → firing: the same incident
     RESOLVED = "resolved"  # recovering → ok
+    WORSENED = "worsened"  # firing, and now by the second level, too
+    EDITED = "edited"  # firing, and still true by the rule as it reads now
+    FLAPPING = "flapping"  # → firing, as so often within the hour
     UNKNOWN = "unknown"  # too few samples or no data: nothing changes
+    NOT_ASKED = "not_asked"  # `only_if` does not hold: nothing changes
+    NO_HISTORY = "no_history"  # no earlier week to compare with: the rule is not active yet
+    FAILED = "failed"  # it could not be evaluated: nothing changes
     NO_DATA = "no_data"  # nothing known for too long: fired or resolved by the rule's policy
     CLOCK_BACK = "clock_back"  # the clock went backwards: nothing changes
     RULE_CHANGED = "rule_changed"  # resolved, because the rule was changed
@@ -44,6 +50,9 @@ class Notice(StrEnum):
 
     FIRING = "firing"
     RESOLVED = "resolved"
+    WORSE = "worse"
+    FLAPPING = "flapping"
+    CHANGED = "changed"
     DIGEST = "digest"
 
 
@@ -69,6 +78,11 @@ class Instance:
     total: float = 0.0
     window_s: float = 0.0
     rule_hash: str = ""  # of the rule by which it was last true
+    edits: tuple[str, ...] = ()  # hashes of the rule that this incident has been told of
+    worse: bool = False  # it has reached the second level, and keeps that until it ends
+    flaps: tuple[float, ...] = ()  # when it fired within the last hour
+    flapping: bool = False  # it fires so often that it is one incident with a longer end
+    failures: int = 0  # evaluations in a row that failed
 
     @property
     def is_firing(self) -> bool:
@@ -82,6 +96,9 @@ class Instance:
             for field in fields(self)
             if (value := getattr(self, field.name)) != field.default
         }
+        for name in _LISTS:
+            if name in data:
+                data[name] = list(data[name])
         return {**data, "state": self.state.value}
 
     @classmethod
@@ -91,6 +108,9 @@ class Instance:
         values = {key: value for key, value in data.items() if key in known}
         if "state" in values:
             values["state"] = State(values["state"])
+        for name in _LISTS:
+            if name in values:
+                values[name] = tuple(values[name])
         return cls(**values)
 
 
@@ -114,6 +134,7 @@ class Transition:
         return any(getattr(self.before, name) != getattr(self.after, name) for name in _DECISIVE)
 
 
+_LISTS: Final = ("edits", "flaps")
 _DECISIVE: Final = (
     "state",
     "slot",
@@ -122,4 +143,8 @@ _DECISIVE: Final = (
     "clear_slots",
     "unknown_slots",
     "rule_hash",
+    "worse",
+    "flaps",
+    "flapping",
+    "failures",
 )

@@ -5,10 +5,15 @@ from typing import Final
 
 from watchkeeper.core.conditions import (
     CHECK_LABEL,
+    And,
     CheckFailing,
     Comparison,
     Measure,
+    Or,
+    Past,
+    Term,
     Unit,
+    WorkerMissing,
     format_value,
     write_quantile,
 )
@@ -26,23 +31,33 @@ def firing_summary(
     bad: float,
     total: float,
     window_s: float,
+    term: Term | None = None,
+    more: int = 0,
 ) -> str:
-    """Say what is wrong: "High error rate: 12.4 % (31 of 250 in 1 min) > 5 %"."""
-    when = rule.when
-    if isinstance(when, CheckFailing):
+    """Say what is wrong: "High error rate: 12.4 % (31 of 250 in 1 min) > 5 %".
+
+    `term` is the part of the condition that decided, where there are several; `more` are further
+    groups of which this one is the largest.
+    """
+    if term is None and not isinstance(rule.when, And | Or):
+        term = rule.when
+    named, others = _named(rule, labels), f", and {more} more" if more else ""
+    if isinstance(term, CheckFailing):
         name = labels.get(CHECK_LABEL, "")
         said = f"{name} has failed {value:.0f} times in a row" if value else f"{name} is silent"
-        return _cut(f"{rule.name}: {said}")
-    if not isinstance(when, Comparison):
+        return _cut(f"{rule.name}: {said.strip()}{others}")
+    if isinstance(term, WorkerMissing):
+        silent = f"silent for {format_duration(value)}" if value else "silent"
+        return _cut(f"{named}: {silent}{others}")
+    if not isinstance(term, Comparison):
         return _cut(rule.name)
-    threshold = format_value(when.selector.unit, when.threshold)
     if value is None:
-        return _cut(f"{_named(rule, labels)}: no data, {rule.condition} cannot be judged")
-    shown = format_value(when.selector.unit, value)
-    if when.selector.measure is Measure.QUANTILE:
-        shown = f"{write_quantile(when.selector.quantile)} {shown}"
-    counts = _counts(when, bad=bad, total=total, window_s=window_s)
-    return _cut(f"{_named(rule, labels)}: {shown} ({counts}) {when.operator} {threshold}")
+        return _cut(f"{named}: no data, {rule.condition} cannot be judged{others}")
+    shown = format_value(term.selector.unit, value)
+    if term.selector.measure is Measure.QUANTILE:
+        shown = f"{write_quantile(term.selector.quantile)} {shown}"
+    counts = _counts(term, bad=bad, total=total, window_s=window_s)
+    return _cut(f"{named}: {shown} ({counts}) {term.operator} {threshold_text(term)}{others}")
 
 
 def resolved_summary(
@@ -52,6 +67,7 @@ def resolved_summary(
     value: float | None,
     lasted_s: float,
     because: str = "",
+    term: Term | None = None,
 ) -> str:
     """Say what is over: "High error rate: resolved after 4 min, now 0.4 %"."""
     name = _named(rule, labels)
@@ -59,8 +75,9 @@ def resolved_summary(
         name = f"{rule.name}: {labels.get(CHECK_LABEL, '')}".removesuffix(": ")
         value = None
     parts = [f"resolved after {format_duration(max(lasted_s, 0.0))}"]
-    if value is not None and isinstance(rule.when, Comparison):
-        parts.append(f"now {format_value(rule.when.selector.unit, value)}")
+    measured = term or rule.when
+    if value is not None and isinstance(measured, Comparison):
+        parts.append(f"now {format_value(measured.selector.unit, value)}")
     if because:
         parts.append(because)
     return _cut(f"{name}: {', '.join(parts)}")
@@ -95,9 +112,19 @@ def _named(rule: Rule, labels: Mapping[str, str]) -> str:
     return f"{rule.name} ({group})" if group else rule.name
 
 
+def threshold_text(term: Comparison) -> str:
+    """Say what a value was compared with: "5 %", "3 × the same time in earlier weeks"."""
+    if term.against is Past.NONE:
+        return format_value(term.selector.unit, term.threshold)
+    return f"{term.threshold:.6g} × the same time in earlier weeks"
+
+
 def _counts(when: Comparison, *, bad: float, total: float, window_s: float) -> str:
     window = format_duration(window_s)
     selector = when.selector
+    if when.against is not Past.NONE:
+        usual = f", usually {total:.6g}" if total else ""
+        return f"in {window}{usual}"
     if selector.measure is Measure.ERROR_RATE:
         return f"{bad:.0f} of {total:.0f} in {window}"
     if selector.measure is Measure.QUANTILE:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Final
 
-from watchkeeper.core.catalogue import HOST_CPU, HOST_MEMORY, HTTP_DURATION
 from watchkeeper.core.conditions import CheckFailing, Measure, WorkerMissing, terms
 from watchkeeper.core.rule import Rule
 
@@ -14,10 +13,24 @@ _BY_MEASURE: Final[Mapping[Measure, str]] = {
     Measure.ERRORS: "Look at the issues that began shortly before.",
     Measure.REQUESTS: "See whether requests reach the application: load balancer, DNS, clients.",
 }
-_BY_METRIC: Final[Mapping[str, str]] = {
-    HTTP_DURATION.name: "Look at the slowest routes, and at what is inside their requests.",
-    HOST_MEMORY.name: "See which worker grows; at the limit the kernel ends one.",
-    HOST_CPU.name: "See which routes take the time, and whether another process does.",
+# By how the name of the metric begins: the first that fits.
+_BY_PREFIX: Final[Mapping[str, str]] = {
+    "http_server_": "Look at the slowest routes, and at what is inside their requests.",
+    "http_client_": "Look at the outgoing calls by host: the other side is slow or away.",
+    "db_client_connection_": "Look for what holds a connection long: slow statements, calls in "
+    "transactions.",
+    "db_client_": "Look at the slowest statements, and at the database's own load and locks.",
+    "process_memory_": "See which worker grows; at the limit the kernel ends one.",
+    "process_cpu_": "See which routes take the time, and whether there is more traffic.",
+    "process_open_file_": "Look for files and sockets that are opened and not closed.",
+    "process_file_": "Look for files and sockets that are opened and not closed.",
+    "host_memory_": "See which worker grows; at the limit the kernel ends one.",
+    "host_cpu_": "See which routes take the time, and whether another process does.",
+    "host_disk_": "See what grew: logs, uploads, temporary files, the database; make room.",
+    "event_loop_": "Look for code that blocks the loop: slow requests with nothing slow inside.",
+    "job_": "Look at the job's last run and its error; start it again if it was missed.",
+    "watchkeeper_stor": "Raise storage_budget or keep less; watchkeeper size shows what is large.",
+    "watchkeeper_": "Read the workers' log: Watchkeeper says there what it cannot do, and why.",
 }
 
 
@@ -36,7 +49,11 @@ def next_steps(rule: Rule, *, release: str = "") -> tuple[str, ...]:
             step = "See on its host whether the process lives, and what the kernel's log says."
         else:
             selector = term.selector
-            step = _BY_MEASURE.get(selector.measure) or _BY_METRIC.get(selector.metric, "")
+            step = _BY_MEASURE.get(selector.measure) or _of_metric(selector.metric)
         if step and step not in found:
             found.append(step)
     return tuple(found[:MAX_STEPS])
+
+
+def _of_metric(name: str) -> str:
+    return next((step for start, step in _BY_PREFIX.items() if name.startswith(start)), "")

@@ -1,10 +1,16 @@
-"""The default rules, on without any configuration; each is changed or switched off by its name."""
+"""The default rules, on without any configuration; each is changed or switched off by its name.
+
+Their figures are those of the page "Default rules", which is made from here.
+"""
 
 from dataclasses import replace
 from typing import Final
 
 from watchkeeper.core.rules import MIN_WINDOW_SLOTS, Alert, Origin, Rule, compile_alert
 from watchkeeper.core.units import parse_duration, write_duration
+
+UNREADABLE: Final = "Rule cannot be read"  # the rule that tells of other rules
+OUTAGE: Final = "Everything fails"
 
 ALERTS: Final = (
     Alert(
@@ -13,38 +19,175 @@ ALERTS: Final = (
         clear="error_rate < 3%",
         over=("1m", "5m"),
         severity="critical",
+        quiet_while=OUTAGE,
+        description="More requests fail than users put up with.",
     ),
     Alert(
         "Slow responses",
         when="p95 > 1s",
         clear="p95 < 800ms",
         over="5m",
-        hold="2m",  # slowness after a deploy is short
+        hold="2m",
         severity="warning",
         worse={"when": "p95 > 3s", "severity": "critical"},
+        quiet_while=OUTAGE,
+        description="One of twenty requests waits too long, and not just after a deploy.",
     ),
     Alert(
         "Health check failing",
         when="check failing",
         by="check",
-        after=3,  # one failure is noise
+        after=3,
         no_data="alert",
         severity="critical",
+        description="Something that the application needs does not answer.",
     ),
     Alert(
         "New issue",
         on="issue.new",
         level="error",
         digest="5m",
-        quiet="10m",  # the first minutes of an installation would be a flood
+        quiet="10m",
         severity="warning",
+        description="An error that was never seen before.",
     ),
     Alert(
-        "Issue came back",  # it was marked resolved: somebody cares
+        "Issue came back",
         on="issue.came_back",
         level="error",
         digest="5m",
         severity="warning",
+        description="An error that was marked resolved happened again.",
+    ),
+    Alert(
+        OUTAGE,
+        when="error_rate > 50%",
+        over="1m",
+        at_least=5,
+        severity="critical",
+        description="Most requests fail: an outage, not a partial fault.",
+    ),
+    Alert(
+        "Errors on a quiet service",
+        when="errors >= 3 and requests < 30",
+        clear="errors < 2 or requests >= 40",
+        over="15m",
+        severity="warning",
+        quiet_while=OUTAGE,
+        description="A few of very few requests failed; a rate says nothing on so few.",
+    ),
+    Alert(
+        "Error spike",
+        when="errors > 3x same_time_last_week",
+        at_least=20,
+        over="15m",
+        severity="warning",
+        quiet_while=OUTAGE,
+        description="Far more errors than at this hour of the week before.",
+    ),
+    Alert(
+        "No traffic",
+        when="requests == 0",
+        over="10m",
+        only_if="requests{same_time_last_week} > 50",
+        severity="critical",
+        description="Nobody comes any more, at an hour at which people usually do.",
+    ),
+    Alert(
+        "Worker missing",
+        when="worker missing",
+        severity="warning",
+        description="A process fell silent without having been stopped: it crashed or hangs.",
+    ),
+    Alert(
+        "Job failed",
+        when='share(job_duration_seconds{outcome="failed"}) >= 20% '
+        "and increase(job_duration_seconds) >= 5",
+        clear='share(job_duration_seconds{outcome="failed"}) < 10%',
+        over="1h",
+        by="job",
+        sure=False,
+        severity="warning",
+        description="Runs of a job fail again and again.",
+    ),
+    Alert(
+        "Job late",
+        when="last(job_lateness_seconds) > 0s",
+        over="5m",
+        by="job",
+        severity="warning",
+        description="A job has not run although its time and its grace are over.",
+    ),
+    Alert(
+        "Memory",
+        when="memory_used > 90%",
+        clear="memory_used < 85%",
+        hold="5m",
+        by="host",
+        severity="warning",
+        worse={"when": "memory_used > 97%", "severity": "critical"},
+        description="Memory runs out; at its limit the kernel kills processes.",
+    ),
+    Alert(
+        "CPU",
+        when="cpu_used > 90%",
+        hold="10m",
+        by="host",
+        severity="warning",
+        description="The processor is busy for longer than a burst.",
+    ),
+    Alert(
+        "Event-loop lag",
+        when="p95(event_loop_lag_seconds) > 250ms",
+        over="2m",
+        severity="warning",
+        description="Something blocks the event loop, and every request with it.",
+    ),
+    Alert(
+        "Disk",
+        when="disk_used > 90% or last(host_disk_full_in_seconds) < 1d",
+        clear="disk_used < 88% and last(host_disk_full_in_seconds) > 36h",
+        over="5m",
+        by=("host", "mount"),
+        severity="warning",
+        description="A disk is nearly full, or will be within a day.",
+    ),
+    Alert(
+        "File descriptors",
+        when="last(process_file_descriptor_utilization_ratio) > 85%",
+        hold="5m",
+        by="host",
+        severity="warning",
+        description="A process has nearly as many files and sockets open as it may.",
+    ),
+    Alert(
+        "Database pool",
+        when="last(db_client_connection_utilization_ratio) > 90%",
+        hold="2m",
+        by="pool",
+        severity="warning",
+        description="Nearly all connections are in use; soon requests wait for one.",
+    ),
+    Alert(
+        "Watchkeeper itself",
+        when="max(watchkeeper_failed_flushes) >= 3"
+        " or increase(watchkeeper_dropped_total) > 0"
+        " or last(watchkeeper_evaluation_age_seconds) > 60s"
+        " or last(watchkeeper_outbox_oldest_seconds) > 5m",
+        clear="max(watchkeeper_failed_flushes) < 3"
+        " and increase(watchkeeper_dropped_total) == 0"
+        " and last(watchkeeper_evaluation_age_seconds) < 60s"
+        " and last(watchkeeper_outbox_oldest_seconds) < 5m",
+        over="5m",
+        severity="warning",
+        description="The monitoring does not do all of its work.",
+    ),
+    Alert(
+        UNREADABLE,
+        when="last(watchkeeper_unreadable_rules) > 0",
+        over="5m",
+        severity="warning",
+        description="A rule of the file or the database is not in force as it is written.",
     ),
     Alert(
         "Storage growth",
@@ -52,6 +195,7 @@ ALERTS: Final = (
         clear="last(watchkeeper_storage_used_ratio) < 75%",
         over="10m",  # measured once a minute, by one of the workers
         severity="warning",
+        description="The stored data near their limit; the finest will go first.",
     ),
 )
 

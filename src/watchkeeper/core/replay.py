@@ -12,12 +12,12 @@ from functools import partial
 from typing import Final
 
 from watchkeeper.core.alerts import evaluate
-from watchkeeper.core.conditions import Comparison, Measure, WorkerMissing, terms
+from watchkeeper.core.conditions import CheckFailing, Comparison, Measure, WorkerMissing, terms
 from watchkeeper.core.conditions import Past as Baseline
 from watchkeeper.core.instance import Instance, State, Transition
 from watchkeeper.core.rule import LEVELS, NoData, Origin, Rule
 from watchkeeper.core.tallies import Window
-from watchkeeper.core.verdicts import CheckState, Verdict
+from watchkeeper.core.verdicts import CheckState, Evidence, Verdict, evidence_of
 
 MAX_SPELLS: Final = 1_000  # of one rule, listed; the rest is counted
 MAX_GROUPS: Final = 1_000  # of one rule, remembered
@@ -28,7 +28,7 @@ CALMER_SHARE: Final = 0.25  # of the times, which a better `hold` leaves at most
 CALMED_SHARE: Final = 0.6  # and where none does, the best one that leaves no more than this
 MAX_WINDOW_S: Final = 3_600.0  # longer ones are not replayed
 
-Evidence = Window | CheckState | None
+Seen = Evidence | Window | CheckState | None
 
 
 class Skipped(StrEnum):
@@ -39,7 +39,7 @@ class Skipped(StrEnum):
     WORKERS = "workers"  # which worker was silent when is kept for hours only
     BASELINE = "baseline"  # it compares with weeks that are kept by the hour
     LONG_WINDOW = "long_window"  # more than an hour
-    SEVERAL_TERMS = "several_terms"  # `and`, `or`
+    MIXED = "mixed"  # it joins a health check with something else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,23 +126,25 @@ def skipped(rule: Rule) -> Skipped:
             return Skipped.BASELINE
     if rule.over_s and rule.over_s[-1] > MAX_WINDOW_S:
         return Skipped.LONG_WINDOW
-    return Skipped.SEVERAL_TERMS if len(parts) > 1 else Skipped.NO
+    mixed = len(parts) > 1 and any(isinstance(term, CheckFailing) for term in parts)
+    return Skipped.MIXED if mixed else Skipped.NO
 
 
-def is_quiet(rule: Rule, evidence: Evidence) -> bool:
-    """Tell without judging that a rule cannot fire: there are requests, and not one is bad.
+def is_quiet(rule: Rule, evidence: Seen) -> bool:
+    """Tell without judging that a rule cannot fire: there are requests, and none has failed.
 
     Only where that is sure; such a group need not be judged if it is well.
     """
     when = rule.when
+    if not isinstance(when, Comparison):
+        return False
+    tallies = evidence_of(evidence).window_of(when.selector).tallies
     return (
-        isinstance(evidence, Window)
-        and bool(evidence.tallies)
-        and isinstance(when, Comparison)
-        and when.selector.is_share
+        bool(tallies)
+        and when.selector.measure is Measure.ERROR_RATE
         and when.operator.is_upward
         and rule.no_data is not NoData.ALERT
-        and not any(tally.bad > 0 for tally in evidence.tallies.values())
+        and not any(tally.bad > 0 for tally in tallies.values())
     )
 
 
@@ -233,7 +235,7 @@ class Replay:
                 yield group
 
     def step(
-        self, group: str, evidence: Evidence, *, now: float, slot_s: int, settled_until: float
+        self, group: str, evidence: Seen, *, now: float, slot_s: int, settled_until: float
     ) -> Transition | None:
         """Judge one group at one moment, as `core.alerts.evaluate` does, and remember it.
 
@@ -350,16 +352,38 @@ def messages(rule: Rule, spells: Sequence[Spell]) -> int:
     """Count what one channel would have been sent about some times that a rule fired.
 
     Those that fire together are told together, those that end together as well; each `repeat`
-    while it lasts there is a reminder.
+    while it lasts there is a reminder. What comes again within the cooldown is told once more,
+    and then to be over only when it has stayed so for the cooldown.
     """
-    fired = collected((one.fired_at for one in spells), wait_s=rule.group_wait_s)
-    ends = [one.resolved_at for one in spells if one.resolved_at is not None]
+    fired: list[float] = []
+    ended: list[float] = []
+    for chain in _chains(spells, rule.cooldown_s):
+        fired += [one.fired_at for one in chain[:2]]
+        if chain[0].resolved_at is not None:
+            ended.append(chain[0].resolved_at)
+        if len(chain) > 1 and chain[-1].resolved_at is not None:
+            ended.append(chain[-1].resolved_at + rule.cooldown_s)
     reminders = sum(
         int((one.resolved_at - one.fired_at) // rule.repeat_s)
         for one in spells
         if one.resolved_at is not None and rule.repeat_s > 0
     )
-    return fired + collected(ends, wait_s=rule.group_wait_s) + reminders
+    wait_s = rule.group_wait_s
+    return collected(fired, wait_s=wait_s) + collected(ended, wait_s=wait_s) + reminders
+
+
+def _chains(spells: Sequence[Spell], cooldown_s: float) -> list[list[Spell]]:
+    """Part spells, oldest first, into those of a group that follow each other in the cooldown."""
+    chains: list[list[Spell]] = []
+    latest: dict[str, list[Spell]] = {}
+    for one in spells:
+        chain = latest.get(one.group)
+        ended_at = chain[-1].resolved_at if chain else None
+        if chain is None or ended_at is None or one.fired_at - ended_at >= cooldown_s:
+            chain = latest[one.group] = []
+            chains.append(chain)
+        chain.append(one)
+    return chains
 
 
 def _limit(when: Comparison) -> float:

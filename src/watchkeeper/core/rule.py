@@ -3,19 +3,12 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, Final
 
-from watchkeeper.core.conditions import (
-    Comparison,
-    Condition,
-    Operator,
-    condition_from_data,
-    condition_to_data,
-    glob_matches,
-    write_condition,
-)
+from watchkeeper.core.conditions import Condition, glob_matches, write_condition
+from watchkeeper.core.stored_conditions import condition_from_data, condition_to_data
 from watchkeeper.exceptions import ConfigurationError
 
 FORMAT: Final = 1  # version of the canonical JSON
@@ -47,38 +40,53 @@ class NoData(StrEnum):
 class Alert:
     """One alert rule as a user writes it; the same words and strings as in TOML.
 
-    Either `when` holds a condition ("error_rate > 5%"), or `on` names events ("issue.new").
+    Either `when` holds a condition ("error_rate > 5%"), or `on` names events ("issue.new"), or
+    `slo` an objective ({"target": "99.9%", "good": "status < 500", "period": "30d"}).
 
     name      what messages and pages call it; a rule of the same name is replaced
     when      the condition that fires, clear the one that ends it (default: 80 % of the threshold)
-    over      one window or several, any of which fires ("1m", "5m"); at most 1h
+    only_if   a condition without which nothing is known: the state stays as it is
+    over      one window or several ("1m", "5m"), any of which fires; every_window: all must
     hold      how long it must be true before it fires, keep how long false before it ends
               (default: 2m, and at once for a check)
     tolerate  how many slots in a row may miss while it is pending
-    by        labels: one instance per combination of their values
+    by        labels: one instance per combination of their values, max_groups of them at most
     skip      label → globs: series left out
     sure      wait until the share is statistically certain (default: for shares with >)
     at_least  how many bad ones it takes at least
+    warmup    workers younger than this are left out of latency and memory
     no_data   "keep", "ok" or "alert", once nothing was known for `no_data_after`
     after     consecutive failures of a health check
     on        events; level the lowest level of an issue; digest how long followers are collected
     quiet     how long after the first installation events are recorded without a message
     worse     a second level: {"when": "p95 > 3s", "severity": "critical"}
+    severity  "info", "warning" or "critical"; of an objective also {"fast": …, "slow": …}
+    channels  whom to tell instead of those that the severity is routed to
     repeat    how often a reminder is sent, cooldown how long a new incident continues the last
+    group_wait      how long followers of a first message are collected
+    quiet_while     rules whose firing explains this one: nobody is told meanwhile
+    escalate_after  not acknowledged for so long, the channels `escalate_to` are told
+    shadow    judge and record, but tell nobody
+    description, runbook  a sentence and an address that messages carry
     """
 
     name: str
     when: str | None = None
     clear: str | None = None
+    only_if: str | None = None
+    slo: Mapping[str, str] | None = None
     over: str | Sequence[str] | None = None
+    every_window: bool = False
     hold: str = "0s"
     keep: str | None = None
     tolerate: int = 1
     by: str | Sequence[str] = ()
     skip: Mapping[str, str | Sequence[str]] | None = None
-    severity: str = "warning"
+    max_groups: int = 100
+    severity: str | Mapping[str, str] = "warning"
     sure: bool | None = None
     at_least: float | None = None
+    warmup: str = "30s"
     no_data: str = "keep"
     no_data_after: str = "5m"
     after: int = 3
@@ -89,15 +97,24 @@ class Alert:
     worse: Mapping[str, str] | None = None
     repeat: str = "4h"
     cooldown: str = "10m"
+    group_wait: str = "30s"
+    quiet_while: str | Sequence[str] = ()
+    escalate_after: str | None = None
+    escalate_to: str | Sequence[str] = ()
+    channels: str | Sequence[str] = ()
+    shadow: bool = False
+    description: str = ""
+    runbook: str = ""
     enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worse:
-    """The second level of a rule."""
+    """The second level of a rule: where it begins, and below what it is over."""
 
     when: Condition
     severity: str
+    clear: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,23 +206,14 @@ class Rule:
             raise ConfigurationError(f"the stored rule cannot be read: {error}") from None
 
 
-def default_clear(when: Comparison) -> Comparison:
-    """Return what ends a condition unless the user says otherwise: with a fifth to spare."""
-    if when.operator.is_upward:
-        return replace(when, operator=Operator.BELOW, threshold=_decimal(when.threshold * 0.8))
-    if when.operator.is_downward:
-        return replace(when, operator=Operator.ABOVE, threshold=_decimal(when.threshold * 1.25))
-    opposite = {Operator.EQUAL: Operator.UNEQUAL, Operator.UNEQUAL: Operator.EQUAL}
-    return replace(when, operator=opposite[when.operator])
-
-
-def _decimal(value: float) -> float:
-    return float(f"{value:.12g}")  # 4 % is 0.04, not 0.04000000000000001
-
-
 def _to_data(value: object) -> object:
     if isinstance(value, Worse):
-        return {"when": condition_to_data(value.when), "severity": value.severity}
+        clear = condition_to_data(value.clear) if value.clear is not None else None
+        return {
+            "when": condition_to_data(value.when),
+            "severity": value.severity,
+            "clear": clear,
+        }
     if isinstance(value, Condition):
         return condition_to_data(value)
     if isinstance(value, tuple):
@@ -219,7 +227,12 @@ def _from_data(key: str, value: Any) -> Any:
     if key in ("when", "clear", "only_if"):
         return condition_from_data(value)
     if key == "worse":
-        return Worse(when=condition_from_data(value["when"]), severity=value["severity"])
+        clear = value.get("clear")
+        return Worse(
+            when=condition_from_data(value["when"]),
+            severity=value["severity"],
+            clear=condition_from_data(clear) if clear is not None else None,
+        )
     if key == "skip":
         return tuple((label, tuple(patterns)) for label, patterns in value)
     if key == "no_data":

@@ -83,19 +83,23 @@ class Told:
 
     def to_data(self) -> dict[str, Any]:
         """Return the stored form: JSON values; what has its default is left out."""
-        return {
+        data = {
             field.name: value
             for field in fields(self)
             if (value := getattr(self, field.name)) != field.default
         }
+        if self.counts:
+            data["counts"] = [list(pair) for pair in self.counts]
+        return {key: list(one) if isinstance(one, tuple) else one for key, one in data.items()}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any] | None) -> "Told":
         """Read the stored form; what is missing has its default, what is unknown is left out."""
-        known = {field.name for field in fields(cls)}
-        values = {key: value for key, value in (data or {}).items() if key in known}
-        for name in ("channels", "filed"):
-            values[name] = tuple(values.get(name, ()))
+        if not data:
+            return cls()
+        values = {key: value for key, value in data.items() if key in _FIELDS}
+        values["channels"] = tuple(values.get("channels", ()))
+        values["filed"] = tuple(values.get("filed", ()))
         values["counts"] = tuple((kind, number) for kind, number in values.get("counts", ()))
         return cls(**values)
 
@@ -110,6 +114,9 @@ class Told:
         if incident == self.incident:
             counts[kind.value] = counts.get(kind.value, 0) + 1
         return replace(self, filed=filed, counts=tuple(counts.items()))
+
+
+_FIELDS: Final = frozenset(field.name for field in fields(Told))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,9 +203,10 @@ def decide(told: Told, facts: Facts, manners: Manners, *, now: float) -> Step:
     by = facts.inhibited_by if step.why is Why.INHIBITED else by
     # That nothing is due says less than what was decided before, unless that was to wait.
     steady = step.why is Why.NOT_DUE and told.why not in HOLDS
-    return replace(
-        step, told=replace(step.told, why=told.why if steady else step.why.value, by=by)
-    )
+    why = told.why if steady else step.why.value
+    if (why, by) == (step.told.why, step.told.by):
+        return step  # as it is for all that fire on: nothing is made anew
+    return replace(step, told=replace(step.told, why=why, by=by))
 
 
 def _unknown(told: Told, facts: Facts, manners: Manners, *, now: float) -> Step:

@@ -24,7 +24,7 @@ from watchkeeper.core.replay import (
 )
 from watchkeeper.core.rule import ISSUE_CAME_BACK, ISSUE_NEW, Rule
 from watchkeeper.core.slot import Frame, slot_start
-from watchkeeper.core.verdicts import CheckState
+from watchkeeper.core.verdicts import CheckState, Evidence
 from watchkeeper.dashboard.reading import read_pieces
 from watchkeeper.dashboard.sums import Query
 from watchkeeper.dashboard.windows import align_up
@@ -148,6 +148,7 @@ class _Past:
             for replay in self.replays.values():
                 replay.rescale(MINUTE_S / query.slot_s)
             windows = self._windows(query.slot_s)
+            windows.born = self._born(border)
             for frames in self._slots(windows, border):
                 self._judge(windows, frames, query.slot_s, since=border)
 
@@ -155,6 +156,14 @@ class _Past:
         scope = Scope(service=self._query.service, environment=self._query.environment)
         rules = [one.rule for one in self.replays.values()]
         return Windows(rules, scope=scope, slot_s=slot_s)
+
+    def _born(self, since: float) -> dict[int, float]:
+        """Return when workers started: the young ones are left out where a rule says so."""
+        query = self._query
+        found = query.store.workers(
+            service=query.service, environment=query.environment, seen_since=since
+        )
+        return {one.id: one.started_at for one in found}
 
     def _border(self, slots_kept_s: float) -> int:
         """Return from when on slots fill every window, or are all there is."""
@@ -261,8 +270,8 @@ class _Past:
         rule = replay.rule
         groups = {*windows.groups(rule.name), *replay.lasting(), *([] if rule.by else [""])}
         for group in groups:
-            window = windows.window(rule.name, group)
-            replay.step(group, window, now=now, slot_s=slot_s, settled_until=now)
+            seen = Evidence(windows=windows.windows(rule.name, group))
+            replay.step(group, seen, now=now, slot_s=slot_s, settled_until=now)
 
 
 def _check_changes(query: Query) -> list[CheckChange]:

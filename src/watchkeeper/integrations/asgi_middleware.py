@@ -75,6 +75,9 @@ class AsgiMiddleware:
         self._watchkeeper = watchkeeper
         self.own_cost = watchkeeper.own_cost
         self._active = watchkeeper.recorder.active
+        self._follow_loop = partial(
+            watchkeeper.observer.loop_lag.follow, lambda: watchkeeper.started
+        )
         self._prefix = settings.dashboard_prefix
         self._own = OwnPages(watchkeeper)
         self._at_root = tuple(PROBES) if settings.health_at_root else ()
@@ -174,11 +177,13 @@ class AsgiMiddleware:
         """Start watching, in the process that serves."""
         with _GUARD:
             self._watchkeeper.start()
+            self._follow_loop()
 
     def _looked(self, scope: Scope, start: float) -> "_Exchange":
         """Do what is not to be done for every request: start, measure, look for a proxy's time."""
         with _GUARD:
             self._watchkeeper.start()
+            self._follow_loop()
             if not self.queue_header:
                 self.queue_header = _sent_queue_header(scope)
             if self.own_cost.is_due(start):

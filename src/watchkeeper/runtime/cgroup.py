@@ -1,4 +1,4 @@
-"""How full the memory of this process' control group is, in either version of them."""
+"""What this process' control group may use of memory and CPU, in either version of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +32,14 @@ _V2: Final = _Files(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpuUse:
+    """A control group with a quota: what it has used so far, and how many cores it may use."""
+
+    used_s: float
+    cores: float
+
+
 def memory_share(root: Path, *, total_bytes: int) -> float | None:
     """Return how full the fullest limited group around this process is, 0 to 1; None without one.
 
@@ -41,22 +49,63 @@ def memory_share(root: Path, *, total_bytes: int) -> float | None:
     """
     shares = [
         share
-        for files, path in _groups(root)
+        for version, path in _groups(root, "memory")
+        for files in (_V1 if version == 1 else _V2,)
         for level in _levels(root / files.mount, path)
         if (share := _share(level, files, total_bytes)) is not None
     ]
     return max(shares, default=None)
 
 
-def _groups(root: Path) -> Iterator[tuple[_Files, str]]:
-    """Read which groups this process is in."""
+def cpu_use(root: Path, *, cores: int) -> dict[str, CpuUse]:
+    """Return the groups around this process that have a quota of CPU, by their folder.
+
+    A quota of as many `cores` as the machine has, or more, is none.
+    Source: Linux' documentation of CFS bandwidth control and cgroup v2.
+    """
+    limited = {}
+    for version, path in _groups(root, "cpu"):
+        mount = root / ("sys/fs/cgroup/cpu" if version == 1 else "sys/fs/cgroup")
+        for level in _levels(mount, path):
+            allowed = _quota_v1(level) if version == 1 else _quota_v2(level)
+            if allowed is None or not 0 < allowed < cores:
+                continue
+            if version == 1:
+                folder = root / "sys/fs/cgroup/cpuacct" / level.relative_to(mount)
+                used = _scaled(_text(folder / "cpuacct.usage"), 1e-9)
+            else:
+                used = _scaled(_line(level / "cpu.stat", "usage_usec"), 1e-6)
+            if used is not None:
+                limited[str(level)] = CpuUse(used_s=used, cores=allowed)
+    return limited
+
+
+def _quota_v1(level: Path) -> float | None:
+    quota = _number(_text(level / "cpu.cfs_quota_us"))  # -1, without a quota, is no number here
+    period = _number(_text(level / "cpu.cfs_period_us"))
+    return quota / period if quota and period else None
+
+
+def _quota_v2(level: Path) -> float | None:
+    quota, _, period = _text(level / "cpu.max").strip().partition(" ")
+    parts = _number(quota), _number(period)
+    return parts[0] / parts[1] if parts[0] and parts[1] else None
+
+
+def _scaled(text: str, unit: float) -> float | None:
+    number = _number(text)
+    return None if number is None else number * unit
+
+
+def _groups(root: Path, controller: str) -> Iterator[tuple[int, str]]:
+    """Read which groups of a controller this process is in: the version, and the path."""
     for line in _text(root / "proc/self/cgroup").splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        if "memory" in controllers.split(","):
-            yield _V1, path
+        if controller in controllers.split(","):
+            yield 1, path
         elif number == "0":
-            yield _V2, path
+            yield 2, path
 
 
 def _levels(mount: Path, path: str) -> Iterator[Path]:
@@ -76,12 +125,17 @@ def _share(level: Path, files: _Files, total_bytes: int) -> float | None:
     used = _number(_text(level / files.used))
     if limit is None or used is None or not 0 < limit < total_bytes:
         return None
-    droppable = 0
-    for line in _text(level / "memory.stat").splitlines():
-        name, _, value = line.partition(" ")
-        if name == files.cache:
-            droppable = _number(value) or 0
+    droppable = _number(_line(level / "memory.stat", files.cache)) or 0
     return min(1.0, max(0, used - droppable) / limit)
+
+
+def _line(path: Path, wanted: str) -> str:
+    """Return what stands after a word at the beginning of a line, or the empty text."""
+    for line in _text(path).splitlines():
+        name, _, value = line.partition(" ")
+        if name == wanted:
+            return value
+    return ""
 
 
 def _text(path: Path) -> str:

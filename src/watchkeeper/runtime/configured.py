@@ -7,8 +7,10 @@ sentence in `problems` says so.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
@@ -21,12 +23,17 @@ from watchkeeper.core.rules import Rule, compile_alert, merge_rules
 from watchkeeper.core.silences import parse_quiet_hours, parse_silences
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify import Notifier, open_notifier
+from watchkeeper.runtime.heartbeat import Heartbeat
 from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.own_health import OwnHealth
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.recorder import Recorder
+from watchkeeper.runtime.resources import Resources
 from watchkeeper.settings import Loaded, Origin, Settings
+from watchkeeper.storage.spool import folders
 
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
+    from watchkeeper.runtime.alerts import AlertEngine
     from watchkeeper.runtime.audience import Audience, Links
     from watchkeeper.runtime.upkeep import Upkeep
     from watchkeeper.storage.store import Incident, Store
@@ -43,6 +50,19 @@ def open_channels(loaded: Loaded, problems: list[str]) -> dict[str, Notifier]:
                 raise
             problems.append(f"{error}; this channel is off")
     return opened
+
+
+def make_own_health(loaded: Loaded, recorder: Recorder, problems: list[str]) -> OwnHealth:
+    """Build what tells of Watchkeeper itself, with the heartbeat if there is an address."""
+    url, heartbeat = loaded.settings.heartbeat_url, None
+    if url:
+        try:
+            heartbeat = Heartbeat(url, recorder=recorder)
+        except ConfigurationError as error:
+            if loaded.origins["heartbeat_url"] is Origin.CODE:
+                raise
+            problems.append(f"{error}; there is no heartbeat")
+    return OwnHealth(recorder, heartbeat=heartbeat)
 
 
 def compile_rules(loaded: Loaded, problems: list[str]) -> tuple[Rule, ...]:
@@ -76,6 +96,28 @@ def make_places(settings: Settings) -> Places:
         exclude=settings.in_app_exclude,
         transparent=settings.fingerprint_transparent,
     )
+
+
+def make_resources(settings: Settings, recorder: Recorder, worker: Callable[[], str]) -> Resources:
+    """Build what reads the figures of the process and of its host.
+
+    The disks are those of the database's file, if it is one, of where a spool would go, of the
+    working folder and of that for temporary files: where the application, or we, write unasked.
+    """
+
+    def needed() -> list[Path]:
+        here = os.getcwd()
+        spools = folders(
+            "",
+            database_url=settings.database_url,
+            service=settings.service,
+            environment=settings.environment,
+            environ=os.environ,
+            directory=here,
+        )
+        return [*spools, Path(here)]
+
+    return Resources(recorder, host=socket.gethostname(), worker=worker, folders=needed)
 
 
 def make_issues(
@@ -118,6 +160,31 @@ def make_upkeep(
         apply=apply,
         pause=pause,
         now=clock(),
+    )
+
+
+def make_engine(
+    settings: Settings,
+    rules: Sequence[Rule],
+    notifiers: Mapping[str, object],
+    store: Store,
+    *,
+    scope: Scope,
+    now: float,
+    slot_s: int | None = None,
+    pause: Callable[[], None] | None = None,
+) -> AlertEngine:
+    """Build what evaluates the rules, once the store is open; `slot_s` if not the settings'."""
+    from watchkeeper.runtime.alerts import AlertEngine
+
+    return AlertEngine(
+        store,
+        scope=scope,
+        rules=rules,
+        audience=make_audience(settings, notifiers, store),
+        slot_s=slot_s or settings.slot_s,
+        installed_at=float(store.set_meta("installed_at", str(now), only_new=True)),
+        pause=pause,
     )
 
 

@@ -12,7 +12,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from watchkeeper.core.budget import Storing
-from watchkeeper.core.catalogue import SELF_OUTBOX
 from watchkeeper.core.pace import Reason, Trouble, is_trouble, next_flush, noticed
 from watchkeeper.core.slot import slot_start
 from watchkeeper.exceptions import (
@@ -24,6 +23,7 @@ from watchkeeper.exceptions import (
 from watchkeeper.runtime import scrubbing
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.health import Health
+from watchkeeper.runtime.own_health import OwnHealth
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.resources import Resources
 from watchkeeper.runtime.writer import Writer
@@ -49,6 +49,7 @@ class Parts:
 
     recorder: Recorder
     health: Health
+    own_health: OwnHealth
     resources: Resources
     writer: Writer
     open_store: Callable[[], Store]
@@ -151,6 +152,7 @@ class Flusher:
         self._cycle = threading.Lock()
         self.store = self._engine = self._outbox = self._upkeep = None
         self._parts.writer.reset()
+        self._parts.own_health.reset()
         self._restart()
 
     def _restart(self) -> None:
@@ -323,7 +325,7 @@ class Flusher:
     def _evaluate(self, store: Store, *, quick: bool) -> None:
         """Evaluate if the lease is ours, or at once in trouble unless somebody just did."""
         parts = self._parts
-        engine, fresh = self._engine, parts.writer.take_fresh()
+        written_at, engine, fresh = parts.clock(), self._engine, parts.writer.take_fresh()
         if engine is None or parts.writer.worker is None:
             return
         scope = parts.writer.scope
@@ -333,16 +335,16 @@ class Flusher:
             ttl_s=3 * parts.slot_s,
         )
         parts.writer.leads = lease is not None
-        if lease is None:
-            if not quick:
-                return
-            seen_at = store.evaluated_at(service=scope.service, environment=scope.environment)
-            if seen_at > self._flushed_at:
-                return
+        seen_at = store.evaluated_at(service=scope.service, environment=scope.environment)
+        parts.own_health.looked(seen_at, now=parts.clock())
+        if lease is None and (not quick or seen_at > written_at):
+            return
         now = parts.clock()
         engine.evaluate(now=now, fresh=fresh)
         self.evaluated_at = now
-        parts.recorder.series(SELF_OUTBOX).record(store.outbox_waiting())
+        for rule in engine.failing:
+            parts.own_health.rule_failed(rule)
+        parts.own_health.evaluated(store, scope, now=now, leads=parts.writer.leads)
 
     def _tidy(self, now: float) -> None:
         """Roll up, prune and look after the room that is left, once a minute."""

@@ -5,8 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from watchkeeper.core.conditions import CheckFailing, Comparison, Term, format_value, terms
-from watchkeeper.core.instance import Instance, Reason, State, Transition
-from watchkeeper.core.messages import firing_summary, removed_summary, resolved_summary
+from watchkeeper.core.instance import Reason, State, Transition
+from watchkeeper.core.messages import (
+    firing_summary,
+    removed_summary,
+    resolved_summary,
+    threshold_text,
+)
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.rule import Rule
 from watchkeeper.core.telling import Kind, Manners, Told, reopens
@@ -108,7 +113,7 @@ class Incidents:
                 data=self._release_before(started_at),
             )
         found = _measured(subject, found, transition)
-        data = {**found.data, "summary": _firing_summary(subject, after)}
+        data = {**found.data, "summary": _firing_summary(subject, transition)}
         data.pop("resolved_summary", None)
         return replace(
             found,
@@ -169,9 +174,10 @@ def _next(subject: Subject, transition: Transition, row: AlertRow) -> AlertRow:
     return replace(row, state=after.state.value, data=data)
 
 
-def _firing_summary(subject: Subject, after: Instance) -> str:
+def _firing_summary(subject: Subject, transition: Transition) -> str:
     if subject.rule is None:
         return subject.name
+    after = transition.after
     return firing_summary(
         subject.rule,
         subject.labels,
@@ -179,6 +185,8 @@ def _firing_summary(subject: Subject, after: Instance) -> str:
         bad=after.bad,
         total=after.total,
         window_s=after.window_s,
+        term=_term(subject.rule, transition),
+        more=transition.verdict.more if transition.verdict is not None else 0,
     )
 
 
@@ -194,6 +202,7 @@ def _resolved_summary(
         value=transition.verdict.value if transition.verdict else None,
         lasted_s=lasted_s,
         because=_BECAUSE.get(transition.reason, ""),
+        term=transition.verdict.term if transition.verdict else None,
     )
 
 
@@ -207,11 +216,11 @@ def _measured(subject: Subject, incident: Incident, transition: Transition) -> I
         "total": after.total,
         "window_s": after.window_s,
     }
-    when = _term(subject.rule)
+    when = _term(subject.rule, transition)
     if isinstance(when, Comparison) and subject.rule is not None:
         data["condition"] = subject.rule.condition
         data["threshold"] = when.threshold
-        data["threshold_text"] = format_value(when.selector.unit, when.threshold)
+        data["threshold_text"] = threshold_text(when)
         if after.value is not None:
             data["value_text"] = format_value(when.selector.unit, after.value)
         if after.peak is not None:
@@ -222,7 +231,9 @@ def _measured(subject: Subject, incident: Incident, transition: Transition) -> I
     return replace(incident, value=after.value, peak=after.peak, data=data)
 
 
-def _term(rule: Rule | None) -> Term | None:
-    """Return the part of a rule's condition that its figures are of."""
+def _term(rule: Rule | None, transition: Transition) -> Term | None:
+    """Return the part of a rule's condition that the figures are of: the one that decided."""
+    if transition.verdict is not None and transition.verdict.term is not None:
+        return transition.verdict.term
     found = terms(rule.when) if rule is not None and rule.when is not None else ()
     return next((term for term in found if isinstance(term, Comparison)), next(iter(found), None))

@@ -22,6 +22,7 @@ from watchkeeper.core.metrics import OTHER
 from watchkeeper.runtime.callers import Callers
 from watchkeeper.runtime.caps import clean
 from watchkeeper.runtime.job_states import Jobs
+from watchkeeper.runtime.loop_lag import LoopLag
 from watchkeeper.runtime.operations import Operation, OperationKind
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.pools import Pools
@@ -72,6 +73,7 @@ class Observer:
         self.pools = Pools(recorder)
         self.statements = Statements(recorder, Callers(places or Places()), clock)
         self.jobs = Jobs(recorder, clock=clock)
+        self.loop_lag = LoopLag(recorder)
         # Set by whoever composes the parts: begins to watch, and records an error.
         self.start: Callable[[], None] = _nothing
         self.capture: Capture = _not_captured
@@ -82,6 +84,7 @@ class Observer:
         """Forget what the parent of a forked child holds."""
         self.statements.reset()
         self.jobs.reset()
+        self.loop_lag.reset()
 
     def executed(
         self,

@@ -70,6 +70,7 @@ class Payloads:
             "sequence": message.sequence,
             "release": release,
             "description": rule.description if rule else "",
+            "runbook": rule.runbook if rule else "",
             "next_steps": list(next_steps(rule, release=(release or {}).get("name", "")))
             if rule and message.kind is not Kind.RESOLVED
             else [],

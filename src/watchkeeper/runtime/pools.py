@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from watchkeeper.core.capacity_metrics import DB_CONNECTIONS_USED
 from watchkeeper.core.catalogue import DB_CONNECTIONS, DB_CONNECTIONS_MAX
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.recorder import Recorder
@@ -60,3 +61,4 @@ class Pools:
             series(DB_CONNECTIONS, {"pool": name, "state": "idle"}).record(idle)
             if most:
                 series(DB_CONNECTIONS_MAX, {"pool": name}).record(most)
+                series(DB_CONNECTIONS_USED, {"pool": name}).record(used / most)

@@ -1,11 +1,16 @@
-"""What this process and its host use: CPU, memory, file descriptors, threads."""
+"""What this process and its host use: CPU, memory, disks, file descriptors, threads."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
+from watchkeeper.core.capacity_metrics import (
+    HOST_DISK,
+    HOST_DISK_FULL_IN,
+    PROCESS_FDS_USED,
+)
 from watchkeeper.core.catalogue import (
     HOST_CPU,
     HOST_MEMORY,
@@ -15,7 +20,8 @@ from watchkeeper.core.catalogue import (
     PROCESS_THREADS,
 )
 from watchkeeper.core.metrics import Metric
-from watchkeeper.runtime.cgroup import memory_share
+from watchkeeper.runtime.cgroup import CpuUse, cpu_use, memory_share
+from watchkeeper.runtime.disks import Disks
 from watchkeeper.runtime.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -37,20 +43,26 @@ class Resources:
         *,
         host: str,
         worker: Callable[[], str],
+        folders: Callable[[], Sequence[Path]] = list,
         root: Path = ROOT,
+        cores: int | None = None,
     ) -> None:
         """Prepare; psutil is imported at the first sample.
 
         `worker` names this process among those of the host, or is empty as long as it has no
-        name: until then its own figures are left out. `root` holds `proc` and `sys`.
+        name: until then its own figures are left out. `folders` are on the file systems that are
+        looked at; `root` holds `proc` and `sys`; `cores` are the machine's.
         """
         self._recorder = recorder
         self._host = host
         self._worker = worker
         self._root = root
+        self._cores = cores or os.cpu_count() or 1
+        self._disks = Disks(folders)
         self._process: Process | None = None
         self._process_cpu: tuple[float, float] | None = None  # (at, CPU seconds)
         self._host_cpu: tuple[float, float] | None = None  # (all seconds, busy seconds)
+        self._groups_cpu: tuple[float, dict[str, CpuUse]] = (0.0, {})  # (at, by group)
 
     def sample(self, now: float) -> None:
         """Set every gauge that this platform has a figure for."""
@@ -65,22 +77,30 @@ class Resources:
         self._set(PROCESS_CPU, lambda: self._process_ratio(process, now))
         self._set(PROCESS_MEMORY, lambda: float(process.memory_info().rss))
         self._set(PROCESS_FDS, lambda: float(process.num_fds()))
+        self._set(PROCESS_FDS_USED, lambda: _descriptors_share(process))
         self._set(PROCESS_THREADS, lambda: float(process.num_threads()))
         give_way()
-        self._set(HOST_CPU, self._host_ratio)
+        self._set(HOST_CPU, lambda: self._cpu_ratio(now))
         give_way()
         self._set(HOST_MEMORY, self._memory_ratio)
+        for disk in self._disks.read(now):
+            give_way()
+            self._record(HOST_DISK, disk.used, mount=disk.mount)
+            self._record(HOST_DISK_FULL_IN, disk.full_in_s, mount=disk.mount)
 
     def _set(self, metric: Metric, figure: Callable[[], float | None]) -> None:
         from psutil import Error
 
         try:
             value = figure()
-        except (Error, OSError, AttributeError, NotImplementedError):
-            return  # psutil has no such function here, or the system refuses to tell
+        except (Error, OSError, AttributeError, ImportError, NotImplementedError):
+            return  # there is no such function here, or the system refuses to tell
+        self._record(metric, value)
+
+    def _record(self, metric: Metric, value: float | None, **more: str) -> None:
         if value is None:
             return
-        labels = {"host": self._host}
+        labels = {"host": self._host, **more}
         if "worker" in metric.labels:
             labels["worker"] = self._worker()
             if not labels["worker"]:
@@ -95,6 +115,21 @@ class Resources:
         if before is None or now <= before[0]:
             return None
         return max(0.0, used - before[1]) / (now - before[0])
+
+    def _cpu_ratio(self, now: float) -> float | None:
+        """Return the share of the control group's quota that was used, else that of all cores."""
+        machine = self._host_ratio()
+        since, before = self._groups_cpu
+        groups = cpu_use(self._root, cores=self._cores)
+        self._groups_cpu = now, groups
+        if not groups:
+            return machine
+        shares = [
+            (use.used_s - before[name].used_s) / (use.cores * (now - since))
+            for name, use in groups.items()
+            if name in before and now > since and use.used_s >= before[name].used_s
+        ]
+        return min(1.0, max(shares)) if shares else None
 
     def _host_ratio(self) -> float | None:
         """Return the share of all cores in use since the last sample.
@@ -120,6 +155,14 @@ class Resources:
         memory = psutil.virtual_memory()
         limited = memory_share(self._root, total_bytes=memory.total)
         return limited if limited is not None else 1 - memory.available / memory.total
+
+
+def _descriptors_share(process: "Process") -> float | None:
+    """Return the share of the descriptors that may be open (the soft limit); None without one."""
+    from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit  # not on every platform
+
+    limit, _ = getrlimit(RLIMIT_NOFILE)
+    return process.num_fds() / limit if 0 < limit != RLIM_INFINITY else None
 
 
 def _loaded() -> ModuleType:

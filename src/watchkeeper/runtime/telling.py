@@ -71,6 +71,15 @@ class _Case:
         return self.delivered.late if is_over and self.delivered else frozenset()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Surroundings:
+    """What else is so while one alert is looked at."""
+
+    rows: Mapping[tuple[str, str], AlertRow]
+    silences: Sequence[Silence]
+    causes: Mapping[tuple[str, str], str]
+
+
 class Telling:
     """Sends what is due of one scope. Used by one thread; any number may work on one store."""
 
@@ -128,24 +137,23 @@ class Telling:
         found = [row for row in rows.values() if _is_of_interest(row)]
         if not found:
             return
-        silences = self._silences.known(now=now)
-        causes = self._causes(found, rules)
+        of_rules = {name: Manners.of(rule) for name, rule in rules.items()}
+        surroundings = _Surroundings(
+            rows=rows,
+            silences=self._silences.known(now=now),
+            causes=self._causes(found, rules),
+        )
         for row in found:
             rule = rules.get(row.rule)
             if rule is None and not _is_forgotten(row, now=now):
                 continue  # a worker with other rules evaluates it, or its end comes soon
             told = Told.from_data(row.data.get(TOLD_KEY))
-            manners = Manners.of(rule)
-            facts = self._facts(row, rule, told, silences, now=now)
-            facts = replace(
-                facts,
-                inhibited_by=causes.get((row.rule, row.group), ""),
-                group_at=_group_at(rows, row, firing=facts.firing),
-            )
+            manners = of_rules.get(row.rule) or Manners.of(None)
+            facts = self._facts(row, rule, told, surroundings, now=now)
             step = decide(told, facts, manners, now=now)
-            case = _Case(row=row, rule=rule, severity=facts.severity, before=told, step=step)
             if step.kind is None and step.told == told:
                 continue
+            case = _Case(row=row, rule=rule, severity=facts.severity, before=told, step=step)
             yield self._looked_up(case, facts, manners, deliveries, now=now)
 
     def _facts(
@@ -153,14 +161,14 @@ class Telling:
         row: AlertRow,
         rule: Rule | None,
         told: Told,
-        silences: Sequence[Silence],
+        around: "_Surroundings",
         *,
         now: float,
     ) -> Facts:
         firing = row.state in FIRING and row.incident is not None
         severity = severity_of(row, rule)
         silence = silenced_by(
-            silences if firing else (),
+            around.silences if firing else (),
             rule=row.rule,
             severity=severity,
             labels=row.data.get("labels", {}),
@@ -174,6 +182,8 @@ class Telling:
             flapping=bool(row.data.get("flapping")),
             routed=self._audience.channels(rule, severity) if rule else (),
             silenced_by=silence.name if silence else "",
+            inhibited_by=around.causes.get((row.rule, row.group), ""),
+            group_at=_group_at(around.rows, row, firing=firing),
             quiet_hours=self._audience.waits(severity if firing else told.severity, at=now),
         )
 
@@ -297,7 +307,10 @@ def severity_of(row: AlertRow, rule: Rule | None) -> str:
 
 def _is_of_interest(row: AlertRow) -> bool:
     """Tell whether it fires, or people believe that it does."""
-    return row.state in FIRING or bool(row.data.get(TOLD_KEY, {}).get("channels"))
+    if row.state in FIRING:
+        return True
+    told = row.data.get(TOLD_KEY)
+    return told is not None and bool(told.get("channels"))
 
 
 def _is_forgotten(row: AlertRow, *, now: float) -> bool:
@@ -325,7 +338,7 @@ def _sort(step: Step) -> str | None:
     return "new" if step.why in _NEW else None
 
 
-def _group_at(rows: Rows, row: AlertRow, *, firing: bool) -> float:
+def _group_at(rows: Mapping[tuple[str, str], AlertRow], row: AlertRow, *, firing: bool) -> float:
     own = rows.get((row.rule, "")) if row.group else None
     groups = own.data.get(GROUPS_KEY, {}) if own is not None else {}
     return float(groups.get("new" if firing else "over", 0.0))

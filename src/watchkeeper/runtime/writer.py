@@ -24,6 +24,7 @@ from watchkeeper.core.catalogue import (
 )
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.sampling import most_sampled
+from watchkeeper.core.self_metrics import SELF_FAILED_FLUSHES
 from watchkeeper.core.slot import Frame, FrameKey
 from watchkeeper.core.spool import NOBODY
 from watchkeeper.core.units import format_duration
@@ -103,6 +104,7 @@ class Writer:
         self._new_locks()
         self._sequence = 0
         self._retry_s = FIRST_RETRY_S
+        self._failed = 0  # attempts in a row
         self._complained_at = -COMPLAIN_EVERY_S
         self._dropped_before: dict[str, int] = {}
         self._no_room = 0  # events, samples and statements left out
@@ -128,6 +130,10 @@ class Writer:
         """
         if self._observer is not None:
             self._observer.pools.sample()
+            if self.worker is not None:  # those without a number would all be taken for one
+                self._observer.loop_lag.record(
+                    host=socket.gethostname(), worker=str(self.worker.number)
+                )
             with _JOBS:
                 self._observer.jobs.sample(self._clock(), memory=store, scope=self.scope)
         with self._taking:
@@ -321,6 +327,7 @@ class Writer:
             record(SELF_DROPPED, {"what": what}).record(count)
         record(SELF_SERIES, {}).record(self._recorder.size)
         record(SELF_HELD, {}).record(len(self.held))
+        record(SELF_FAILED_FLUSHES, {}).record(self._failed)
         record(HTTP_ACTIVE, {}).record(len(self._recorder.active))
         _, requests = self._recorder.local_rate()
         self.own_cost.slot_closed(
@@ -358,6 +365,7 @@ class Writer:
         pause_s = self._retry_s * random.uniform(0.75, MAX_JITTER)  # noqa: S311  # jitter, not a secret
         self.next_try_at = now + pause_s
         self._retry_s = min(LAST_RETRY_S, self._retry_s * 2)
+        self._failed += 1
         if abs(now - self._complained_at) >= COMPLAIN_EVERY_S:
             self._complained_at = now
             away = format_duration(max(1, round(now - self.away_since)))
@@ -376,4 +384,5 @@ class Writer:
             )
         self.away_since = None
         self._retry_s = FIRST_RETRY_S
+        self._failed = 0
         self._complained_at = -COMPLAIN_EVERY_S

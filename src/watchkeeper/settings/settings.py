@@ -197,6 +197,9 @@ class Settings:
     quiet_hours: Mapping[str, Any] = field(default_factory=dict)
     """When alerts below a severity wait: `{every = "daily 22:00-07:00 Europe/Berlin", below =
     "critical"}`; unset: never."""
+    heartbeat_url: str = field(default="", repr=False)
+    """An address that is called (an empty POST) each minute while flushing and evaluation work:
+    whoever listens there tells when the calls stay away."""
     health_checks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Built-in checks: a name → a mapping with `type` ("database") and its options."""
 

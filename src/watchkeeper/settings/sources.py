@@ -5,18 +5,20 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from watchkeeper.core.rules import Alert, alert_from_mapping, compile_alert
+from watchkeeper.core.rule_compiler import MAX_NAME
+from watchkeeper.core.rules import Alert, alert_from_mapping, compile_alerts
 from watchkeeper.core.rules import Origin as RuleOrigin
 from watchkeeper.core.silences import parse_silence
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.settings.commands import one_off_command
 from watchkeeper.settings.settings import Settings, unknown_setting
+from watchkeeper.settings.toml_lines import TomlLines
 
 PREFIX: Final = "WATCHKEEPER_"
 _NOT_SETTINGS: Final = {"CONFIG"}  # variables of ours that are no field of Settings
@@ -68,6 +70,7 @@ class Loaded:
     enabled: bool = True
     why_disabled: str = ""
     code: Settings | None = None
+    unreadable: tuple[str, ...] = ()  # rules of the file that are off
 
 
 @dataclass(slots=True)
@@ -77,6 +80,7 @@ class _Found:
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, Origin] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
 
 
 def load(
@@ -115,6 +119,7 @@ def load(
         enabled=enabled,
         why_disabled=why,
         code=code,
+        unreadable=tuple(found.unreadable),
     )
 
 
@@ -147,9 +152,11 @@ def _read_file(file: Path, found: _Found, environ: Mapping[str, str]) -> None:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         found.problems.append(f"{file.name}: cannot be read ({error}); defaults are in force")
         return
+    root: tuple[str, ...] = ()
     if file.name == "pyproject.toml":
         content = content.get("tool", {}).get("watchkeeper", {})
-    lines = _Lines(file.name, text)
+        root = ("tool", "watchkeeper")
+    lines = TomlLines(file.name, text, root=root)
     for key, value in content.items():
         if key == "alert":
             found.values["alerts"] = _alerts(value, lines, found)
@@ -173,48 +180,63 @@ def _set(found: _Found, name: str, value: Any, environ: Mapping[str, str], where
         _take(found, name, _from_environment(value, environ), Origin.FILE, where)
 
 
-def _read_capture(values: Any, found: _Found, environ: Mapping[str, str], lines: "_Lines") -> None:
+def _read_capture(
+    values: Any, found: _Found, environ: Mapping[str, str], lines: TomlLines
+) -> None:
     """Read the table `capture`, whose keys are settings of one matter."""
     if not isinstance(values, Mapping):
         found.problems.append(f"{lines.of('capture')}: write a table: [capture]")
         return
     for key, value in values.items():
         if key in CAPTURE:
-            _set(found, CAPTURE[key], value, environ, lines.of(key))
+            _set(found, CAPTURE[key], value, environ, lines.of("capture", key))
         elif key in _FIELDS:
-            found.problems.append(f"{lines.of(key)}: {key} does not belong in [capture]")
+            found.problems.append(
+                f"{lines.of('capture', key)}: {key} does not belong in [capture]"
+            )
         else:
             problem = unknown_setting(key, CAPTURE)
-            found.problems.append(f"{lines.of(key)}: in [capture], {problem}")
+            found.problems.append(f"{lines.of('capture', key)}: in [capture], {problem}")
 
 
-def _silences(tables: Any, lines: "_Lines", found: _Found) -> tuple[Any, ...]:
+def _silences(tables: Any, lines: TomlLines, found: _Found) -> tuple[Any, ...]:
     """Read the planned silences of a file; a bad one is off and complained about."""
     good: list[Any] = []
     for number, table in enumerate(tables if isinstance(tables, list) else [tables]):
-        where = lines.of_table("silence", number)
         try:
-            parse_silence(table, name="", where=where)
+            parse_silence(table, name="", where=f"silence[{number}]")
         except ConfigurationError as error:
-            found.problems.append(f"{str(error).rstrip('.')}; this silence is off")
+            problem = placed(error, lines, number, table="silence").rstrip(".")
+            found.problems.append(f"{problem}; this silence is off")
         else:
             good.append(table)
     return tuple(good)
 
 
-def _alerts(tables: Any, lines: "_Lines", found: _Found) -> tuple[Alert, ...]:
+def _alerts(tables: Any, lines: TomlLines, found: _Found) -> tuple[Alert, ...]:
     """Read the rules of a file; a bad one is off and complained about, the others hold."""
     good: list[Alert] = []
     for number, table in enumerate(tables if isinstance(tables, list) else [tables]):
-        where = lines.of_table("alert", number)
+        where = f"alert[{number}]"
         try:
             alert = alert_from_mapping(table, where=where)
-            compile_alert(alert, where=where, origin=RuleOrigin.FILE)
+            compile_alerts(alert, where=where, origin=RuleOrigin.FILE)
         except ConfigurationError as error:
-            found.problems.append(f"{str(error).rstrip('.')}; this rule is off")
+            found.problems.append(f"{placed(error, lines, number).rstrip('.')}; this rule is off")
+            name = table.get("name") if isinstance(table, Mapping) else None
+            found.unreadable.append(str(name or where)[:MAX_NAME])
         else:
             good.append(alert)
     return tuple(good)
+
+
+def placed(
+    error: ConfigurationError, lines: TomlLines, number: int, *, table: str = "alert"
+) -> str:
+    """Return what is wrong with a rule or silence of a file, with file and line before it."""
+    keys = re.match(rf"{table}\[\d+\]((?:\.[A-Za-z_]+)*)", str(error))
+    path = keys[1].split(".")[1:] if keys else []
+    return f"{lines.of(table, number, *path)}: {error}"
 
 
 def _read_environment(environ: Mapping[str, str], found: _Found) -> None:
@@ -346,38 +368,6 @@ def _is_enabled(settings: Settings, environ: Mapping[str, str]) -> tuple[bool, s
     if command:
         return False, f"under manage.py {command}; enabled=True switches it on"
     return True, ""
-
-
-class _Lines:
-    """Finds the line of a key in the text of a TOML file, for messages."""
-
-    def __init__(self, name: str, text: str) -> None:
-        self.name = name
-        self.lines = text.splitlines()
-
-    def of(self, key: str) -> str:
-        """Name the file and the line where a key or a table of this name begins."""
-        pattern = rf"\s*(\[+\s*(tool\.watchkeeper\.)?)?[\"']?{re.escape(key)}[\"']?\s*(=|\]|\.)"
-        return self._place(0, lambda line: re.match(pattern, line) is not None)
-
-    def of_table(self, key: str, number: int) -> str:
-        """Name the file and the line of the condition in the n-th table of an array."""
-        header = re.compile(rf"\s*\[\[\s*(tool\.watchkeeper\.)?{re.escape(key)}\s*\]\]")
-        starts = [at for at, line in enumerate(self.lines) if header.match(line)]
-        if number >= len(starts):
-            return self.name
-        start = starts[number]
-        end = starts[number + 1] if number + 1 < len(starts) else len(self.lines)
-        for at in range(start, end):
-            if re.match(r"\s*when\s*=", self.lines[at]):
-                return f"{self.name}:{at + 1}: {key}"
-        return f"{self.name}:{start + 1}: {key}"
-
-    def _place(self, start: int, found: Callable[[str], bool]) -> str:
-        for at in range(start, len(self.lines)):
-            if found(self.lines[at]):
-                return f"{self.name}:{at + 1}"
-        return self.name
 
 
 def defaults() -> dict[str, Any]:

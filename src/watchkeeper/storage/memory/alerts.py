@@ -34,15 +34,17 @@ class MemoryAlerts(MemoryOutbox):
             if taken_back is None:
                 return None
             if incident is not None:
-                kept = self._keep_incident(incident)
-                row = replace(row, incident=kept.id)
-            for one in change.incidents:
-                self._keep_incident(one)
+                incident = replace(incident, id=incident.id or self._next_id("incident"))
+                row = replace(row, incident=incident.id)
+            messages = rows.outgoing_of(change, row.incident or 0)  # may raise: nothing is kept
+            for one in (incident, *change.incidents):
+                if one is not None:
+                    self._keep_incident(one)
             saved = self._keep_alert(row)
             for other in change.also:
                 self._keep_alert(other)
             take_back(taken_back)
-            for outgoing in rows.outgoing_of(change, saved.incident or 0):
+            for outgoing in messages:
                 self._enqueue(outgoing, row.service, row.environment, at=at)
             return saved
 
@@ -55,19 +57,16 @@ class MemoryAlerts(MemoryOutbox):
         self._alerts[_key(row)] = saved
         return saved
 
-    def _keep_incident(self, incident: Incident) -> Incident:
+    def _keep_incident(self, incident: Incident) -> None:
         """Keep an incident; who took it on is as it was."""
         before = self._incidents.get(incident.id)
-        kept = replace(
+        self._incidents[incident.id] = replace(
             incident,
-            id=incident.id or self._next_id("incident"),
             data=plain(incident.data),
             acked_at=before.acked_at if before else None,
             acked_by=before.acked_by if before else "",
             ack_note=before.ack_note if before else "",
         )
-        self._incidents[kept.id] = kept
-        return kept
 
     def incident(self, incident_id: int) -> Incident | None:
         """Read one incident."""

@@ -5,17 +5,19 @@ from dataclasses import replace
 import pytest
 
 from watchkeeper.core.histogram import Histogram
+from watchkeeper.core.judging import judge as judge_evidence
+from watchkeeper.core.judging import shown_value
 from watchkeeper.core.metrics import Across, Kind, Series
+from watchkeeper.core.moment import Moment
 from watchkeeper.core.rules import Alert, Origin, Rule, compile_alert
 from watchkeeper.core.slot import Gauge
 from watchkeeper.core.tallies import Tally, Window
 from watchkeeper.core.verdicts import (
     Basis,
     CheckState,
-    Moment,
-    judge,
-    judge_check,
-    quantile_value,
+    Evidence,
+    Verdict,
+    evidence_of,
 )
 
 NOW = 1005.0  # five seconds into the slot that starts at 1000
@@ -28,10 +30,21 @@ def rule(when: str, **options: object) -> Rule:
     return compile_alert(alert, where="a", origin=Origin.CODE, slot_s=10.0)
 
 
+def judge(judged: Rule, seen: Evidence | Window | CheckState | None, moment: Moment) -> Verdict:
+    """Judge a rule by one window for all that it measures, or by one check."""
+    return judge_evidence(judged, evidence_of(seen), moment)
+
+
 def window(*slots: tuple[int, float, float], written: range | None = None) -> Window:
     """Return a window of (slot, bad, total)."""
-    tallies = {start: Tally(bad=bad, unclear=bad, total=total) for start, bad, total in slots}
+    tallies = {start: Tally(bad=bad, total=total) for start, bad, total in slots}
     return Window(tallies=tallies, written=frozenset(written if written is not None else tallies))
+
+
+def observed(seconds: list[float], *, start: int = 990) -> Window:
+    """Return a window with these durations in one slot."""
+    tally = Tally(total=len(seconds), histogram=Histogram(seconds))
+    return Window(tallies={start: tally}, written={start})
 
 
 def gauges(**slots: float) -> Window:
@@ -144,19 +157,23 @@ def test_every_window_with_data_must_be_clear() -> None:
 def test_a_percentile_is_a_share_of_slow_ones() -> None:
     """p95 > 1s fires when surely more than 5 % took longer, and shows the real percentile."""
     slow = rule("p95 > 1s", over="1m")
-    histogram = Histogram([0.1] * 90 + [2.0] * 30)
-    seen = Window(
-        tallies={990: Tally(bad=30, unclear=30, total=120, histogram=histogram)},
-        written={990},
-    )
+    seen = observed([0.1] * 90 + [2.0] * 30)
 
     verdict = judge(slow, seen, MOMENT)
 
     assert verdict.breach is True
     assert (None, 30, 120) == (verdict.value, verdict.bad, verdict.total)
-    assert 2.0 == pytest.approx(quantile_value(slow, seen, MOMENT, window_s=60.0), rel=0.011)
-    assert quantile_value(slow, window(), MOMENT, window_s=60.0) is None
-    assert quantile_value(rule("requests > 5"), seen, MOMENT, window_s=60.0) is None
+    assert 2.0 == pytest.approx(shown_value(verdict, evidence_of(seen), MOMENT), rel=0.011)
+    assert shown_value(verdict, Evidence(), MOMENT) is None
+
+
+def test_what_is_no_percentile_shows_what_it_was_judged_by() -> None:
+    """The value of a count is the count."""
+    seen = window((990, 1, 9))
+
+    verdict = judge(rule("requests > 5"), seen, MOMENT)
+
+    assert 9 == shown_value(verdict, evidence_of(seen), MOMENT)
 
 
 def test_a_slot_without_a_histogram_is_passed_over() -> None:
@@ -167,22 +184,44 @@ def test_a_slot_without_a_histogram_is_passed_over() -> None:
         written={980, 990},
     )
 
-    assert 2.0 == pytest.approx(quantile_value(slow, seen, MOMENT, window_s=60.0), rel=0.011)
+    verdict = judge(slow, seen, MOMENT)
+
+    assert 2.0 == pytest.approx(shown_value(verdict, evidence_of(seen), MOMENT), rel=0.011)
 
 
-def test_without_a_clear_condition_it_is_not_known_to_be_clear() -> None:
-    """A rule that cannot say when it is over is never over by its data."""
-    endless = replace(rule("error_rate > 5%"), clear=None)
+@pytest.mark.parametrize(
+    ("breach", "slow", "quick"),
+    [
+        (None, 2, 0),  # two slow ones are an accident
+        (None, 3, 57),  # of sixty requests none need be beyond the 99th percentile
+        (None, 3, 296),
+        (False, 3, 297),  # 1 % of 300 are slow, which is what p99 says
+        (True, 12, 288),
+    ],
+)
+def test_a_rare_percentile_needs_so_many_that_some_are_expected_beyond_it(
+    breach: bool | None, slow: int, quick: int
+) -> None:
+    """p99 takes three slow ones of at least 300."""
+    seen = observed([0.1] * quick + [2.0] * slow)
 
-    assert judge(endless, window((990, 0, 1000)), MOMENT).calm is None
+    assert breach is judge(rule("p99 > 1s", over="1m"), seen, MOMENT).breach
+
+
+def test_without_a_clear_condition_it_is_over_with_a_fifth_to_spare() -> None:
+    """A rule that does not say when it is over is so below 80 % of its threshold."""
+    bare = replace(rule("error_rate > 5%"), clear=None)
+
+    assert judge(bare, window((980, 45, 1000)), MOMENT).calm is False
+    assert judge(bare, window((980, 39, 1000)), MOMENT).calm is True
+    assert judge(bare, window(), MOMENT).calm is None
 
 
 def test_a_percentile_clears_by_its_own_threshold() -> None:
     """Nothing above 1 s but much above 0.8 s is not clear yet."""
     slow = rule("p95 > 1s", clear="p95 < 800ms", over="1m")
-    tally = Tally(bad=0, unclear=30, total=100)
 
-    verdict = judge(slow, Window(tallies={980: tally}, written={980}), MOMENT)
+    verdict = judge(slow, observed([0.1] * 70 + [0.9] * 30, start=980), MOMENT)
 
     assert (False, False) == (verdict.breach, verdict.calm)
 
@@ -262,12 +301,14 @@ def test_a_check_fails_after_three_and_clears_after_two(
     breach: bool | None, calm: bool | None, check: CheckState | None
 ) -> None:
     """One failed run is noise, and so is one good run."""
-    verdict = judge_check(rule("check failing"), check)
+    verdict = judge(rule("check failing"), check, MOMENT)
 
     assert (breach, calm) == (verdict.breach, verdict.calm)
 
 
-def test_only_a_comparison_is_judged_by_a_window() -> None:
-    """A rule on checks has no window."""
+def test_an_event_rule_has_nothing_to_judge() -> None:
+    """What tells of single events watches no condition."""
+    events = compile_alert(Alert("E", on="issue.new"), where="e", origin=Origin.CODE)
+
     with pytest.raises(TypeError, match="measures nothing"):
-        judge(rule("check failing"), window(), MOMENT)
+        judge(events, window(), MOMENT)

@@ -1,0 +1,57 @@
+"""Whether Watchkeeper itself does its work, recorded so that rules can tell of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from watchkeeper.core.catalogue import SELF_OUTBOX
+from watchkeeper.core.metrics import Scope
+from watchkeeper.core.self_metrics import SELF_EVALUATION_AGE, SELF_OUTBOX_AGE, SELF_RULE_ERRORS
+from watchkeeper.runtime.heartbeat import Heartbeat
+from watchkeeper.runtime.recorder import Recorder
+
+if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
+    from watchkeeper.storage.store import Store
+
+
+class OwnHealth:
+    """Is told by the flusher what worked; a part of what it records tells what did not."""
+
+    def __init__(self, recorder: Recorder, *, heartbeat: Heartbeat | None = None) -> None:
+        """Record with a recorder, and let the heart beat, if there is one."""
+        self._recorder = recorder
+        self._heartbeat = heartbeat
+        self._since: float | None = None
+
+    def looked(self, evaluated_at: float, *, now: float) -> None:
+        """Note when the rules were last evaluated, by whomever, before that is done again.
+
+        What was before the first look does not count: a service that was stopped for the night
+        was not late.
+        """
+        if self._since is None or self._since > now:  # the start, or a clock set back
+            self._since = now
+        age_s = max(0.0, now - max(evaluated_at, self._since))
+        self._recorder.series(SELF_EVALUATION_AGE).record(age_s)
+
+    def evaluated(self, store: Store, scope: Scope, *, now: float, leads: bool) -> None:
+        """Note how the outbox is, after this worker wrote its slot and evaluated the rules.
+
+        Only the worker that leads lets the heart beat: one call a minute, however many workers.
+        """
+        self._recorder.series(SELF_OUTBOX).record(store.outbox_waiting())
+        oldest = store.oldest_waiting(service=scope.service, environment=scope.environment)
+        age_s = 0.0 if oldest is None else max(0.0, now - oldest)
+        self._recorder.series(SELF_OUTBOX_AGE).record(age_s)
+        if leads and self._heartbeat is not None:
+            self._heartbeat.beat(now)
+
+    def rule_failed(self, rule: str) -> None:
+        """Count a rule that could not be evaluated."""
+        self._recorder.series(SELF_RULE_ERRORS, {"rule": rule}).record(1)
+
+    def reset(self) -> None:
+        """Begin anew in a forked child."""
+        self._since = None
+        if self._heartbeat is not None:
+            self._heartbeat.reset()

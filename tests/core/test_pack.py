@@ -1,0 +1,79 @@
+"""The default rules are what was decided, and fit every deployment."""
+
+import pytest
+
+from watchkeeper.core.catalogue import CATALOGUE
+from watchkeeper.core.conditions import comparisons
+from watchkeeper.core.pack import ALERTS, OUTAGE, PACK, default_pack
+from watchkeeper.core.rule import Rule
+from watchkeeper.core.rules import describe, wrong_references
+from watchkeeper.settings.settings import _SLOTS_S
+
+
+def test_the_pack_says_in_plain_words_what_it_does() -> None:
+    """Each rule can be explained in one sentence."""
+    assert [
+        "High error rate: error_rate > 5%, over 1 min or 5 min, if statistically sure, critical.",
+        "Slow responses: p95 > 1s, over 5 min, if statistically sure, for 2 min, warning.",
+        "Health check failing: check failing, critical.",
+        "New issue: on issue.new, warning.",
+        "Issue came back: on issue.came_back, warning.",
+        "Everything fails: error_rate > 50%, over 1 min, if statistically sure, critical.",
+        "Errors on a quiet service: errors >= 3 and requests < 30, over 15 min, warning.",
+        "Error spike: errors > 3x same_time_last_week, over 15 min, warning.",
+        "No traffic: requests == 0, over 10 min, critical.",
+        "Worker missing: worker missing, warning.",
+        'Job failed: share(job_duration_seconds{outcome="failed"}) >= 20% and '
+        "increase(job_duration_seconds) >= 5, over 1 h, warning.",
+        "Job late: last(job_lateness_seconds) > 0s, over 5 min, warning.",
+        "Memory: memory_used > 90%, over 5 min, for 5 min, warning.",
+        "CPU: cpu_used > 90%, over 5 min, for 10 min, warning.",
+        "Event-loop lag: p95(event_loop_lag_seconds) > 250ms, over 2 min, "
+        "if statistically sure, warning.",
+        "Disk: disk_used > 90% or last(host_disk_full_in_seconds) < 1d, over 5 min, warning.",
+        "File descriptors: last(process_file_descriptor_utilization_ratio) > 85%, over 5 min, "
+        "for 5 min, warning.",
+        "Database pool: last(db_client_connection_utilization_ratio) > 90%, over 5 min, "
+        "for 2 min, warning.",
+        "Watchkeeper itself: max(watchkeeper_failed_flushes) >= 3 or "
+        "increase(watchkeeper_dropped_total) > 0 or "
+        "last(watchkeeper_evaluation_age_seconds) > 1m or "
+        "last(watchkeeper_outbox_oldest_seconds) > 5m, over 5 min, warning.",
+        "Rule cannot be read: last(watchkeeper_unreadable_rules) > 0, over 5 min, warning.",
+        "Storage growth: last(watchkeeper_storage_used_ratio) > 80%, over 10 min, warning.",
+    ] == [describe(rule) for rule in PACK]
+
+
+@pytest.mark.parametrize("slot_s", _SLOTS_S)
+def test_the_pack_fits_slots_of_every_length(slot_s: int) -> None:
+    """Windows are as long as two slots at least; a deployment may choose long ones."""
+    rules = default_pack(slot_s=slot_s)
+
+    assert [alert.name for alert in ALERTS] == [rule.name for rule in rules]
+    assert all(rule.over_s[0] >= 2 * slot_s for rule in rules if rule.over_s)
+
+
+@pytest.mark.parametrize("rule", PACK, ids=lambda rule: rule.name)
+def test_every_metric_of_the_pack_is_recorded(rule: Rule) -> None:
+    """A default rule looks at nothing that Watchkeeper does not measure by itself."""
+    known = {metric.name: metric for metric in CATALOGUE}
+    for one in comparisons(rule.when) if rule.when is not None else ():
+        metric = known[one.selector.metric or "http_server_request_duration_seconds"]
+        labels = {part.label for part in one.selector.filters} | set(rule.by)
+        assert labels <= set(metric.labels)
+
+
+def test_an_outage_hides_its_consequences() -> None:
+    """While everything fails, nobody is told that some of it fails."""
+    assert [
+        "High error rate",
+        "Slow responses",
+        "Errors on a quiet service",
+        "Error spike",
+    ] == [rule.name for rule in PACK if OUTAGE in rule.quiet_while]
+    assert [] == list(wrong_references(PACK, channels=[]))
+
+
+def test_each_rule_says_what_it_means() -> None:
+    """Messages carry a sentence for people who did not write the rule."""
+    assert [] == [rule.name for rule in PACK if not rule.description]
