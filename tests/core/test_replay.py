@@ -7,21 +7,17 @@ import pytest
 from watchkeeper.core.conditions import And, CheckFailing, Comparison, Past, WorkerMissing
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.instance import Instance, State
-from watchkeeper.core.replay import (
-    MAX_GROUPS,
+from watchkeeper.core.replay import MAX_GROUPS, Replay, is_quiet, reaches, skipped
+from watchkeeper.core.replayed import (
     MAX_SPELLS,
     Calmer,
     Closest,
-    Replay,
     Skipped,
     Spell,
     collected,
-    is_quiet,
     left_out,
     messages,
     of_events,
-    reaches,
-    skipped,
 )
 from watchkeeper.core.rule import Rule
 from watchkeeper.core.rules import Alert, Origin, compile_alert

@@ -13,7 +13,7 @@ from watchkeeper.core.catalogue import HOST_MEMORY, HTTP_DURATION
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.hours import HOUR_S
 from watchkeeper.core.metrics import Scope, Series
-from watchkeeper.core.replay import Skipped
+from watchkeeper.core.replayed import Skipped
 from watchkeeper.core.rules import Alert, Origin, Rule, compile_alert
 from watchkeeper.core.slot import Frame, FrameKey, Gauge, Value
 from watchkeeper.dashboard.backtest import Backtest, backtest

@@ -16,7 +16,8 @@ from watchkeeper.cli.terminal import echo, plain
 from watchkeeper.cli.upkeep import moment, progress
 from watchkeeper.core.conditions import Comparison, Measure, Unit, format_value
 from watchkeeper.core.pack import default_pack
-from watchkeeper.core.replay import SHORT_S, Closest, Outcome, Skipped, Spell
+from watchkeeper.core.replay import SHORT_S
+from watchkeeper.core.replayed import Closest, Outcome, Skipped, Spell
 from watchkeeper.core.rules import Origin, Rule, compile_alert, merge_rules
 from watchkeeper.core.units import format_duration, parse_duration, write_duration
 from watchkeeper.dashboard import api

@@ -13,15 +13,8 @@ from watchkeeper.core.health import CLEAR_AFTER, FAIL_AFTER
 from watchkeeper.core.health import CheckState as State
 from watchkeeper.core.hours import HOUR_S, MINUTE_S
 from watchkeeper.core.metrics import Scope
-from watchkeeper.core.replay import (
-    Outcome,
-    Replay,
-    Skipped,
-    left_out,
-    of_events,
-    reaches,
-    skipped,
-)
+from watchkeeper.core.replay import Replay, reaches, skipped
+from watchkeeper.core.replayed import Outcome, Skipped, left_out, of_events
 from watchkeeper.core.rule import ISSUE_CAME_BACK, ISSUE_NEW, Rule
 from watchkeeper.core.slot import Frame, slot_start
 from watchkeeper.core.verdicts import CheckState, Evidence
