@@ -54,10 +54,10 @@ def rules(number: int = RULES) -> list[Rule]:
     return made
 
 
-def frame(start: int, worker: int, source: random.Random) -> Frame:
+def frame(start: int, worker: int, source: random.Random, routes: int = ROUTES) -> Frame:
     """Return a slot of one worker: each route with good and a few failed requests."""
     values: dict[Series, Value] = {}
-    for route in range(ROUTES):
+    for route in range(routes):
         bad = sum(source.random() < 0.01 for _ in range(REQUESTS))
         for status, count in (("200", REQUESTS - bad), ("500", bad)):
             if count:
@@ -66,7 +66,7 @@ def frame(start: int, worker: int, source: random.Random) -> Frame:
     return Frame(key=FrameKey(SLOT_S, start, worker, 0), values=values)
 
 
-def measure(*, rounds: int = ROUNDS) -> dict[str, Any]:
+def measure(*, rounds: int = ROUNDS, routes: int = ROUTES) -> dict[str, Any]:
     """Evaluate slot after slot; return the milliseconds of one evaluation, of the process."""
     source = random.Random(7)  # noqa: S311  # the same numbers each time
     store = MemoryStore()
@@ -86,7 +86,7 @@ def measure(*, rounds: int = ROUNDS) -> dict[str, Any]:
     taken, fired = [], 0
     for number in range(SLOTS + rounds):
         start = START + number * SLOT_S
-        fresh = [frame(start, worker, source) for worker in workers]
+        fresh = [frame(start, worker, source, routes) for worker in workers]
         for one in fresh:
             at = start + SLOT_S - 0.1
             empty = Frame(key=one.key, values={})
@@ -100,9 +100,9 @@ def measure(*, rounds: int = ROUNDS) -> dict[str, Any]:
             )
     return {
         "rules": RULES,
-        "routes": ROUTES,
+        "routes": routes,
         "workers": WORKERS,
-        "instances": RULES * ROUTES,
+        "instances": RULES * routes,
         "transitions": fired,
         "evaluation_ms": round(1_000 * median(wall for wall, _ in taken), 1),
         "evaluation_cpu_ms": round(1_000 * median(cpu for _, cpu in taken), 1),

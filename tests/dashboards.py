@@ -13,6 +13,8 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 from watchkeeper.core import catalogue
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Metric, Scope, Series
+from watchkeeper.core.pack import PACK
+from watchkeeper.core.rule import Rule
 from watchkeeper.core.slot import Frame, FrameKey, Gauge, Value
 from watchkeeper.dashboard.http import Request, Response
 from watchkeeper.dashboard.routes import Dashboard
@@ -76,6 +78,7 @@ class Watched:
     problems: list[str] = field(default_factory=list)
     now: float = NOW
     recorder: Recorder = field(default_factory=lambda: Recorder(SCOPE))
+    rules: Sequence[Rule] = PACK
 
     @property
     def clock(self) -> Callable[[], float]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from dashboards import NOW, fire, made_shop, served, watched
+from dashboards import NOW, SCOPE, fire, made_shop, served, watched
 
 from watchkeeper.dashboard.access import make_login_token
 from watchkeeper.exceptions import StorageUnavailableError
+from watchkeeper.runtime.signed_links import Purpose, sign, signing_key
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -264,3 +265,34 @@ def test_the_keyboard_reaches_everything_and_skips_to_the_content(context):
         assert "Skip to content" == page.evaluate("document.activeElement.textContent")
         page.keyboard.press("Enter")
         assert "main" == page.evaluate("document.activeElement.id")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_message_is_answered_on_a_phone_without_a_script(chromium, scheme):
+    """The links of a message fit on a phone, and their forms act with scripts switched off."""
+    store = made_shop()
+    (incident,) = store.incidents(
+        service=SCOPE.service, environment=SCOPE.environment, states=("firing",), since=0, limit=1
+    )
+    key = signing_key(store)
+    context = chromium.new_context(viewport=PHONE, color_scheme=scheme, java_script_enabled=False)
+    page = context.new_page()
+    with served(watched(store, password="made up for this test")) as url:
+        page.goto(f"{url}/silence?t={sign(key, incident.id, Purpose.SILENCE, at=NOW)}")
+        assert PHONE["width"] >= page.locator("main").bounding_box()["width"]
+        assert PHONE["width"] >= page.locator("fieldset").first.bounding_box()["width"]
+        page.get_by_label("4 h", exact=True).check()
+        page.get_by_label("Your name").fill("ada")
+        page.get_by_role("button", name="Silence").click()
+        assert "Silenced" in page.locator("h1").inner_text()
+        page.goto(f"{url}/ack?t={sign(key, incident.id, Purpose.ACKNOWLEDGE, at=NOW)}")
+        page.get_by_label("Your name").fill("ada")
+        page.get_by_role("button", name="I have it").click()
+        assert "It is yours" in page.locator("h1").inner_text()
+    context.close()
+
+    (silence,) = store.silences(service=SCOPE.service, environment=SCOPE.environment, limit=9)
+    assert NOW + 4 * 3_600 == silence.ends_at
+    acknowledged = store.incident(incident.id)
+    assert acknowledged is not None
+    assert "ada" == acknowledged.acked_by

@@ -14,7 +14,14 @@ from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Scope, Series
 from watchkeeper.core.slot import Frame, FrameKey, slot_start
 from watchkeeper.storage import Store, open_store
-from watchkeeper.storage.store import AlertChange, AlertRow, Batch, Incident, IssueCount
+from watchkeeper.storage.store import (
+    AlertChange,
+    AlertRow,
+    Batch,
+    Incident,
+    IssueCount,
+    Outgoing,
+)
 
 SCOPE = Scope(service="shop", environment="production")
 
@@ -142,6 +149,24 @@ def test_a_firing_alert_is_shown(file: Path, store: Store, severity: str, code: 
     assert result.exit_code == code
     assert result.output.startswith(head)
     assert "High error rate   7 % (7 of 100 in 1 min) > 5 %   for 2 min" in result.output
+
+
+def test_who_was_told_is_shown(file: Path, store: Store):
+    """Below what fires stands who was told of it."""
+    write(store, failed=7)
+    fire(store, severity="critical")
+    message = Outgoing(
+        kind="firing", sequence=0, channel="ops", payload={}, due_at=0.0, incident=1
+    )
+    store.enqueue([message], service="shop", environment="production", at=time.time())
+    (claimed,) = store.claim(at=time.time(), hold_s=60, channels=("ops",), limit=1)
+    store.settle(claimed, status="sent", at=time.time())
+
+    shown, read = status(file), json.loads(status(file, "--json").output)
+
+    assert "        told ops " in shown.output
+    (told,) = read["incidents"][0]["told"]
+    assert ("ops", "sent") == (told["channel"], told["status"])
 
 
 def test_issues_are_shown_without_control_characters(file: Path, store: Store):

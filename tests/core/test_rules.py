@@ -576,3 +576,12 @@ def test_rules_of_the_same_name_are_replaced_in_place() -> None:
     assert [*(rule.name for rule in PACK), "Mine"] == [rule.name for rule in rules]
     assert Origin.FILE is rules[1].origin
     assert not rules[1].enabled
+
+
+def test_levels_are_compared() -> None:
+    """An unknown level is told rather than not."""
+    rule = compiled(Alert("A", on="issue.new", level="error"))
+
+    assert rule.is_reached_by("critical")
+    assert rule.is_reached_by("odd")
+    assert not rule.is_reached_by("warning")

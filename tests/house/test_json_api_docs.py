@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from watchkeeper.dashboard import audits, endpoints, releases, views_inside, views_issues
+from watchkeeper.dashboard import (
+    audits,
+    endpoints,
+    releases,
+    views_alerts,
+    views_inside,
+    views_issues,
+)
 from watchkeeper.dashboard.parameters import LIMIT, MAX_LIMIT, MAX_OFFSET
 from watchkeeper.dashboard.sums import Level
 from watchkeeper.runtime.folded import FoldedValue
@@ -16,7 +23,7 @@ PROSE = re.sub(r"^```.*?^```$", "", PAGE, flags=re.MULTILINE | re.DOTALL)
 NAMED = frozenset(part for code in re.findall(r"`([^`]+)`", PROSE) for part in code.split("."))
 VIEWS = [
     one
-    for module in (views_inside, views_issues, releases, audits)
+    for module in (views_alerts, views_inside, views_issues, releases, audits)
     for one in vars(module).values()
     if is_dataclass(one) and one.__module__ == module.__name__
 ]

@@ -5,16 +5,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from watchkeeper.cli.actor import actor, scope_of
 from watchkeeper.cli.errors_shown import list_lines, show_lines
-from watchkeeper.cli.source import Source, open_existing, with_source
+from watchkeeper.cli.listing import Listing, opened
+from watchkeeper.cli.listing import as_json as with_json
+from watchkeeper.cli.listing import query as query_of
+from watchkeeper.cli.source import Source, with_source
 from watchkeeper.cli.terminal import columns, echo, harmless, plain
-from watchkeeper.cli.upkeep import consent
+from watchkeeper.cli.upkeep import consent, read_moment
 from watchkeeper.core.kept_events import MAX_EVENTS
 from watchkeeper.core.units import parse_duration
 from watchkeeper.dashboard import api
@@ -22,7 +24,6 @@ from watchkeeper.dashboard.issue_text import as_text, until_text
 from watchkeeper.dashboard.issues import UNSOLVED, issues
 from watchkeeper.dashboard.parameters import ParameterError, parse_page
 from watchkeeper.dashboard.searching import parse_search
-from watchkeeper.dashboard.sums import Query
 from watchkeeper.exceptions import ConfigurationError, TriageError
 from watchkeeper.runtime.issue_names import find_issue
 from watchkeeper.runtime.marks import hashed_user, use_key
@@ -35,26 +36,12 @@ LIMIT = 25
 ALL = "all"
 
 
-class _Listing(click.Group):
-    """A group that lists when nothing else is asked for."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the arguments; options alone are those of `list`."""
-        if not args or (args[0].startswith("-") and args[0] != "--help"):
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=_Listing)
+@click.group(cls=Listing)
 def command() -> None:
     """List and show issues; resolve, mute, merge and split them.
 
     An issue is named by its number, or by the first digits of its fingerprint.
     """
-
-
-def _as_json(verb: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(verb)
 
 
 def _said(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,7 +69,7 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--since", metavar="TIME", help="Seen within this time, such as 24h.")
 @click.option("--sort", type=click.Choice([one.value for one in Sort]), help="What to begin with.")
 @click.option("--limit", default=str(LIMIT), show_default=True, help="How many.")
-@_as_json
+@with_json
 def list_issues(source: Source, user: str | None, as_json: bool, **asked: str | None) -> None:
     """List issues: those that are open or came back, unless --state says otherwise."""
     query = {name: value for name, value in asked.items() if value is not None}
@@ -94,12 +81,12 @@ def list_issues(source: Source, user: str | None, as_json: bool, **asked: str | 
     if user is not None:
         use_key(source.settings.secret_key)
         query["user"] = hashed_user(user)
-    with _opened(source) as (store, now):
+    with opened(source) as (store, now):
         try:
             wanted, page = parse_search(query, now=now), parse_page(query)
         except ParameterError as error:
             raise ConfigurationError(f"--{error}") from None
-        view = issues(_query(source, store, now), wanted.search, page=page, rising=wanted.rising)
+        view = issues(query_of(source, store, now), wanted.search, page=page, rising=wanted.rising)
     if as_json:
         echo(json.dumps(api.plain(asdict(view))))
         return
@@ -119,16 +106,16 @@ def list_issues(source: Source, user: str | None, as_json: bool, **asked: str | 
 @with_source
 @click.option("--event", default=1, metavar="N", help="The Nth newest stored occurrence.")
 @click.option("--text", is_flag=True, help="Print what is worth copying into a ticket.")
-@_as_json
+@with_json
 def show(source: Source, name: str, event: int, text: bool, as_json: bool) -> None:
     """Show an issue: stack, request, where and how often it happens, what was done with it."""
     from watchkeeper.dashboard.issue import issue_view  # a list need not wait for it
 
     if not 1 <= event <= MAX_EVENTS:
         raise ConfigurationError(f"--event: write a number from 1, the newest, to {MAX_EVENTS}")
-    with _opened(source) as (store, now):
+    with opened(source) as (store, now):
         found = find_issue(store, scope_of(source.settings), name)
-        view = issue_view(_query(source, store, now), found.id, number=event)
+        view = issue_view(query_of(source, store, now), found.id, number=event)
     if view is None:  # it was deleted in this moment
         raise TriageError(f"there is no issue {name} any more")
     if as_json:
@@ -145,7 +132,7 @@ def show(source: Source, name: str, event: int, text: bool, as_json: bool) -> No
 @with_source
 @click.option("--next-release", is_flag=True, help="Releases that are known may go on having it.")
 @_said
-@_as_json
+@with_json
 def resolve(
     source: Source, names: Sequence[str], next_release: bool, comment: str, as_json: bool
 ) -> None:
@@ -167,7 +154,7 @@ def resolve(
 @click.option("--per", metavar="TIME", help="With --events: as many within a time, such as 1h.")
 @click.option("--users", type=int, metavar="N", help="Until it met N users in all.")
 @_said
-@_as_json
+@with_json
 def mute(
     source: Source,
     names: Sequence[str],
@@ -182,7 +169,7 @@ def mute(
     """Let issues be quiet, for a time or for good: samples go on, alerts do not."""
     if for_ is not None and until is not None:
         raise ConfigurationError("--for and --until: give one of them")
-    ends_at = None if until is None else _moment(until)
+    ends_at = None if until is None else read_moment(until, "--until")
     if for_ is not None:
         ends_at = time.time() + parse_duration(for_, where="--for")
     per_s = None if per is None else parse_duration(per, where="--per")
@@ -198,7 +185,7 @@ def mute(
 @_named
 @with_source
 @_said
-@_as_json
+@with_json
 def ignore(source: Source, names: Sequence[str], comment: str, as_json: bool) -> None:
     """Count issues and do no more: no samples, no alerts."""
     with _triage(source) as (who, store):
@@ -210,7 +197,7 @@ def ignore(source: Source, names: Sequence[str], comment: str, as_json: bool) ->
 @_named
 @with_source
 @_said
-@_as_json
+@with_json
 def reopen(source: Source, names: Sequence[str], comment: str, as_json: bool) -> None:
     """Take back what was done with issues: they are open again."""
     with _triage(source) as (who, store):
@@ -222,7 +209,7 @@ def reopen(source: Source, names: Sequence[str], comment: str, as_json: bool) ->
 @click.argument("name", metavar="ID")
 @click.argument("text")
 @with_source
-@_as_json
+@with_json
 def comment(source: Source, name: str, text: str, as_json: bool) -> None:
     """Add a comment to an issue's history."""
     with _triage(source) as (who, store):
@@ -238,7 +225,7 @@ def comment(source: Source, name: str, text: str, as_json: bool) -> None:
 @with_source
 @_said
 @_yes
-@_as_json
+@with_json
 def merge(
     source: Source, into: str, names: Sequence[str], comment: str, yes: bool, as_json: bool
 ) -> None:
@@ -260,7 +247,7 @@ def merge(
 @click.option("--path", default="", metavar="HASH", help="What came by this call path.")
 @click.option("--fingerprint", default="", metavar="HASH", help="What has this fingerprint.")
 @_said
-@_as_json
+@with_json
 def split(
     source: Source, name: str, path: str, fingerprint: str, comment: str, as_json: bool
 ) -> None:
@@ -279,7 +266,7 @@ def split(
 @with_source
 @_said
 @_yes
-@_as_json
+@with_json
 def delete(source: Source, names: Sequence[str], comment: str, yes: bool, as_json: bool) -> None:
     """Delete issues with all they hold; what happens again is new.
 
@@ -295,33 +282,10 @@ def delete(source: Source, names: Sequence[str], comment: str, yes: bool, as_jso
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[tuple[Store, float]]:
-    """Open the database that is there; gives it with the moment."""
-    store = open_existing(source.settings)
-    try:
-        yield store, time.time()
-    finally:
-        store.close()
-
-
-@contextmanager
 def _triage(source: Source) -> Iterator[tuple[Triage, Store]]:
     """Open the database for somebody who changes something."""
-    with _opened(source) as (store, now):
+    with opened(source) as (store, now):
         yield Triage(store, scope_of(source.settings), actor=actor(), now=now), store
-
-
-def _query(source: Source, store: Store, now: float) -> Query:
-    settings = source.settings
-    return Query(
-        store=store,
-        service=settings.service,
-        environment=settings.environment,
-        start=now,
-        end=now,
-        now=now,
-        slot_s=settings.slot_s,
-    )
 
 
 def _numbers(store: Store, source: Source, names: Sequence[str]) -> list[int]:
@@ -349,13 +313,3 @@ def _tell(done: Sequence[Issue], what: str | Callable[[Issue], str], as_json: bo
 
 def _count(number: int) -> str:
     return "1 issue" if number == 1 else f"{number} issues"
-
-
-def _moment(text: str) -> float:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(
-            f"--until: {text!r} is no moment; write 2026-12-01 or 2026-12-01T08:30 (UTC)"
-        ) from None
-    return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()

@@ -19,9 +19,9 @@ MAX_BYTES: Final = 1_000_000  # of a file of rules
 
 
 def checked(
-    file: str | None,
+    file: str | None, *, slot_s: float | None = None
 ) -> tuple[list[Rule], list[str], str, Callable[[Rule], tuple[str, ...]]]:
-    """Read the rules of a settings file, or of the one in force.
+    """Read the rules of a settings file, or of the one in force, for slots of a length.
 
     Returns those that are right, what is wrong, the file's name, and who is told of a rule.
     """
@@ -29,7 +29,7 @@ def checked(
     if file is not None:
         environ[PREFIX + "CONFIG"] = os.fspath(Path(file).resolve())
     loaded = load(environ=environ)
-    written = written_rules(loaded)
+    written = written_rules(loaded, slot_s=slot_s)
     own = [rule for rule in written.rules if rule.origin is Origin.FILE]
     settings = loaded.settings
 

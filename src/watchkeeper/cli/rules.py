@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from watchkeeper.cli import rules_test
 from watchkeeper.cli.actor import actor, scope_of
 from watchkeeper.cli.rule_files import checked, read_rules
 from watchkeeper.cli.source import Source, open_existing, slot_length, with_source
@@ -213,6 +214,9 @@ def history(name: str, source: Source, as_json: bool) -> int:
     if not entries:
         echo(f"nobody has changed {plain(name)} in the database")
     return FINE
+
+
+command.add_command(rules_test.command, "test")
 
 
 def _look(source: Source) -> _Looked:

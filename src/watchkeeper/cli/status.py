@@ -2,12 +2,14 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import click
 
+from watchkeeper.cli.alerts_shown import told_text
+from watchkeeper.cli.listing import query
 from watchkeeper.cli.source import Source, open_existing, slot_length, with_source
 from watchkeeper.cli.terminal import echo, plain, sparkline
 from watchkeeper.cli.verbs import CRITICAL, FINE, UNKNOWN, WARNING
@@ -15,9 +17,11 @@ from watchkeeper.core.catalogue import SELF_DROPPED, SELF_FLUSH
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.units import format_size
 from watchkeeper.dashboard import texts
+from watchkeeper.dashboard.alerts import deliveries
 from watchkeeper.dashboard.queries import overview
 from watchkeeper.dashboard.status import Level
 from watchkeeper.dashboard.views import Figures, IncidentRow, IssueRow, Overview
+from watchkeeper.dashboard.views_alerts import Delivery
 from watchkeeper.storage import Store
 
 SPAN_S: Final = 3_600
@@ -78,17 +82,21 @@ def command(
             slot_s=slot_s,
         )
         own = read_own(store, view, slot_s=slot_s)
+        asked = query(source, store, now)
+        told = {one.id: deliveries(asked, [one.id]) for one in view.incidents[:MAX_INCIDENTS]}
     finally:
         store.close()
     if as_json:
-        echo(json.dumps(to_json(view, own, source)))
+        echo(json.dumps(to_json(view, own, source, told)))
     else:
-        for line in screen(view, own, source):
+        for line in screen(view, own, source, told):
             echo(line)
     return CODES[view.status.level]
 
 
-def to_json(view: Overview, own: Own, source: Source) -> dict[str, Any]:
+def to_json(
+    view: Overview, own: Own, source: Source, told: Mapping[int, Sequence[Delivery]]
+) -> dict[str, Any]:
     """Return what the screen shows as plain values; None is unknown."""
     return {
         "level": view.status.level.value,
@@ -103,13 +111,18 @@ def to_json(view: Overview, own: Own, source: Source) -> dict[str, Any]:
         "data_age_s": view.data_age_s,
         "figures": asdict(view.figures),
         "before": None if view.before is None else asdict(view.before),
-        "incidents": [asdict(one) for one in view.incidents],
+        "incidents": [
+            {**asdict(one), "told": [asdict(each) for each in told.get(one.id, ())]}
+            for one in view.incidents
+        ],
         "issues": [asdict(one) for one in view.issues],
         "self": asdict(own),
     }
 
 
-def screen(view: Overview, own: Own, source: Source) -> Iterator[str]:
+def screen(
+    view: Overview, own: Own, source: Source, told: Mapping[int, Sequence[Delivery]]
+) -> Iterator[str]:
     """Yield the lines of the screen."""
     level = view.status.level
     head = click.style(f"{texts.SYMBOLS[level]} {level.upper()}", fg=COLOURS[level], bold=True)
@@ -127,6 +140,8 @@ def screen(view: Overview, own: Own, source: Source) -> Iterator[str]:
     yield f"  {plain(view.status.sentence)}"
     for incident in view.incidents[:MAX_INCIDENTS]:
         yield _incident(incident)
+        if told.get(incident.id):
+            yield f"        {told_text(told[incident.id], view.at)}"
     if len(view.incidents) > MAX_INCIDENTS:
         yield f"  and {len(view.incidents) - MAX_INCIDENTS} more"
     yield _figures(view.figures, view.before)

@@ -44,6 +44,17 @@ def consent(question: str, *, given: bool, or_look: str = "--dry-run to look") -
     click.confirm(question, abort=True, err=True)
 
 
+def read_moment(text: str, option: str) -> float:
+    """Read a moment that somebody wrote, UTC unless it says otherwise."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"{option}: {text!r} is no moment; write 2026-12-01 or 2026-12-01T08:30 (UTC)"
+        ) from None
+    return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+
+
 def moment(at: float | None) -> str:
     """Show a moment to the minute, in UTC; – if there is none."""
     return "–" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")

@@ -141,6 +141,7 @@ ALERTS: Final = (
         "Event-loop lag",
         when="p95(event_loop_lag_seconds) > 250ms",
         over="2m",
+        by=("host", "worker"),  # one that is blocked among many would not show
         severity="warning",
         description="Something blocks the event loop, and every request with it.",
     ),
@@ -173,12 +174,12 @@ ALERTS: Final = (
         "Watchkeeper itself",
         when="max(watchkeeper_failed_flushes) >= 3"
         " or increase(watchkeeper_dropped_total) > 0"
-        " or last(watchkeeper_evaluation_age_seconds) > 60s"
-        " or last(watchkeeper_outbox_oldest_seconds) > 5m",
+        " or max(watchkeeper_evaluation_age_seconds) > 60s"
+        " or max(watchkeeper_outbox_oldest_seconds) > 5m",
         clear="max(watchkeeper_failed_flushes) < 3"
         " and increase(watchkeeper_dropped_total) == 0"
-        " and last(watchkeeper_evaluation_age_seconds) < 60s"
-        " and last(watchkeeper_outbox_oldest_seconds) < 5m",
+        " and max(watchkeeper_evaluation_age_seconds) < 60s"
+        " and max(watchkeeper_outbox_oldest_seconds) < 5m",
         over="5m",
         severity="warning",
         description="The monitoring does not do all of its work.",

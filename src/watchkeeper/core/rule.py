@@ -176,6 +176,10 @@ class Rule:
         """A digest that differs whenever the rule decides differently."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
+    def is_reached_by(self, level: str) -> bool:
+        """Tell whether an issue's level is high enough for an event rule; an unknown one is."""
+        return level not in LEVELS or LEVELS.index(level) >= LEVELS.index(self.level)
+
     def skips(self, labels: Mapping[str, str]) -> bool:
         """Tell whether a series of these labels is left out."""
         return any(

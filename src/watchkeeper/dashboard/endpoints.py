@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from watchkeeper.core.kept_events import MAX_EVENTS
+from watchkeeper.dashboard.alerts import alerts, rules, silences
 from watchkeeper.dashboard.api import plain
 from watchkeeper.dashboard.audits import audits
 from watchkeeper.dashboard.incident import incident_view
@@ -128,7 +129,20 @@ def _events(wk: Watched, visit: Visit, issue_id: str) -> Any:
 
 
 def _incident(wk: Watched, visit: Visit, incident_id: str) -> Any:
-    return incident_view(_query(wk, visit), int(incident_id))
+    return incident_view(_query(wk, visit), int(incident_id), planned=wk.settings.silences)
+
+
+def _alerts(wk: Watched, visit: Visit) -> Any:
+    page = parse_page(visit.query)
+    return alerts(_query(wk, visit), since=visit.window.start, limit=page.limit)
+
+
+def _silences(wk: Watched, visit: Visit) -> Any:
+    return silences(_query(wk, visit), wk.settings.silences)
+
+
+def _rules(wk: Watched, visit: Visit) -> Any:
+    return rules(_query(wk, visit), wk.rules)
 
 
 def _self(wk: Watched, visit: Visit) -> Any:
@@ -147,6 +161,9 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], Answer], ...]] = (
     (re.compile(r"/api/v1/errors\.json"), _issues),
     (re.compile(rf"/api/v1/errors/({_ID})\.json"), _issue),
     (re.compile(rf"/api/v1/errors/({_ID})/events\.json"), _events),
+    (re.compile(r"/api/v1/alerts\.json"), _alerts),
+    (re.compile(r"/api/v1/silences\.json"), _silences),
+    (re.compile(r"/api/v1/rules\.json"), _rules),
     (re.compile(rf"/api/v1/incidents/({_ID})\.json"), _incident),
     (re.compile(r"/api/v1/releases\.json"), _releases),
     (re.compile(r"/api/v1/audit\.json"), _audit),

@@ -1,11 +1,12 @@
 """One incident, with the issues that began or rose while it lasted and its requests."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from watchkeeper.core.rising import LEAST
 from watchkeeper.core.sampling import Reason
+from watchkeeper.dashboard.alerts import acknowledged, silencing, standing, timeline
 from watchkeeper.dashboard.issues import of_scope
 from watchkeeper.dashboard.parameters import MAX_LIMIT
 from watchkeeper.dashboard.queries import incident_row
@@ -23,12 +24,18 @@ MAX_SAMPLES: Final = 10
 MAX_SAMPLES_LOOKED: Final = 200
 
 
-def incident_view(query: Query, incident_id: int) -> IncidentView | None:
-    """Tell of an incident; None if there is none of this number in the scope."""
+def incident_view(
+    query: Query, incident_id: int, *, planned: Sequence[Mapping[str, Any]] = ()
+) -> IncidentView | None:
+    """Tell of an incident; None if there is none of this number in the scope.
+
+    `planned` are the silences of the settings.
+    """
     found = query.store.incident(incident_id)
     if found is None or (found.service, found.environment) != (query.service, query.environment):
         return None
     within = Within.of(found, now=query.now)
+    told, messages = standing(query, found)
     return IncidentView(
         service=query.service,
         environment=query.environment,
@@ -39,6 +46,12 @@ def incident_view(query: Query, incident_id: int) -> IncidentView | None:
         resolved_at=found.resolved_at,
         peak=found.peak,
         reason=found.reason,
+        acknowledged=acknowledged(found),
+        told=messages,
+        silenced=silencing(query, found, planned) if found.resolved_at is None else None,
+        why=told.why or None,
+        held_by=told.by or None,
+        timeline=timeline(found, messages),
         issues=_issues(query, within),
         samples=_samples(query, within),
     )

@@ -51,6 +51,23 @@ class LoginForm:
     token: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActForm:
+    """A form that acts on an incident: what it does, what was written already, what was wrong."""
+
+    action: str  # "ack" or "silence"
+    token: str
+    button: str
+    name: str = ""
+    note: str = ""
+    problem: str = ""
+    spans: tuple[str, ...] = ()  # to be silenced for; none: nothing to choose
+    span: str = ""
+    until: str = ""  # as a browser writes a date and time, UTC
+    group: str = ""  # the incident's group, if there is one to choose
+    whole_rule: bool = False
+
+
 def overview_page(
     shell: Shell,
     view: Overview,
@@ -142,6 +159,18 @@ def message_page(
         form=form,
         back=back,
     )
+
+
+def act_page(
+    shell: Shell,
+    heading: str,
+    *,
+    facts: Sequence[tuple[str, str]],
+    lines: Sequence[str] = (),
+    form: ActForm | None = None,
+) -> bytes:
+    """Draw what a message's link leads to: an incident in pairs, and the form that acts on it."""
+    return _render("act.html", shell=shell, heading=heading, facts=facts, lines=lines, form=form)
 
 
 def _render(name: str, **context: Any) -> bytes:

@@ -17,6 +17,7 @@ from watchkeeper.dashboard.charts import chart, series_json
 from watchkeeper.dashboard.endpoints import endpoint
 from watchkeeper.dashboard.http import Request, Response, json_response
 from watchkeeper.dashboard.login import Login
+from watchkeeper.dashboard.message_links import MessageLinks
 from watchkeeper.dashboard.pages import Shell
 from watchkeeper.dashboard.parameters import MAX_ID_DIGITS, ParameterError
 from watchkeeper.dashboard.queries import issue_page, overview
@@ -53,6 +54,7 @@ class Dashboard:
             open_access=settings.open_access,
         )
         self._login = Login(self._access, wk.scope)
+        self._links = MessageLinks(wk.scope, settings.secret_key)
         self._kept: OrderedDict[str, Overview] = OrderedDict()
         self._cost_s = 0.0
         self._lock = threading.Lock()
@@ -92,6 +94,9 @@ class Dashboard:
             window = parse_window(query, now=now)
         except ValueError as error:
             return _refused(request, shell, str(error))
+        linked = self._links.answer(request, shell, store, query, now=now)
+        if linked is not None:
+            return linked
         if request.path in ("/login", "/logout"):
             return self._door(request, shell, store, visitor, query, now=now)
         if request.method == "POST":

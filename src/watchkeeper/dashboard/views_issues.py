@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from watchkeeper.dashboard.views import IncidentRow
+from watchkeeper.dashboard.views_alerts import Acknowledged, Delivery, Happened, SilenceView
 from watchkeeper.dashboard.views_inside import SampleRow
 
 
@@ -166,5 +167,11 @@ class IncidentView:
     resolved_at: float | None
     peak: float | None
     reason: str
+    acknowledged: Acknowledged | None
+    told: tuple[Delivery, ...]
+    silenced: SilenceView | None
+    why: str | None
+    held_by: str | None
+    timeline: tuple[Happened, ...]
     issues: tuple[IssueWithin, ...]
     samples: tuple[SampleRow, ...]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from watchkeeper.core.metrics import Scope
+from watchkeeper.core.rule import Rule
 from watchkeeper.dashboard.http import Request
 from watchkeeper.dashboard.pages import Shell
 from watchkeeper.dashboard.windows import Window
@@ -35,6 +36,10 @@ class Watched(Protocol):
     @property
     def problems(self) -> Sequence[str]:
         """Sentences about settings that could not be used."""
+
+    @property
+    def rules(self) -> Sequence[Rule]:
+        """The alert rules in force."""
 
     @property
     def clock(self) -> Callable[[], float]:

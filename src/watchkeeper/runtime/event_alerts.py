@@ -10,7 +10,7 @@ from watchkeeper.core.instance import State
 from watchkeeper.core.issues import State as IssueState
 from watchkeeper.core.messages import digest_summary
 from watchkeeper.core.metrics import Scope
-from watchkeeper.core.rule import ISSUE_CAME_BACK, ISSUE_NEW, LEVELS, Rule
+from watchkeeper.core.rule import ISSUE_CAME_BACK, ISSUE_NEW, Rule
 from watchkeeper.core.silences import silenced_by
 from watchkeeper.core.telling import Kind
 from watchkeeper.runtime.audience import Audience, Silences
@@ -221,9 +221,4 @@ def _sighting(issue: Issue) -> Sighting:
 
 def _is_told(issue: Issue, rule: Rule) -> bool:
     quiet = issue.state in (IssueState.MUTED, IssueState.IGNORED)
-    return not quiet and _reaches(issue.level, rule.level)
-
-
-def _reaches(level: str, least: str) -> bool:
-    """Tell whether an issue's level is high enough; an unknown level is."""
-    return level not in LEVELS or LEVELS.index(level) >= LEVELS.index(least)
+    return not quiet and rule.is_reached_by(issue.level)
