@@ -37,8 +37,8 @@ def test_the_pack_says_in_plain_words_what_it_does() -> None:
         "for 2 min, warning.",
         "Watchkeeper itself: max(watchkeeper_failed_flushes) >= 3 or "
         "increase(watchkeeper_dropped_total) > 0 or "
-        "last(watchkeeper_evaluation_age_seconds) > 1m or "
-        "last(watchkeeper_outbox_oldest_seconds) > 5m, over 5 min, warning.",
+        "max(watchkeeper_evaluation_age_seconds) > 1m or "
+        "max(watchkeeper_outbox_oldest_seconds) > 5m, over 5 min, warning.",
         "Rule cannot be read: last(watchkeeper_unreadable_rules) > 0, over 5 min, warning.",
         "Storage growth: last(watchkeeper_storage_used_ratio) > 80%, over 10 min, warning.",
     ] == [describe(rule) for rule in PACK]
