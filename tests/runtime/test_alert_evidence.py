@@ -118,7 +118,8 @@ def test_young_workers_are_left_out_of_latency_but_not_of_errors(store: Store) -
         Alert("Slow", when="p95 > 1s", over="1m"),
         Alert("Errors", when="error_rate > 5%", over="1m"),
     )
-    judge, worker = engine(store, slow, failing), store.register(SCOPE, host="h", pid=1, at=NOW).id
+    judge = engine(store, slow, failing)
+    worker = store.register(SCOPE, host="h", pid=1, at=NOW + 4).id  # amid its first slot
     slot(store, worker, NOW, served("/", 30, 30, seconds=3.0))
     judge.evaluate(now=NOW + 9.9)
     first = told(store)

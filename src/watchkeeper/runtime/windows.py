@@ -165,7 +165,7 @@ class Windows:
         born = self.born.get(key.worker)
         for source, slots in self._slots.items():
             give_way()
-            if born is not None and key.start < born + source.warmup_s:
+            if source.warmup_s and born is not None and key.start < born + source.warmup_s:
                 continue
             among = [one for metric in source.metrics for one in by_metric.get(metric, ())]
             if among:
