@@ -73,6 +73,9 @@ def test_whoever_follows_the_page_is_told_of_the_fault_and_of_its_end(tmp_path: 
         # One request more than the page's: that which saw that the server is there.
         assert [re.sub(r"20 % \(5 of 25 ", "19.2 % (5 of 26 ", firing)] == told(oncall)
         assert "High error rate" in shell("watchkeeper status || true")
+        (number,) = re.findall(r"High error rate \[(\d+)\]", shell("watchkeeper alerts || true"))
+        acknowledge = page.named("", "watchkeeper ack")
+        assert "has incident" in shell(re.sub(r"ack \d+", f"ack {number}", acknowledge))
         assert until(lambda: get(f"{shop.url}/hello") and told(oncall)[1:], within_s=150)
         assert told(oncall)[1].startswith("resolved High error rate: resolved after 1 min ")
 
