@@ -305,6 +305,7 @@ class Watchkeeper:
             scope=self.scope,
             now=self.clock(),
             pause=pause,
+            health=self.health,
         )
         keep_to(self.rules_in_force, engine, self.recorder, self.sampler, self._wake)
         return engine

@@ -90,13 +90,13 @@ def fail(rule: str, before: Instance, *, now: float) -> Transition:
     return Transition(rule=rule, before=before, after=after, reason=Reason.FAILED)
 
 
-def remove(rule: str, before: Instance, *, now: float) -> Transition:
-    """End an instance whose rule is gone or switched off."""
+def remove(
+    rule: str, before: Instance, *, now: float, reason: Reason = Reason.RULE_REMOVED
+) -> Transition:
+    """End an instance that is not watched any more: its rule is gone, or leaves it out."""
     after = Instance(state=State.OK, since=now, resolved_at=now, evaluated_at=now)
     notice = Notice.RESOLVED if before.is_firing else None
-    return Transition(
-        rule=rule, before=before, after=after, reason=Reason.RULE_REMOVED, notice=notice
-    )
+    return Transition(rule=rule, before=before, after=after, reason=reason, notice=notice)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

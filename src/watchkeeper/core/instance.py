@@ -42,6 +42,7 @@ class Reason(StrEnum):
     NO_DATA = "no_data"  # nothing known for too long: fired or resolved by the rule's policy
     CLOCK_BACK = "clock_back"  # the clock went backwards: nothing changes
     RULE_CHANGED = "rule_changed"  # resolved, because the rule was changed
+    NOT_RUN = "not_run"  # resolved, because nobody runs the check any more
     RULE_REMOVED = "rule_removed"  # resolved, because the rule is gone or switched off
 
 

@@ -1,11 +1,12 @@
 """Driving alert rules: read what is new, decide purely, store each change once per cluster."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, tzinfo
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
-from watchkeeper.core.alerts import evaluate, fail, remove
+from watchkeeper.core.alerts import evaluate, fail
 from watchkeeper.core.conditions import write_labels
 from watchkeeper.core.instance import Instance, Reason, State, Transition
 from watchkeeper.core.judging import CLEAR_SUCCESSES
@@ -18,9 +19,18 @@ from watchkeeper.core.trouble import Thresholds, thresholds
 from watchkeeper.core.verdicts import CheckState, Evidence
 from watchkeeper.exceptions import StorageError
 from watchkeeper.runtime.audience import Audience, Links
+from watchkeeper.runtime.check_states import Intervals
+from watchkeeper.runtime.endings import LIVE_SLOTS, Endings
 from watchkeeper.runtime.event_alerts import EventAlerts
 from watchkeeper.runtime.guard import guard
-from watchkeeper.runtime.incidents import Incidents, Subject
+from watchkeeper.runtime.incidents import (
+    Incidents,
+    Measured,
+    Subject,
+    is_believed,
+    is_measure,
+    is_worth_storing,
+)
 from watchkeeper.runtime.issue_states import IssueStates
 from watchkeeper.runtime.subjects import Judged, Subjects, is_at_rest
 from watchkeeper.storage.store import AlertRow, Incident, Store, Worker
@@ -28,9 +38,9 @@ from watchkeeper.storage.turns import give_way
 
 __all__ = ["AlertEngine", "Thresholds"]
 
-LIVE_SLOTS: Final = 3  # a worker silent for longer does not hold back clearing
+T = TypeVar("T")
+
 YOUNG_S: Final = 3_600.0  # workers that wrote within are known by when they started
-REMOVED_AFTER_S: Final = 60.0  # an instance nobody has evaluated for so long has lost its rule
 MAX_ATTEMPTS: Final = 2  # another worker was faster: read its state and decide once more
 
 _GUARD: Final = guard("alert rule")
@@ -71,6 +81,8 @@ class AlertEngine:
         pause: Callable[[], None] | None = None,
         audience: Audience | None = None,
         zone: tzinfo = UTC,
+        intervals: Intervals | None = None,
+        may_remove: bool = True,
     ) -> None:
         """Take the rules, whom to tell by severity, and the link that a message shows.
 
@@ -78,21 +90,30 @@ class AlertEngine:
 
         `installed_at` is when Watchkeeper first ran on this store, in seconds since the epoch;
         `pause` is called after each frame read (about 2 ms of work), to give way to requests.
-        Earlier weeks are compared by the hours of `zone`.
+        Earlier weeks are compared by the hours of `zone`. `intervals` says how often each health
+        check runs that this process declares; `may_remove` whether it knows the rules so well
+        that it may end what fires by one that it does not know.
         """
         self.failing: dict[str, int] = {}  # rules whose last evaluation failed: times in a row
         self._store = store
         self._scope = scope
+        self.is_telling = True  # whether the last evaluation could tell what was due
         self._rules: tuple[Rule, ...] = ()
+        self._measured: list[Measured] = []
         self._slot_s = slot_s
         self._pause = pause
         self._workers: Sequence[Worker] = ()
         self._states = IssueStates(store, scope=scope)
-        self._subjects = Subjects(store, scope=scope, slot_s=slot_s, zone=zone)
+        self._subjects = Subjects(
+            store, scope=scope, slot_s=slot_s, zone=zone, intervals=intervals
+        )
         audience = audience or Audience(
             channels_for=channels_for, links=lambda incident: Links(page=link(incident))
         )
         self._incidents = Incidents(store, scope=scope, audience=audience)
+        self._endings = Endings(
+            store, self._subjects, self._incidents, slot_s=slot_s, may_remove=may_remove
+        )
         self._events = EventAlerts(
             store,
             scope=scope,
@@ -106,8 +127,12 @@ class AlertEngine:
         """The lowest error rate and latency that an enabled rule begins at."""
         return self._thresholds
 
-    def set_rules(self, rules: Sequence[Rule]) -> None:
-        """Follow other rules from the next evaluation on; windows of those that stay are kept."""
+    def set_rules(self, rules: Sequence[Rule], *, unreadable: Collection[str] = ()) -> None:
+        """Follow other rules from the next evaluation on; windows of those that stay are kept.
+
+        What fires by the rules of `unreadable` names stays as it is: nobody can tell.
+        """
+        self._endings.set_rules((*rules, BROKEN_RULE), unreadable=unreadable)
         enabled = tuple(rule for rule in rules if rule.enabled)
         if enabled == self._rules and self._rules:
             return
@@ -122,7 +147,8 @@ class AlertEngine:
 
         `fresh` are frames that this process has just written, which need not be read back.
         Raises StorageError if the store fails; nothing is half stored then, and the next
-        evaluation goes on. A rule that fails keeps its state and does not stop the others.
+        evaluation goes on. A rule that fails, or whose evidence cannot be read, keeps its state
+        and does not stop the others; `is_telling` is False if messages could not be written.
         """
         subjects = self._subjects
         self._meet_workers(now)
@@ -131,32 +157,69 @@ class AlertEngine:
             self._states.move(now=now)
         rows = self._rows()
         moment = Moment(now=now, slot_s=self._slot_s, settled_until=self._settled_until(now))
-        subjects.begin(now=now, pause=self._pause)
+        subjects.begin(rows, self._live(now), now=now, pause=self._pause)
         stored: list[Transition] = []
         for rule in self._rules:
             give_way()
             if rule.is_event:
-                self._events.evaluate(rule, rows.get((rule.name, "")), now=now)
-                continue
-            stored.extend(self._evaluate_rule(rule, rows, moment))
+                self._evaluate_event(rule, rows, now=now)
+            else:
+                stored.extend(self._evaluate_rule(rule, rows, moment))
         stored.extend(self._tell_of_failing(rows, moment))
-        stored.extend(self._remove(rows, now=now))
-        self._follow(rows, now=now)
-        self._store.mark_evaluated(
-            service=self._scope.service, environment=self._scope.environment, at=now
-        )
+        stored.extend(self._save_measured(rows, now=now))
+        for row in self._endings.due(rows, self._live(now), now=now):
+            stored.extend(self._try(partial(self._endings.end, row, rows, now=now)) or ())
+        self._try(lambda: [self._endings.prune(rows, now=now)])
+        self.is_telling = self._follow(rows, now=now)
+        if self.is_telling:
+            self._store.mark_evaluated(
+                service=self._scope.service, environment=self._scope.environment, at=now
+            )
         return stored
 
-    def _follow(self, rows: Rows, *, now: float) -> None:
-        """Tell what is due; a fault there does not stop evaluating. Raises StorageError."""
+    def _follow(self, rows: Rows, *, now: float) -> bool:
+        """Tell what is due; False if that failed, which does not undo what was decided.
+
+        Raises StorageError.
+        """
         away = None
         with _FOLLOW:
             try:
                 self._incidents.follow(rows, (*self._rules, BROKEN_RULE), now=now)
             except StorageError as error:
                 away = error
+            else:
+                return True
         if away is not None:
             raise away
+        return False
+
+    def _try(self, work: Callable[[], T]) -> T | None:
+        """Return what `work` does; None if that failed.
+
+        One statement that fails, by its time-out or by what it finds, is the matter of one rule.
+        Raises StorageError if the store does not answer at all.
+        """
+        away = None
+        with _GUARD:
+            try:
+                return work()
+            except StorageError as error:
+                if self._answers():
+                    raise
+                away = error
+        if away is not None:
+            raise away
+        return None
+
+    def _answers(self) -> bool:
+        try:
+            self._store.evaluated_at(
+                service=self._scope.service, environment=self._scope.environment
+            )
+        except StorageError:
+            return False
+        return True
 
     def _meet_workers(self, now: float) -> None:
         self._workers = self._store.workers(
@@ -166,43 +229,49 @@ class AlertEngine:
         )
         self._subjects.windows.born = {one.id: one.started_at for one in self._workers}
 
+    def _live(self, now: float) -> list[Worker]:
+        """Return the workers that write."""
+        since = now - LIVE_SLOTS * self._slot_s
+        return [one for one in self._workers if one.stopped_at is None and one.seen_at >= since]
+
     def _settled_until(self, now: float) -> float:
         """Return up to when every live worker has written."""
-        since = now - LIVE_SLOTS * self._slot_s
-        live = [one for one in self._workers if one.stopped_at is None]
-        return min((one.seen_at for one in live if one.seen_at >= since), default=now)
+        return min((one.seen_at for one in self._live(now)), default=now)
 
     def _rows(self) -> Rows:
         rows = self._store.alerts(service=self._scope.service, environment=self._scope.environment)
         return {(row.rule, row.group): row for row in rows}
 
+    def _evaluate_event(self, rule: Rule, rows: Rows, *, now: float) -> None:
+        """Take up what happened, once a rule of the same name that measured is over and told."""
+        row = rows.get((rule.name, ""))
+        if row is None or (row.state == State.OK and not is_believed(row)):
+            done = self._try(lambda: [self._events.evaluate(rule, row, now=now)])
+            self._count(rule, is_broken=done is None)
+
     def _evaluate_rule(self, rule: Rule, rows: Rows, moment: Moment) -> Iterator[Transition]:
         """Evaluate each instance of a rule; how often that failed in a row is counted."""
-        found = self._find(rule, rows, moment)
+        found = self._try(lambda: list(self._subjects.of(rule, moment)))
         is_broken = found is None
         for judged in found or ():
             give_way()
-            transition = self._evaluate(judged, rows, moment)
-            if transition is not None:
+            done = self._try(partial(self._evaluated, judged, rows, moment))
+            is_broken = is_broken or done is None
+            for transition in done or ():
                 is_broken = is_broken or transition.reason is Reason.FAILED
                 if transition.is_change:
                     yield transition
+        self._count(rule, is_broken=is_broken)
+
+    def _count(self, rule: Rule, *, is_broken: bool) -> None:
         if is_broken:
             self.failing[rule.name] = self.failing.get(rule.name, 0) + 1
         else:
             self.failing.pop(rule.name, None)
 
-    def _find(self, rule: Rule, rows: Rows, moment: Moment) -> list[Judged] | None:
-        """Return what a rule is judged on; None if that failed. Raises StorageError."""
-        found, away = None, None
-        with _GUARD:
-            try:
-                found = list(self._subjects.of(rule, rows, moment))
-            except StorageError as error:
-                away = error
-        if away is not None:
-            raise away
-        return found
+    def _evaluated(self, judged: Judged, rows: Rows, moment: Moment) -> list[Transition]:
+        transition = self._evaluate(judged, rows, moment)
+        return [] if transition is None else [transition]
 
     def _evaluate(self, judged: Judged, rows: Rows, moment: Moment) -> Transition | None:
         """Decide and store one instance; None if nothing changed, or somebody was faster."""
@@ -226,10 +295,13 @@ class AlertEngine:
                 transition = fail(rule.name, before, now=moment.now)
                 if row is None:
                     return transition  # nothing to keep
-            if not transition.is_change:
+            if not is_worth_storing(transition):
                 return None
             if transition.after.worse and rule.worse is not None:
                 subject = replace(subject, severity=rule.worse.severity)
+            if row is not None and is_measure(transition):
+                self._measured.append(Measured(subject, transition, row))
+                return None  # see `_save_measured`
             saved = self._incidents.save(subject, transition, row, now=moment.now)
             if saved is not None:
                 rows[key] = saved
@@ -260,35 +332,15 @@ class AlertEngine:
                 severity=BROKEN_RULE.severity,
             )
             judged = Judged(subject=subject, evidence=Evidence(checks=(state,)))
-            transition = self._evaluate(judged, rows, moment)
-            if transition is not None:
-                yield transition
+            yield from self._try(partial(self._evaluated, judged, rows, moment)) or ()
 
-    def _remove(self, rows: Rows, *, now: float) -> Iterator[Transition]:
-        """End the instances whose rule is gone, or tells its groups apart by other labels.
-
-        Only those that nobody has evaluated for a while: during a deploy, workers with the new
-        rules and workers with the old ones stand side by side.
-        """
-        labels_of = {rule.name: set(rule.by) for rule in (*self._rules, BROKEN_RULE)}
-        for (name, group), row in list(rows.items()):
-            labels = dict(row.data.get("labels", {}))
-            if row.state == State.OK or labels_of.get(name) == set(labels):
-                continue
-            before = Instance.from_data(row.data)
-            if now - before.evaluated_at < max(REMOVED_AFTER_S, LIVE_SLOTS * self._slot_s):
-                continue
-            incident = self._store.incident(row.incident) if row.incident is not None else None
-            subject = Subject(
-                rule=None,
-                name=name,
-                group=group,
-                labels=labels,
-                severity=incident.severity if incident else "warning",
-            )
-            transition = remove(name, before, now=now)
-            if self._incidents.save(subject, transition, row, now=now) is not None:
-                yield transition
+    def _save_measured(self, rows: Rows, *, now: float) -> list[Transition]:
+        """Store together what only measured anew; whoever was faster has stored the same."""
+        measured, self._measured = self._measured, []
+        saved = self._try(lambda: self._incidents.save_measured(measured, now=now))
+        for _, row in saved or ():
+            rows[row.rule, row.group] = row
+        return [transition for transition, _ in saved or ()]
 
 
 def _rule_of(subject: Subject) -> Rule:

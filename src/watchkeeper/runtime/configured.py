@@ -36,6 +36,7 @@ from watchkeeper.storage.spool import folders
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
     from watchkeeper.runtime.alerts import AlertEngine
     from watchkeeper.runtime.audience import Audience, Links
+    from watchkeeper.runtime.health import Health
     from watchkeeper.runtime.upkeep import Upkeep
     from watchkeeper.storage.store import Incident, Store
 
@@ -96,7 +97,7 @@ def keep_to(
     """Let an engine follow the rules, recorder and sampler what they call trouble."""
 
     def follow(changed: Sequence[Rule]) -> None:
-        engine.set_rules(changed)
+        engine.set_rules(changed, unreadable=rules.unreadable)
         thresholds = engine.thresholds
         recorder.watch_for(
             error_rate=thresholds.error_rate, slow_s=thresholds.slow_s, on_trouble=wake
@@ -193,8 +194,13 @@ def make_engine(
     now: float,
     slot_s: int | None = None,
     pause: Callable[[], None] | None = None,
+    health: Health | None = None,
 ) -> AlertEngine:
-    """Build what evaluates the rules, once the store is open; `slot_s` if not the settings'."""
+    """Build what evaluates the rules, once the store is open; `slot_s` if not the settings'.
+
+    Without `health`, the checks of a process that serves, it does not end what fires by a rule
+    that is unknown here: the rules of the application's code may be.
+    """
     from watchkeeper.runtime.alerts import AlertEngine
 
     return AlertEngine(
@@ -205,6 +211,8 @@ def make_engine(
         slot_s=slot_s or settings.slot_s,
         installed_at=float(store.set_meta("installed_at", str(now), only_new=True)),
         pause=pause,
+        intervals=health.intervals if health is not None else None,
+        may_remove=health is not None,
     )
 
 

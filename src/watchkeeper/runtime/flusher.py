@@ -82,6 +82,7 @@ class Flusher:
         self.store: Store | None = None
         self.failure = ""  # why storing is off for good, in a sentence for people
         self.evaluated_at = 0.0
+        self._seen_at = 0.0  # when anybody last evaluated, as last looked at
         self._parts = parts
         self._background = parts.writer.own_cost.background
         self._engine: AlertEngine | None = None
@@ -196,8 +197,7 @@ class Flusher:
         """Return how long nothing is due: no flush, no check, no message to be tried again."""
         parts = self._parts
         waits = [flush_at - parts.clock(), LOOK_EVERY_S, parts.health.pending_soon()]
-        if self._outbox is not None:
-            waits.append(self._outbox.pending_soon())
+        waits += [self._outbox.pending_soon()] if self._outbox is not None else []
         return max(SHORTEST_SLEEP_S, min(wait for wait in waits if wait is not None))
 
     def _next_flush(self, now: float) -> tuple[float, Reason]:
@@ -328,9 +328,9 @@ class Flusher:
         """Evaluate if the lease is ours, or at once in trouble unless somebody just did."""
         parts = self._parts
         written_at, engine, fresh = parts.clock(), self._engine, parts.writer.take_fresh()
+        scope = parts.writer.scope
         if engine is None or parts.writer.worker is None:
             return
-        scope = parts.writer.scope
         lease = store.acquire(
             f"alerts:{scope.service}:{scope.environment}",
             owner=str(parts.writer.worker.id),
@@ -339,14 +339,17 @@ class Flusher:
         parts.writer.leads = lease is not None
         seen_at = store.evaluated_at(service=scope.service, environment=scope.environment)
         parts.own_health.looked(seen_at, now=parts.clock())
-        if lease is None and (not quick or seen_at > written_at):
+        # By another's clock, which may be ahead: what was seen before is not since this flush.
+        is_done, self._seen_at = written_at < seen_at != self._seen_at, seen_at
+        if lease is None and (not quick or is_done):
             return
         now = parts.clock()
         parts.rules.keep_up(store, scope)
         engine.evaluate(now=now, fresh=fresh)
         self.evaluated_at = now
         parts.own_health.rules_failed(engine.failing)
-        parts.own_health.evaluated(store, scope, now=now, leads=parts.writer.leads)
+        beats = parts.writer.leads and engine.is_telling
+        parts.own_health.evaluated(store, scope, now=now, leads=beats)
 
     def _tidy(self, now: float) -> None:
         """Roll up, prune and look after the room that is left, once a minute."""

@@ -184,6 +184,11 @@ class Health:
             self._adopt(now)
             return [self._reported(watched, now) for watched in self._watched.values()]
 
+    def intervals(self) -> dict[str, float]:
+        """Return how often each check runs, in seconds, by its name."""
+        with self._lock:
+            return {name: watched.check.every_s for name, watched in self._watched.items()}
+
     def live(self) -> Verdict:
         """Answer whether this process lives; depends on nothing else."""
         if self.stopped:

@@ -1,6 +1,6 @@
 """Storing what was decided: state by compare-and-set, the incident with it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -27,11 +27,15 @@ from watchkeeper.runtime.telling import (
 )
 from watchkeeper.storage.store import AlertChange, AlertRow, Incident, Store
 
+ORIGIN_KEY: Final = "origin"  # in an alert's row: who wrote the rule that it is of
+AT_REST_S: Final = 86_400.0  # how long a state is kept that is ok; flaps count for an hour
+MEASURED_EVERY_S: Final = 30.0  # how often is stored what fires on, and nothing else of it
 RELEASE_BEFORE_S: Final = 3_600.0  # a release that began longer ago is not named in messages
 
 _BECAUSE: Final[Mapping[Reason, str]] = {
     Reason.RULE_CHANGED: "because the rule was changed",
     Reason.NO_DATA: "because data stayed away",
+    Reason.NOT_RUN: "because nobody runs it any more",
 }
 
 
@@ -46,6 +50,15 @@ class Subject:
     severity: str
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A transition of what fires on, which may be stored together with others."""
+
+    subject: Subject
+    transition: Transition
+    row: AlertRow
+
+
 class Incidents:
     """Writes transitions into the store, each with its incident in one transaction.
 
@@ -56,6 +69,7 @@ class Incidents:
         """Take where to write, and whom to tell."""
         self._store = store
         self._scope = scope
+        self._releases: dict[float, dict[str, Any]] = {}  # by when an incident began
         self.payloads = Payloads(scope, audience.links)
         self._telling = Telling(store, scope=scope, audience=audience, payloads=self.payloads)
 
@@ -86,8 +100,29 @@ class Incidents:
             after = replace(after, incident=None)  # the last one is over
         return self._store.save_alert(AlertChange(row=after, incident=incident), at=now)
 
+    def save_measured(
+        self, measured: Sequence[Measured], *, now: float
+    ) -> list[tuple[Transition, AlertRow]]:
+        """Store many that fire on, in one transaction; return those that were stored, as rows.
+
+        One that another worker has stored meanwhile is left out.
+        """
+        numbers = [one.row.incident for one in measured if one.row.incident is not None]
+        known = {one.id: one for one in self._store.incidents_by_id(numbers)}
+        changes = []
+        for one in measured:
+            incident = known.get(one.row.incident or 0)
+            if incident is not None:
+                incident = _measured(one.subject, incident, one.transition)
+            row = _next(one.subject, one.transition, one.row)
+            changes.append(AlertChange(row=row, incident=incident))
+        saved = self._store.save_alerts(changes) if changes else []
+        pairs = zip(measured, saved, strict=True)
+        return [(one.transition, row) for one, row in pairs if row is not None]
+
     def follow(self, rows: Rows, rules: Collection[Rule], *, now: float) -> int:
         """Tell what is due by now, after all rules were evaluated; see `Telling.follow`."""
+        self._releases = {}
         return self._telling.follow(rows, rules, now=now)
 
     def _begin(
@@ -125,6 +160,8 @@ class Incidents:
 
     def _release_before(self, started_at: float) -> dict[str, Any]:
         """Return the release that began shortly before an incident, for its messages."""
+        if started_at in self._releases:  # many begin at once
+            return dict(self._releases[started_at])
         marks = self._store.releases(
             service=self._scope.service,
             environment=self._scope.environment,
@@ -132,11 +169,12 @@ class Incidents:
             until=started_at + 1e-3,
             limit=1,
         )
-        if not marks:
-            return {}
-        mark = marks[0]
-        after_s = started_at - mark.at
-        return {"release": {"name": mark.scope.release, "at": mark.at, "after_s": after_s}}
+        found: dict[str, Any] = {}
+        for mark in marks:
+            after_s = started_at - mark.at
+            found["release"] = {"name": mark.scope.release, "at": mark.at, "after_s": after_s}
+        self._releases = {started_at: found}
+        return dict(found)
 
     def _end(
         self, subject: Subject, transition: Transition, row: AlertRow, *, now: float
@@ -154,6 +192,39 @@ class Incidents:
         return replace(incident, data={**incident.data, "resolved_summary": summary})
 
 
+def is_measure(transition: Transition) -> bool:
+    """Tell whether a transition tells nobody anything: what fires was measured once more."""
+    before, after = transition.before, transition.after
+    is_quiet = transition.notice is None and transition.reason is not Reason.FAILED
+    return is_quiet and before.is_firing and after.is_firing
+
+
+def is_worth_storing(transition: Transition) -> bool:
+    """Tell whether to store what was measured once more: its peak, its counts, now and then."""
+    before, after = transition.before, transition.after
+    if before.is_firing and after.peak == before.peak:
+        is_due = not 0 <= after.evaluated_at - before.evaluated_at < MEASURED_EVERY_S
+        same = replace(before, slot=after.slot)
+        return is_due or replace(transition, before=same).is_change
+    return transition.is_change
+
+
+def is_believed(row: AlertRow) -> bool:
+    """Tell whether people believe that an alert fires."""
+    return bool((row.data.get(TOLD_KEY) or {}).get("channels"))
+
+
+def is_forgettable(row: AlertRow, *, now: float, cooldown_s: float) -> bool:
+    """Tell whether nothing depends on a state any more: long at rest, and everybody knows."""
+    data = row.data
+    if row.state != State.OK or "state" not in data or is_believed(row) or data.get("flapping"):
+        return False
+    last = max(float(data.get(key) or 0.0) for key in ("since", "resolved_at", "evaluated_at"))
+    told_at = float((data.get(TOLD_KEY) or {}).get("resolved_at", 0.0))
+    sent = (float(at) for at in data.get(GROUPS_KEY, {}).values())
+    return now - max(last, told_at, *sent, 0.0) > AT_REST_S + cooldown_s
+
+
 def _next(subject: Subject, transition: Transition, row: AlertRow) -> AlertRow:
     """Return the row after a transition; what people were told stays with it."""
     after = transition.after
@@ -163,11 +234,13 @@ def _next(subject: Subject, transition: Transition, row: AlertRow) -> AlertRow:
     kept = {key: row.data[key] for key in (TOLD_KEY, GROUPS_KEY) if key in row.data}
     if told.changed:
         kept[TOLD_KEY] = told.to_data()
+    origin = subject.rule.origin.value if subject.rule is not None else row.data.get(ORIGIN_KEY)
     data = {
         **after.to_data(),
         **kept,
         "labels": dict(subject.labels),
         SEVERITY_KEY: subject.severity,
+        ORIGIN_KEY: origin,
     }
     if subject.rule is None:
         data[REMOVED_KEY] = True

@@ -207,8 +207,8 @@ class RulesInForce:
                 _log.warning("watchkeeper: %s", problem)
         self._good = good
         self.problems = tuple(problems)
-        self.unreadable = (*self._written.unreadable, *unreadable)
-        if merged != self.rules:
+        before, self.unreadable = self.unreadable, (*self._written.unreadable, *unreadable)
+        if merged != self.rules or before != self.unreadable:
             self.rules = merged
             if self.on_change is not None:
                 self.on_change(merged)

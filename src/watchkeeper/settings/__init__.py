@@ -1,6 +1,6 @@
 """What a user can set, and where each value came from."""
 
 from watchkeeper.settings.settings import Settings
-from watchkeeper.settings.sources import Loaded, Origin, load
+from watchkeeper.settings.sources import UNREADABLE_FILE, Loaded, Origin, load
 
-__all__ = ["Loaded", "Origin", "Settings", "load"]
+__all__ = ["UNREADABLE_FILE", "Loaded", "Origin", "Settings", "load"]

@@ -21,6 +21,7 @@ from watchkeeper.settings.settings import Settings, unknown_setting
 from watchkeeper.settings.toml_lines import TomlLines
 
 PREFIX: Final = "WATCHKEEPER_"
+UNREADABLE_FILE: Final = "(file)"  # among unreadable rules: all of the file, or the environment
 _NOT_SETTINGS: Final = {"CONFIG"}  # variables of ours that are no field of Settings
 CAPTURE: Final = {
     "logs": "capture_logs",
@@ -153,7 +154,11 @@ def _read_file(file: Path, found: _Found, environ: Mapping[str, str]) -> None:
         text = file.read_text("utf-8")
         content: dict[str, Any] = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        found.problems.append(f"{file.name}: cannot be read ({error}); defaults are in force")
+        found.problems.append(
+            f"{file.name}: cannot be read ({error}); defaults are in force, its rules are off, "
+            "and its channels are told nothing"
+        )
+        found.unreadable.append(UNREADABLE_FILE)
         return
     root: tuple[str, ...] = ()
     if file.name == "pyproject.toml":
@@ -254,6 +259,8 @@ def _read_environment(environ: Mapping[str, str], found: _Found) -> None:
             value = _parsed(name, text)
         except ValueError as error:
             found.problems.append(f"{variable}: {error}; the default is in force")
+            if name == "alerts":
+                found.unreadable.append(UNREADABLE_FILE)
             continue
         _take(found, name, value, Origin.ENVIRONMENT, variable)
 

@@ -79,6 +79,19 @@ class AlertStore(Protocol):
         they were given, each with its next version.
         """
 
+    def save_alerts(self, changes: Sequence[AlertChange]) -> list[AlertRow | None]:
+        """Save many changes in one transaction, each by itself as `save_alert` does.
+
+        For rows that are stored, with their incidents, and nothing else. In the same order,
+        returns each row as it is now, or None for one that somebody else has changed meanwhile.
+        """
+
+    def forget_alerts(self, rows: Sequence[AlertRow]) -> int:
+        """Delete states that are still as they were read; return how many."""
+
+    def incidents_by_id(self, incident_ids: Collection[int]) -> list[Incident]:
+        """Read incidents by their ids; those that are gone are left out."""
+
     def incident(self, incident_id: int) -> Incident | None:
         """Read one incident."""
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 from watchkeeper.core.hours import HOUR_S, MINUTE_S, Minutes
 from watchkeeper.core.metrics import Scope, Series
@@ -45,6 +45,24 @@ MAX_CALLERS: Final = 5  # places that execute a statement, the latest first
 def cut(text: str, length: int) -> str:
     """Return a text of at most `length` characters that every database takes."""
     return text[:length].replace("\x00", "").encode(errors="replace").decode()
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Return a stored object; an empty one where the text is damaged."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def alert_data(text: str, state: str) -> dict[str, Any]:
+    """Return what is stored of an alert's state; where that is damaged, at least the state."""
+    data = json_object(text) or {"state": state}
+    for name in ("labels", "told", "groups"):
+        if not isinstance(data.get(name, {}), dict):
+            del data[name]
+    return data
 
 
 def digest(*pieces: str) -> str:

@@ -1,6 +1,6 @@
 """Alert states and incidents in memory."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from watchkeeper.storage import rows
@@ -47,6 +47,22 @@ class MemoryAlerts(MemoryOutbox):
             for outgoing in messages:
                 self._enqueue(outgoing, row.service, row.environment, at=at)
             return saved
+
+    def save_alerts(self, changes: Sequence[AlertChange]) -> list[AlertRow | None]:
+        """Save many changes, each by itself."""
+        with self._lock:
+            return [self.save_alert(change, at=0.0) for change in changes]
+
+    def forget_alerts(self, rows: Sequence[AlertRow]) -> int:
+        """Delete states that are still as they were read; return how many."""
+        with self._lock:
+            return drop(self._alerts, [_key(row) for row in rows if self._is_current(row)])
+
+    def incidents_by_id(self, incident_ids: Collection[int]) -> list[Incident]:
+        """Read incidents by their ids."""
+        with self._lock:
+            known = (self._incidents.get(one) for one in incident_ids)
+            return [one for one in known if one is not None]
 
     def _is_current(self, row: AlertRow) -> bool:
         stored = self._alerts.get(_key(row))

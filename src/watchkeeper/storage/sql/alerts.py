@@ -1,11 +1,21 @@
 """Alert states and incidents in a SQL database."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from watchkeeper.storage import rows
 from watchkeeper.storage.sql import standing
@@ -31,7 +41,7 @@ class SqlAlerts(Part):
                     rule=row.rule,
                     group=row.label_group,
                     state=row.state,
-                    data=json.loads(row.data),
+                    data=rows.alert_data(row.data, row.state),
                     incident=row.incident,
                     version=row.version,
                 )
@@ -46,6 +56,45 @@ class SqlAlerts(Part):
                 return self._save(connection, change, at=at)
         except MovedError:
             return None
+
+    def save_alerts(self, changes: Sequence[AlertChange]) -> list[AlertRow | None]:
+        """Save many changes in one transaction, each by itself."""
+        saved: dict[str, AlertRow] = {}
+        known = []
+        with self._database.write() as connection:
+            # In order of the keys, then of the incidents: see `_save`.
+            for change in sorted(changes, key=lambda change: _key(change.row)):
+                row, key = change.row, _key(change.row)
+                values = {**_state(row), "key": key, "read": row.version}
+                if connection.execute(_SWAP, values).rowcount == 1:
+                    saved[key] = replace(row, version=row.version + 1)
+                    known += [change.incident] if change.incident is not None else []
+            if known:
+                known.sort(key=lambda one: one.id)
+                connection.execute(_KEEP, [{**_values(one), "number": one.id} for one in known])
+        return [saved.get(_key(change.row)) for change in changes]
+
+    def forget_alerts(self, rows: Sequence[AlertRow]) -> int:
+        """Delete states that are still as they were read; return how many."""
+        gone = 0
+        with self._database.write() as connection:
+            for row in sorted(rows, key=_key):
+                # A state that nobody has touched since it was read.
+                statement = delete(alert).where(
+                    alert.c.key_hash == _key(row), alert.c.version == row.version
+                )
+                gone += connection.execute(statement).rowcount
+        return gone
+
+    def incidents_by_id(self, incident_ids: Collection[int]) -> list[Incident]:
+        """Read incidents by their ids."""
+        found: list[Incident] = []
+        with self._database.read() as connection:
+            for some in chunks(sorted(set(incident_ids))):
+                # Read some incidents by their ids.
+                statement = select(incident).where(incident.c.id.in_(some))
+                found += [read_incident(row) for row in connection.execute(statement)]
+        return found
 
     def _save(self, connection: Connection, change: AlertChange, *, at: float) -> AlertRow:
         row, one = change.row, change.incident
@@ -85,12 +134,7 @@ class SqlAlerts(Part):
 
     def _swap(self, connection: Connection, row: AlertRow) -> bool:
         """Put the row in place of the version that was read; False if that is gone."""
-        values = {
-            "state": row.state,
-            "data": json.dumps(row.data),
-            "incident": row.incident,
-            "version": row.version + 1,
-        }
+        values = _state(row)
         if row.version == 0:
             # A state that must not exist yet.
             create = self._database.dialect.insert_new(alert).values(
@@ -187,6 +231,24 @@ class SqlAlerts(Part):
             connection.execute(statement, values)
 
 
+# Compare and set, made once for many rows.
+_SWAP: Final = update(alert).where(
+    alert.c.key_hash == bindparam("key"), alert.c.version == bindparam("read")
+)
+# Bring many incidents up to date; who took them on stays.
+_KEEP: Final = update(incident).where(incident.c.id == bindparam("number"))
+
+
+def _state(row: AlertRow) -> dict[str, object]:
+    """Return the columns of a state that change, with the next version."""
+    return {
+        "state": row.state,
+        "data": json.dumps(row.data),
+        "incident": row.incident,
+        "version": row.version + 1,
+    }
+
+
 def _key(row: AlertRow) -> str:
     return rows.digest(row.service, row.environment, row.rule, row.group)
 
@@ -219,7 +281,7 @@ def read_incident(row: Any) -> Incident:
         value=row.value,
         peak=row.peak,
         reason=row.reason,
-        data=json.loads(row.data),
+        data=rows.json_object(row.data),
         acked_at=row.acked_at,
         acked_by=row.acked_by,
         ack_note=row.ack_note,
