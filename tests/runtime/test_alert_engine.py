@@ -407,8 +407,7 @@ def test_a_removed_rule_is_resolved_after_a_while(store: Store) -> None:
     assert [] == early
     assert [Reason.RULE_REMOVED] == [one.reason for one in late]
     assert (
-        "Errors: resolved after 2 min, rule removed"
-        == (service.notices()[-1].payload["summary"])
+        "Errors: resolved after 2 min, rule removed" == (service.notices()[-1].payload["summary"])
     )
 
 

@@ -21,6 +21,7 @@ from watchkeeper.core.instance import State
 from watchkeeper.core.rule import Rule
 from watchkeeper.core.rule_text import rule_to_mapping, write_rules
 from watchkeeper.exceptions import ConfigurationError, StorageError
+from watchkeeper.runtime import idle_rules
 from watchkeeper.runtime.configured import channels_for, make_rules
 from watchkeeper.runtime.rule_changes import RuleChanges, unknown_rule
 from watchkeeper.runtime.rules_in_force import RulesInForce
@@ -45,6 +46,7 @@ class _Looked:
     in_force: RulesInForce
     problems: list[str]
     states: Mapping[str, list[str]] | None  # None: there is nothing to read them from
+    idle: Mapping[str, str]  # what cannot judge, and the word for it
 
     def state(self, rule: Rule) -> str:
         """Say in a word or two how a rule is."""
@@ -56,7 +58,9 @@ class _Looked:
         firing = sum(state in (State.FIRING, State.RECOVERING) for state in states)
         if firing:
             return "firing" if firing == 1 else f"firing ({firing})"
-        return "pending" if State.PENDING in states else "ok"
+        if State.PENDING in states:
+            return "pending"
+        return self.idle.get(rule.name, "ok")
 
     def rule(self, name: str) -> Rule:
         """Return the rule of a name, in whatever case; ConfigurationError if there is none."""
@@ -228,15 +232,16 @@ def _look(source: Source) -> _Looked:
         store = open_existing(source.settings)
     except StorageError as error:
         problems.append(f"rules in the database are not known: {error}")
-        return _Looked(in_force=in_force, problems=problems, states=None)
+        return _Looked(in_force=in_force, problems=problems, states=None, idle={})
     try:
         in_force.follow(store, scope)
         for row in store.alerts(service=scope.service, environment=scope.environment):
             states.setdefault(row.rule, []).append(row.state)
+        idle = idle_rules.read(store, service=scope.service, environment=scope.environment)
     finally:
         store.close()
     problems.extend(in_force.problems)
-    return _Looked(in_force=in_force, problems=problems, states=states)
+    return _Looked(in_force=in_force, problems=problems, states=states, idle=idle)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from watchkeeper.dashboard.views_alerts import (
     SilenceView,
 )
 from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.runtime import idle_rules
 from watchkeeper.runtime.silences import as_asked
 from watchkeeper.runtime.telling import SEVERITY_KEY, TOLD_KEY
 from watchkeeper.storage.store import AlertRow, Incident, OutboxRow
@@ -150,11 +151,15 @@ def rules(query: Query, in_force: Sequence[Rule]) -> RulesView:
         if row.state in _ORDER:
             standing.setdefault(row.rule, []).append(row)
     evaluated_at = query.store.evaluated_at(**here)
+    idle = idle_rules.read(query.store, **here)
     return RulesView(
         **here,
         at=query.now,
         evaluated_at=evaluated_at or None,
-        rules=tuple(_rule(rule, standing.get(rule.name, [])) for rule in in_force),
+        rules=tuple(
+            _rule(rule, standing.get(rule.name, []), idle.get(rule.name, "ok"))
+            for rule in in_force
+        ),
     )
 
 
@@ -186,9 +191,9 @@ def _times(number: int) -> str:
     return "once" if number == 1 else f"{number} times"
 
 
-def _rule(rule: Rule, rows: Sequence[AlertRow]) -> RuleView:
+def _rule(rule: Rule, rows: Sequence[AlertRow], at_rest: str) -> RuleView:
     worst = min(rows, key=_urgency, default=None)
-    state = "off" if not rule.enabled else "ok"
+    state = "off" if not rule.enabled else at_rest
     if worst is not None:
         state = worst.state
     return RuleView(

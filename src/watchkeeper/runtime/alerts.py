@@ -4,10 +4,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, tzinfo
 from functools import partial
+from math import inf
 from typing import Final, TypeVar
 
 from watchkeeper.core.alerts import evaluate, fail
 from watchkeeper.core.conditions import write_labels
+from watchkeeper.core.grouping import EventLog
 from watchkeeper.core.instance import Instance, Reason, State, Transition
 from watchkeeper.core.judging import CLEAR_SUCCESSES
 from watchkeeper.core.metrics import Scope
@@ -16,8 +18,9 @@ from watchkeeper.core.rule import Rule
 from watchkeeper.core.rules import Alert, Origin, compile_alert
 from watchkeeper.core.slot import Frame
 from watchkeeper.core.trouble import Thresholds, thresholds
-from watchkeeper.core.verdicts import CheckState, Evidence
+from watchkeeper.core.verdicts import Basis, CheckState, Evidence
 from watchkeeper.exceptions import StorageError
+from watchkeeper.runtime import idle_rules
 from watchkeeper.runtime.audience import Audience, Links
 from watchkeeper.runtime.check_states import Intervals
 from watchkeeper.runtime.endings import LIVE_SLOTS, Endings
@@ -41,6 +44,8 @@ __all__ = ["AlertEngine", "Thresholds"]
 T = TypeVar("T")
 
 YOUNG_S: Final = 3_600.0  # workers that wrote within are known by when they started
+HANDED_OVER_S: Final = 150.0  # an event rule looks back so far over a measuring one of its name
+NOTED_EVERY_S: Final = 60.0
 MAX_ATTEMPTS: Final = 2  # another worker was faster: read its state and decide once more
 
 _GUARD: Final = guard("alert rule")
@@ -100,6 +105,8 @@ class AlertEngine:
         self.is_telling = True  # whether the last evaluation could tell what was due
         self._rules: tuple[Rule, ...] = ()
         self._measured: list[Measured] = []
+        self._idle: dict[str, Basis] | None = None  # as written
+        self._noted_at = -inf
         self._slot_s = slot_s
         self._pause = pause
         self._workers: Sequence[Worker] = ()
@@ -170,6 +177,7 @@ class AlertEngine:
         for row in self._endings.due(rows, self._live(now), now=now):
             stored.extend(self._try(partial(self._endings.end, row, rows, now=now)) or ())
         self._try(lambda: [self._endings.prune(rows, now=now)])
+        self._note_idle(moment)
         self.is_telling = self._follow(rows, now=now)
         if self.is_telling:
             self._store.mark_evaluated(
@@ -245,9 +253,13 @@ class AlertEngine:
     def _evaluate_event(self, rule: Rule, rows: Rows, *, now: float) -> None:
         """Take up what happened, once a rule of the same name that measured is over and told."""
         row = rows.get((rule.name, ""))
-        if row is None or (row.state == State.OK and not is_believed(row)):
-            done = self._try(lambda: [self._events.evaluate(rule, row, now=now)])
-            self._count(rule, is_broken=done is None)
+        if row is not None and "state" in row.data:
+            if row.state != State.OK or is_believed(row):
+                return
+            log = EventLog(since=now - HANDED_OVER_S)  # what came while that one ended counts
+            row = replace(row, data=log.to_data())
+        done = self._try(lambda: [self._events.evaluate(rule, row, now=now)])
+        self._count(rule, is_broken=done is None)
 
     def _evaluate_rule(self, rule: Rule, rows: Rows, moment: Moment) -> Iterator[Transition]:
         """Evaluate each instance of a rule; how often that failed in a row is counted."""
@@ -333,6 +345,26 @@ class AlertEngine:
             )
             judged = Judged(subject=subject, evidence=Evidence(checks=(state,)))
             yield from self._try(partial(self._evaluated, judged, rows, moment)) or ()
+
+    def _note_idle(self, moment: Moment) -> None:
+        """Note, once a minute, which rules cannot judge: those are not well, but unknown."""
+        if 0 <= moment.now - self._noted_at < NOTED_EVERY_S:
+            return
+        self._noted_at = moment.now
+        found: dict[str, Basis] = {}
+        for rule in self._rules:
+            if not rule.is_event:
+                give_way()
+                basis = self._try(partial(self._subjects.idle, rule, moment))
+                found.update({rule.name: basis} if basis is not None else {})
+        if found != self._idle:
+            idle_rules.write(
+                self._store,
+                found,
+                service=self._scope.service,
+                environment=self._scope.environment,
+            )
+            self._idle = found
 
     def _save_measured(self, rows: Rows, *, now: float) -> list[Transition]:
         """Store together what only measured anew; whoever was faster has stored the same."""

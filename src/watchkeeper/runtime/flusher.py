@@ -331,11 +331,8 @@ class Flusher:
         scope = parts.writer.scope
         if engine is None or parts.writer.worker is None:
             return
-        lease = store.acquire(
-            f"alerts:{scope.service}:{scope.environment}",
-            owner=str(parts.writer.worker.id),
-            ttl_s=3 * parts.slot_s,
-        )
+        name, owner = f"alerts:{scope.service}:{scope.environment}", str(parts.writer.worker.id)
+        lease = store.acquire(name, owner=owner, ttl_s=3 * parts.slot_s)
         parts.writer.leads = lease is not None
         seen_at = store.evaluated_at(service=scope.service, environment=scope.environment)
         parts.own_health.looked(seen_at, now=parts.clock())

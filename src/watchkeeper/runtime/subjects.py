@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
+from itertools import islice
 from typing import Final, TypeVar
 
 from watchkeeper.core import health
@@ -24,7 +25,7 @@ from watchkeeper.core.missing import Missing
 from watchkeeper.core.moment import Moment
 from watchkeeper.core.rule import NoData, Rule
 from watchkeeper.core.tallies import Window
-from watchkeeper.core.verdicts import CheckState, Evidence
+from watchkeeper.core.verdicts import Basis, CheckState, Evidence
 from watchkeeper.runtime.check_states import Intervals, check_states
 from watchkeeper.runtime.incidents import Subject
 from watchkeeper.runtime.missing import missing_workers
@@ -125,6 +126,28 @@ class Subjects:
         for group in (*active, *told):
             labels = active.get(group) or suspects.get(group, {})
             yield self._judged(rule, group, labels, moment)
+
+    def idle(self, rule: Rule, moment: Moment) -> Basis | None:
+        """Return why a rule cannot judge any of its groups; None if it can."""
+        if isinstance(rule.when, WorkerMissing):
+            return None
+        basis = Basis.NO_DATA
+        groups: Iterable[str] = self.windows.groups(rule.name) if rule.by else ("",)
+        if isinstance(rule.when, CheckFailing):
+            groups = ("",)
+        for group in islice(groups, MAX_LOOKED_AT):
+            evidence = self._evidence(rule, group, {}, now=moment.now)
+            if compares_with_the_past(rule) and not any(
+                one.usual(selector.measure) is not None
+                for (selector, _), one in evidence.baselines.items()
+            ):
+                basis = Basis.NO_HISTORY
+                continue
+            found = judge(rule, evidence, moment)
+            if found.breach is not None or found.basis not in (Basis.NO_DATA, Basis.NO_HISTORY):
+                return None
+            basis = found.basis
+        return basis
 
     def lets_go(self, rule: Rule, labels: Mapping[str, str]) -> Reason | None:
         """Return why a rule does not look at a group any more; None while it does."""
