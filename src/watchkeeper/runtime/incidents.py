@@ -202,7 +202,8 @@ def is_measure(transition: Transition) -> bool:
 def is_worth_storing(transition: Transition) -> bool:
     """Tell whether to store what was measured once more: its peak, its counts, now and then."""
     before, after = transition.before, transition.after
-    if before.is_firing and after.peak == before.peak:
+    # What is pending or recovering counts slots, and each of them.
+    if before.state is after.state is State.FIRING and after.peak == before.peak:
         is_due = not 0 <= after.evaluated_at - before.evaluated_at < MEASURED_EVERY_S
         same = replace(before, slot=after.slot)
         return is_due or replace(transition, before=same).is_change
