@@ -5,7 +5,7 @@ import json
 import pytest
 
 from watchkeeper.exceptions import ConfigurationError
-from watchkeeper.settings import Origin, Settings, load
+from watchkeeper.settings import UNREADABLE_FILE, Origin, Settings, load
 
 FILE = """
 database_url = "file.db"
@@ -277,3 +277,16 @@ def test_a_capture_that_is_no_table_is_a_problem(tmp_path):
     (tmp_path / "watchkeeper.toml").write_text("capture = 1\n")
 
     assert ("watchkeeper.toml:1: write a table: [capture]",) == loaded(tmp_path).problems
+
+
+@pytest.mark.parametrize(
+    ("text", "environ"),
+    [("service = ", {}), ("", {"WATCHKEEPER_ALERTS": "[{"})],
+)
+def test_rules_that_cannot_be_read_at_all_count_as_unreadable(tmp_path, text, environ):
+    """Whoever evaluates knows then that there are rules of which nothing is known."""
+    (tmp_path / "watchkeeper.toml").write_text(text)
+
+    result = load(environ=environ, directory=tmp_path)
+
+    assert (UNREADABLE_FILE,) == result.unreadable

@@ -239,3 +239,33 @@ class TestAcknowledging:
 
         assert acked is not None
         assert ("x" * MAX_NAME, "y" * (MAX_COMMENT // 2)) == (acked.acked_by, acked.ack_note)
+
+
+def test_many_rows_are_saved_together_each_by_itself(store: Store):
+    """One that somebody else has changed is left out, its incident too; the others are saved."""
+    first, second = saved(store, "a"), saved(store, "b")
+    assert store.save_alert(AlertChange(row=second), at=105.0) is not None
+    changes = [
+        AlertChange(
+            row=replace(row, data={"peak": 7}), incident=replace(own(store, row), value=7.0)
+        )
+        for row in (first, second)
+    ]
+
+    found = store.save_alerts(changes)
+
+    assert [first.version + 1, None] == [row.version if row else None for row in found]
+    assert [{"peak": 7}] == [row.data for row in store.alerts(**HERE) if row.group == "a"]
+    numbers = [row.incident or 0 for row in (first, second)]
+    values = {one.id: one.value for one in store.incidents_by_id([*numbers, 99_999])}
+    assert {numbers[0]: 7.0, numbers[1]: own(store, second).value} == values
+    assert 7.0 != values[numbers[1]]
+
+
+def test_states_are_forgotten_unless_somebody_changed_them(store: Store):
+    """Whoever looked at them before does not delete what has begun since."""
+    first, second = saved(store, "a"), saved(store, "b")
+    assert store.save_alert(AlertChange(row=second), at=105.0) is not None
+
+    assert 1 == store.forget_alerts([first, second])
+    assert ["b"] == [row.group for row in store.alerts(**HERE)]
