@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from watchkeeper.cli import watchkeeper
+from watchkeeper.core.verdicts import Basis
+from watchkeeper.runtime import idle_rules
 from watchkeeper.storage import open_store
 from watchkeeper.storage.store import AlertChange, AlertRow
 
@@ -60,6 +62,21 @@ def put(folder: Path, rule: str, group: str, state: str) -> None:
     row = AlertRow(**HERE, rule=rule, group=group, state=state, data={})
     assert store.save_alert(AlertChange(row=row), at=1.0) is not None
     store.close()
+
+
+def test_a_rule_that_cannot_judge_is_not_listed_as_well(folder: Path):
+    """Nothing that it measures was ever written, or there is no week to compare with."""
+    store = open_store(f"sqlite:///{folder / 'watchkeeper.db'}")
+    bases = {"Disk": Basis.NO_DATA, "No traffic": Basis.NO_HISTORY}
+    idle_rules.write(store, bases, service=HERE["service"], environment=HERE["environment"])
+    store.close()
+
+    rules = listed()
+    told = run("explain", "Disk").stdout
+
+    assert "no data" == rules["Disk"][1]
+    assert "no earlier week yet" == rules["No traffic"][1]
+    assert told.startswith("Disk: no data")
 
 
 def test_rules_are_listed_with_origin_and_state(folder: Path):
