@@ -33,6 +33,7 @@ FIRING: Final = frozenset((State.FIRING.value, State.RECOVERING.value))
 _NEW: Final = frozenset((Why.FIRST, Why.COLLECTED, Why.HELD_UNTIL_NOW, Why.CAME_AGAIN))
 _PACK: Final = frozenset(rule.name for rule in PACK)
 _URGENT: Final[Mapping[str, int]] = {"critical": 10, "warning": 0, "info": -10}
+_END_PRIORITY: Final = 5  # at least: above all that begins, below what is critical
 
 Rows = MutableMapping[tuple[str, str], AlertRow]
 
@@ -278,7 +279,7 @@ class Telling:
             payload=self._payloads.of(message, thread=thread),
             due_at=now,
             incident=message.incidents[0].id,
-            priority=_URGENT.get(message.severity, 0),
+            priority=_priority(message),
         )
 
     def _group_row(self, lead: _Case, rows: Rows, *, now: float) -> AlertRow | None:
@@ -364,3 +365,8 @@ def _noted(case: _Case) -> Incident:
         noted["channels"] = channels
     severity = max(case.incident.severity, case.severity, key=rank)
     return replace(case.incident, severity=severity, data={**case.incident.data, "telling": noted})
+
+
+def _priority(message: Message) -> int:
+    priority = _URGENT.get(message.severity, 0)
+    return max(priority, _END_PRIORITY) if message.kind is Kind.RESOLVED else priority

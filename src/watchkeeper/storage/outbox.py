@@ -121,8 +121,10 @@ class OutboxStore(Protocol):
     def waiting(
         self, channel: str, *, limit: int, scope: tuple[str, str] | None = None
     ) -> list[OutboxRow]:
-        """List the messages of a channel that are due now or later, oldest first.
+        """List the messages of a channel that are due now or later.
 
+        The highest priority first, where those of one incident have the highest of them all; of
+        each the oldest.
         Also those that are being sent: until their `claim_until`. `scope` as with `claim`.
         """
 

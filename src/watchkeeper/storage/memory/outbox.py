@@ -120,7 +120,7 @@ class MemoryOutbox(Tables):
     def waiting(
         self, channel: str, *, limit: int, scope: tuple[str, str] | None = None
     ) -> list[OutboxRow]:
-        """List the messages of a channel that are due now or later, oldest first."""
+        """List the messages of a channel that are due now or later, the most urgent first."""
         with self._lock:
             found = [
                 replace(one.row, claim="", claim_until=one.claimed_until)
@@ -129,7 +129,14 @@ class MemoryOutbox(Tables):
                 and one.row.channel == channel
                 and _is_of(one.row, scope)
             ]
-        return sorted(found, key=lambda row: row.id)[:limit]
+        most: dict[int, int] = {}  # of each incident
+        for row in found:
+            most[row.incident] = max(row.priority, most.get(row.incident, row.priority))
+
+        def place(row: OutboxRow) -> tuple[int, int]:
+            return -(most[row.incident] if row.incident > NO_INCIDENT else row.priority), row.id
+
+        return sorted(found, key=place)[:limit]
 
     def sent_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
         """Count the messages of a scope that a channel took since."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
 
 from watchkeeper.core.delivery import GIVE_UP_AFTER_S
 from watchkeeper.storage import rows
@@ -147,12 +147,12 @@ class SqlOutbox(Part):
     def waiting(
         self, channel: str, *, limit: int, scope: tuple[str, str] | None = None
     ) -> list[OutboxRow]:
-        """List the messages of a channel that are due now or later, oldest first."""
+        """List the messages of a channel that are due now or later, the most urgent first."""
         # Read what is due, which is little.
         statement = (
             select(outbox)
             .where(outbox.c.status == "due", outbox.c.channel == channel)
-            .order_by(outbox.c.id)
+            .order_by(_incident_priority().desc(), outbox.c.id)
             .limit(limit)
         )
         if scope is not None:
@@ -271,6 +271,22 @@ def past_messages(before: float) -> tuple[ColumnElement[bool], ...]:
 
 def _of(service: str, environment: str) -> ColumnElement[bool]:
     return and_(outbox.c.service == service, outbox.c.environment == environment)
+
+
+def _incident_priority() -> ColumnElement[int]:
+    """Return the highest priority among what is due of a message's incident on its channel."""
+    other = outbox.alias("other")
+    highest = (
+        select(func.max(other.c.priority))
+        .where(
+            other.c.incident == outbox.c.incident,
+            other.c.channel == outbox.c.channel,
+            other.c.status == "due",
+        )
+        .correlate(outbox)
+        .scalar_subquery()
+    )
+    return case((outbox.c.incident > NO_INCIDENT, highest), else_=outbox.c.priority)
 
 
 def _unclaimed(at: float) -> ColumnElement[bool]:
