@@ -487,7 +487,7 @@ def test_https_with_a_certificate_nobody_vouches_for(certificate: Path):
     ("options", "message"),
     [
         ({}, r"channels\.c\.url: missing; write url"),
-        ({"url": ""}, r"channels\.c\.url: is not the address"),
+        ({"url": ""}, r"channels\.c\.url: is empty"),
         ({"url": "hush.example/x"}, r"channels\.c\.url: is not the address"),
         ({"url": "ftp://hush.example/x"}, r"channels\.c\.url: is not the address"),
         ({"url": "http://hush.example:port/"}, r"channels\.c\.url: is not a URL"),
