@@ -160,10 +160,13 @@ class MemoryOutbox(Tables):
                 for one in self._outbox.values()
             )
 
-    def outbox_waiting(self) -> int:
-        """Count the messages that are due now or later."""
+    def outbox_waiting(self, *, service: str, environment: str) -> int:
+        """Count the messages of a scope that are due now or later."""
         with self._lock:
-            return sum(one.row.status == "due" for one in self._outbox.values())
+            return sum(
+                one.row.status == "due" and _place(one.row) == (service, environment)
+                for one in self._outbox.values()
+            )
 
     def oldest_waiting(self, *, service: str, environment: str) -> float | None:
         """Return when the oldest due message of a scope was put there; None if none waits."""

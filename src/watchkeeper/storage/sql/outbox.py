@@ -195,10 +195,11 @@ class SqlOutbox(Part):
         with self._database.read() as connection:
             return int(connection.execute(statement).scalar_one())
 
-    def outbox_waiting(self) -> int:
-        """Count the messages that are due now or later."""
+    def outbox_waiting(self, *, service: str, environment: str) -> int:
+        """Count the messages of a scope that are due now or later."""
+        scope = {"service": service, "environment": environment}
         with self._database.read() as connection:
-            return int(connection.execute(standing.WAITING).scalar_one())
+            return int(connection.execute(standing.WAITING, scope).scalar_one())
 
     def oldest_waiting(self, *, service: str, environment: str) -> float | None:
         """Return when the oldest due message of a scope was put there; None if none waits."""
