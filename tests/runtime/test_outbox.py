@@ -525,6 +525,23 @@ def test_what_is_critical_does_not_wait_behind_hundreds_that_are_braked():
     assert [] == store.waiting("hook", limit=1)
 
 
+def test_digests_take_no_place_of_what_is_critical():
+    """After an hour of warnings, with a digest each ten minutes, one that matters goes at once."""
+    store, clock = MemoryStore(), Clock()
+
+    with Receiver() as receiver:
+        outbox = make(store, clock, {"hook": webhook(receiver)})
+        for number in range(0, 600, 100):
+            put(store, *range(number + 1, number + 31), at=clock.now)
+            run(outbox, clock)
+            run(outbox, clock)
+            clock.now += 590
+        put(store, 999, severity="critical", at=clock.now)
+        run(outbox, clock)
+
+        assert "rule 999" in rules(receiver)[-2:]
+
+
 def test_beyond_the_limit_one_message_lists_the_rest():
     """Fifteen warnings go, then a digest with every other one; ten minutes later the next."""
     store, clock = MemoryStore(), Clock()

@@ -101,3 +101,4 @@ def test_what_a_channel_took_lately_is_counted(store):
 
     assert [2, 1, 0] == [counted(START), counted(START + 1), counted(START + 101)]
     assert 0 == counted(START, service="other")
+    assert [2, 0] == [counted(START, uncounted=kinds) for kinds in (["report"], ["digest"])]

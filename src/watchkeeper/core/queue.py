@@ -17,6 +17,10 @@ UNBRAKED: Final = frozenset({DIGEST, UNDELIVERED, TEST})  # of no incident: no b
 NO_INCIDENT: Final = 0
 
 
+PRIORITIES: Final[Mapping[str, int]] = {"critical": 10, "warning": 0, "info": -10}
+END_PRIORITY: Final = 5  # at least: above all that begins, below what is critical
+
+
 class Turn(StrEnum):
     """Whether it is a message's turn, and why."""
 
@@ -83,6 +87,12 @@ def turns(
         if one.incident != NO_INCIDENT:
             before[one.incident] = turn
     return found
+
+
+def priority(severity: str, *, is_end: bool = False) -> int:
+    """Return the priority of a message in the store, which shows the highest first."""
+    own = PRIORITIES.get(severity, 0)
+    return max(own, END_PRIORITY) if is_end else own
 
 
 def digest_due(*, braked: int, digest_at: float, now: float) -> bool:

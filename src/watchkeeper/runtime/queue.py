@@ -6,6 +6,7 @@ from typing import Final
 from watchkeeper.core.circuit import Passage
 from watchkeeper.core.queue import (
     HOUR_S,
+    UNBRAKED,
     Turn,
     Waiting,
     digest_due,
@@ -86,7 +87,11 @@ class Queue:
         if any(not one.attempts and not one.is_unbraked for one in waiting):
             service, environment = self._scope
             sent_lately = self._store.sent_since(
-                lane.name, since=now - HOUR_S, service=service, environment=environment
+                lane.name,
+                since=now - HOUR_S,
+                service=service,
+                environment=environment,
+                uncounted=UNBRAKED,
             )
         return turns(
             waiting,

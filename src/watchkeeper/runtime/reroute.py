@@ -5,7 +5,7 @@ from typing import Final
 
 from watchkeeper.core import digest
 from watchkeeper.core.delivery import GIVE_UP_AFTER_S
-from watchkeeper.core.queue import DIGEST, HOUR_S, UNDELIVERED
+from watchkeeper.core.queue import DIGEST, HOUR_S, PRIORITIES, UNDELIVERED
 from watchkeeper.runtime.lane import Lane
 from watchkeeper.storage.outbox import sequence_at
 from watchkeeper.storage.store import NO_INCIDENT, OutboxRow, Outgoing, Store
@@ -14,6 +14,7 @@ MAX_HELPED: Final = 1_000  # messages remembered as being with the fallback; the
 MAX_COUNTED: Final = 1_000  # messages in one report
 DAY_S: Final = 86_400.0  # what was lost before is no news
 OVERLAP_S: Final = 60.0  # before a report: what others gave up then may be recorded after it
+PRIORITY: Final = PRIORITIES["critical"]  # of what stands for others: no flood hides it
 FALLBACK_FOR: Final = "fallback_for"  # in a payload: the channel that did not take it
 
 
@@ -38,6 +39,7 @@ class Reroute:
                 channel=lane.name,
                 payload=digest.digest([row.payload for row in rows], now=now),
                 due_at=now,
+                priority=PRIORITY,
             ),
             at=now,
             instead_of=[row.id for row in rows],
@@ -59,6 +61,7 @@ class Reroute:
                 payload={**row.payload, FALLBACK_FOR: lane.name},
                 due_at=now,
                 incident=row.incident or NO_INCIDENT,
+                priority=row.priority,
             ),
             at=now,
         )
@@ -95,6 +98,7 @@ class Reroute:
                         channel=other,
                         payload=payload,
                         due_at=now,
+                        priority=PRIORITY,
                     ),
                     at=now,
                 )

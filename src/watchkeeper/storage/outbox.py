@@ -128,8 +128,19 @@ class OutboxStore(Protocol):
         Also those that are being sent: until their `claim_until`. `scope` as with `claim`.
         """
 
-    def sent_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
-        """Count the messages of a scope that a channel took since."""
+    def sent_since(
+        self,
+        channel: str,
+        *,
+        since: float,
+        service: str,
+        environment: str,
+        uncounted: Collection[str] = (),
+    ) -> int:
+        """Count the messages of a scope that a channel took since.
+
+        Of those of no incident the `uncounted` kinds are left out.
+        """
 
     def messages_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
         """Count what a scope put into the outbox for a channel since, without the withdrawn."""

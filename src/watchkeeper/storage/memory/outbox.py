@@ -138,14 +138,23 @@ class MemoryOutbox(Tables):
 
         return sorted(found, key=place)[:limit]
 
-    def sent_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
-        """Count the messages of a scope that a channel took since."""
+    def sent_since(
+        self,
+        channel: str,
+        *,
+        since: float,
+        service: str,
+        environment: str,
+        uncounted: Collection[str] = (),
+    ) -> int:
+        """Count the messages of a scope that a channel took since, without uncounted kinds."""
         with self._lock:
             return sum(
                 _place(one.row) == (service, environment)
                 and one.row.channel == channel
                 and one.row.sent_at is not None
                 and one.row.sent_at >= since
+                and not (one.row.incident == NO_INCIDENT and one.row.kind in uncounted)
                 for one in self._outbox.values()
             )
 

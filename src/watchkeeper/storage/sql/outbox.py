@@ -163,8 +163,16 @@ class SqlOutbox(Part):
                 for row in connection.execute(statement)
             ]
 
-    def sent_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
-        """Count the messages of a scope that a channel took since."""
+    def sent_since(
+        self,
+        channel: str,
+        *,
+        since: float,
+        service: str,
+        environment: str,
+        uncounted: Collection[str] = (),
+    ) -> int:
+        """Count the messages of a scope that a channel took since, without uncounted kinds."""
         # A message is put there before it is sent, and given up after a day.
         statement = (
             select(func.count())
@@ -174,6 +182,7 @@ class SqlOutbox(Part):
                 outbox.c.channel == channel,
                 outbox.c.created_at >= since - GIVE_UP_AFTER_S,
                 outbox.c.sent_at >= since,
+                or_(outbox.c.incident > NO_INCIDENT, outbox.c.kind.not_in(sorted(uncounted))),
             )
         )
         with self._database.read() as connection:
