@@ -455,6 +455,33 @@ def test_a_channel_that_is_away_is_asked_by_one_message_at_a_time():
     assert {"sent"} == set(statuses(store))
 
 
+def test_a_mail_that_takes_its_time_is_still_the_only_probe():
+    """Mail may take 30 s: other processes wait so long before they ask a failing channel, too."""
+    store, clock, end, calls = MemoryStore(), Clock(), threading.Event(), []
+    end.set()
+
+    def send() -> None:
+        calls.append(1)
+        end.wait(30)
+        raise DeliveryError("away")
+
+    put(store, *range(1, 9))
+    first, second = (make(store, clock, {"hook": Calls(send)}) for _ in range(2))
+    while len(calls) < 3:
+        run(first, clock)
+        clock.now += 5
+    clock.now += 30
+    end.clear()
+    started = first.deliver(now=clock.now)
+    clock.now += 30
+    more = second.deliver(now=clock.now)
+    end.set()
+
+    assert first.wait(timeout_s=15)
+    assert second.wait(timeout_s=15)
+    assert (1, 0) == (started, more)
+
+
 def test_a_message_that_is_refused_holds_up_no_other():
     """It is the message's fault, as far as can be seen; the channel works."""
     store, clock = MemoryStore(), Clock()
