@@ -9,6 +9,7 @@ from dashboards import NOW, SCOPE, Browser, header, text, watched
 
 from watchkeeper.dashboard.http import MAX_BODY_BYTES
 from watchkeeper.runtime.signed_links import VALID_S, Purpose, sign, signing_key
+from watchkeeper.runtime.silences import check
 from watchkeeper.storage import Store, open_store
 from watchkeeper.storage.store import AlertChange, AlertRow, Incident
 
@@ -181,6 +182,46 @@ def test_an_incident_is_silenced(
     assert [("link ada", "silence.add", str(silence.id))] == audited(store)
 
 
+@pytest.mark.parametrize(
+    ("rule", "labels", "other_rule", "other_labels"),
+    [
+        ("Slow *", {"route": "/files/*"}, "Slow *", {"route": "/files/a/b"}),
+        ("Slow *", {"route": "/files/*"}, "Slow checkout", {"route": "/files/*"}),
+        ("Error", {"type": "x" * 300}, "Error", {"type": "y" * 300}),
+    ],
+)
+def test_a_silence_holds_its_incident_and_no_other(
+    store: Store,
+    rule: str,
+    labels: dict[str, str],
+    other_rule: str,
+    other_labels: dict[str, str],
+):
+    """What names contain is no pattern, and a long one is held as well."""
+    keep(store, rule, group="some", labels=labels)
+    link = token(store, 4, Purpose.SILENCE)
+
+    browser(store).post("/silence", form(t=link, name="ada"))
+
+    def held(name: str, labels: dict[str, str]) -> bool:
+        facts = {"rule": name, "severity": "critical", "labels": labels}
+        return check(store, SCOPE, **facts, at=NOW + 1) is not None
+
+    assert held(rule, labels)
+    assert not held(other_rule, other_labels)
+
+
+def test_more_labels_than_a_silence_may_have_are_said(store: Store):
+    """It would hold back more than the page says."""
+    keep(store, "Error", group="some", labels={f"label_{number}": "x" for number in range(12)})
+    link = token(store, 4, Purpose.SILENCE)
+
+    answer = browser(store).post("/silence", form(t=link, name="ada"))
+
+    assert 400 == answer.status
+    assert "choose the whole rule" in text(answer)
+
+
 def test_a_form_sent_twice_sets_one_silence(store: Store):
     """Whoever reloads the page silences nothing twice; a longer one is another one."""
     link = token(store, 1, Purpose.SILENCE)
@@ -199,7 +240,10 @@ def test_a_form_sent_twice_sets_one_silence(store: Store):
         ({"for": "ever"}, "Choose for how long."),
         ({"for": "until", "until": "soon"}, "Write until when"),
         ({"for": "until", "until": "2027-01-15T07:00"}, "That moment is over"),
-        ({"for": "until", "until": "2031-01-15T07:00"}, "longer than 400 days"),
+        (
+            {"for": "until", "until": "2031-01-15T07:00"},
+            "at most 7 days; for longer: watchkeeper silence add",
+        ),
     ],
 )
 def test_a_wrong_form_says_what_is_wrong(store: Store, fields: dict[str, str], said: str):

@@ -27,6 +27,7 @@ MAX_NAME: Final = 100  # characters
 MAX_NOTE: Final = 2_000
 ACTOR: Final = "link"
 SPANS_S: Final = {"1h": 3_600.0, "4h": 4 * 3_600.0, "24h": 24 * 3_600.0}
+MAX_SPAN_S: Final = 7 * 86_400.0  # as long as a link is valid: mails are passed on
 UNTIL: Final = "until"
 BY_RULE, BY_GROUP = "rule", "group"
 _PURPOSES: Final = {f"/{purpose}": purpose for purpose in Purpose}
@@ -212,16 +213,26 @@ def _facts(incident: Incident, *, now: float) -> list[tuple[str, str]]:
 
 
 def _matchers(incident: Incident, *, whole_rule: bool) -> dict[str, str]:
-    """Return what a silence is about: the rule, or it with the incident's group."""
-    matchers = {RULE_KEY: incident.rule}
+    """Return what a silence is about: the rule, or it with the incident's group.
+
+    Raises ConfigurationError if a silence cannot say so much.
+    """
+    matchers = {RULE_KEY: _literal(incident.rule)}
     labels = incident.data.get("labels", {})
-    if not whole_rule and incident.group and isinstance(labels, Mapping):
-        matchers |= {
-            str(key)[:MAX_GLOB]: str(value)[:MAX_GLOB]
-            for key, value in list(labels.items())[: MAX_KEYS - 1]
-            if key not in (RULE_KEY, SEVERITY_KEY)
-        }
+    if whole_rule or not incident.group or not isinstance(labels, Mapping):
+        return matchers
+    own = {str(key): _literal(str(value)) for key, value in labels.items()}
+    matchers = {**own, **matchers}
+    matchers.pop(SEVERITY_KEY, None)  # of the alert, not of a label
+    if len(matchers) > MAX_KEYS or any(len(key) > MAX_GLOB for key in matchers):
+        raise ConfigurationError("It has too many labels for a silence: choose the whole rule.")
     return matchers
+
+
+def _literal(value: str) -> str:
+    """Return the glob that is nearest to a text: it has no way to write a star of its own."""
+    glob = value.replace("*", "?")
+    return glob if len(glob) <= MAX_GLOB else f"{glob[: MAX_GLOB - 1]}*"
 
 
 def _end(asked: ActForm, *, now: float) -> float:
@@ -237,6 +248,10 @@ def _end(asked: ActForm, *, now: float) -> float:
     ends_at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     if ends_at <= now:
         raise ConfigurationError("That moment is over: write a later one (UTC).")
+    if ends_at > now + MAX_SPAN_S:
+        raise ConfigurationError(
+            "Without signing in at most 7 days; for longer: watchkeeper silence add"
+        )
     return ends_at
 
 

@@ -10,6 +10,7 @@ from watchkeeper.core.instance import State
 from watchkeeper.core.issues import State as IssueState
 from watchkeeper.core.messages import digest_summary
 from watchkeeper.core.metrics import Scope
+from watchkeeper.core.queue import priority
 from watchkeeper.core.rule import ISSUE_CAME_BACK, ISSUE_NEW, Rule
 from watchkeeper.core.silences import silenced_by
 from watchkeeper.core.telling import Kind
@@ -202,6 +203,7 @@ class EventAlerts:
                 channel=channel,
                 payload=payload,
                 due_at=now,
+                priority=priority(rule.severity),
             )
             for channel in self._audience.channels(rule, rule.severity)
         ]

@@ -13,6 +13,7 @@ from watchkeeper.core.inhibition import Firing, inhibited
 from watchkeeper.core.instance import State
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.pack import PACK
+from watchkeeper.core.queue import priority
 from watchkeeper.core.rule import Rule
 from watchkeeper.core.silences import Silence, rank, silenced_by
 from watchkeeper.core.telling import Facts, Kind, Manners, Step, Told, Why, decide
@@ -32,7 +33,6 @@ GROUPS_KEY: Final = "groups"  # in a rule's own row: when its last messages were
 FIRING: Final = frozenset((State.FIRING.value, State.RECOVERING.value))
 _NEW: Final = frozenset((Why.FIRST, Why.COLLECTED, Why.HELD_UNTIL_NOW, Why.CAME_AGAIN))
 _PACK: Final = frozenset(rule.name for rule in PACK)
-_URGENT: Final[Mapping[str, int]] = {"critical": 10, "warning": 0, "info": -10}
 
 Rows = MutableMapping[tuple[str, str], AlertRow]
 
@@ -278,7 +278,7 @@ class Telling:
             payload=self._payloads.of(message, thread=thread),
             due_at=now,
             incident=message.incidents[0].id,
-            priority=_URGENT.get(message.severity, 0),
+            priority=priority(message.severity, is_end=message.kind is Kind.RESOLVED),
         )
 
     def _group_row(self, lead: _Case, rows: Rows, *, now: float) -> AlertRow | None:
