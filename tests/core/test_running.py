@@ -97,8 +97,8 @@ def test_what_is_counted_later_is_added_if_the_window_holds_it() -> None:
     running = Running(60.0, SLOT_S, None)
     running.move(1_010, {})
 
-    running.count(990, {"a": tally(2, 9)})
-    running.count(900, {"a": tally(5, 9)})
+    running.put(990, {"a": tally(2, 9)})
+    running.put(900, {"a": tally(5, 9)})
 
     assert ({"a": 2}, {"a": 9}) == (running.bad, running.total)
 
