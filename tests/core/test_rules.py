@@ -336,7 +336,7 @@ def test_default_windows_follow_long_slots() -> None:
             Alert("A", when="p95 > 1s", worse={"when": "p95 > 3s", "severity": "warning"}),
         ),
         (
-            "alert[0].worse.clear: p95 < 4s contradicts p95 > 3s",
+            "alert[0].worse.clear: the second level lasts until the alert ends; remove it",
             Alert(
                 "A",
                 when="p95 > 1s",
