@@ -89,6 +89,23 @@ EDGES = [
     (instance(PENDING, missed_slots=1), BETWEEN, HOLD, OK, Reason.PASSED_BY, None),
     (instance(PENDING), CLEAR, {**HOLD, "tolerate": 0}, OK, Reason.PASSED_BY, None),
     (instance(PENDING, true_slots=5), TOO_FEW, HOLD, PENDING, Reason.UNKNOWN, None),
+    # What is gone before it fired is forgotten where a rule takes no data for the end.
+    (
+        instance(PENDING, unknown_slots=29),
+        NO_DATA,
+        {**HOLD, "no_data": "ok"},
+        OK,
+        Reason.NO_DATA,
+        None,
+    ),
+    (
+        instance(PENDING, unknown_slots=9),
+        NO_DATA,
+        {**HOLD, "no_data": "ok"},
+        PENDING,
+        Reason.UNKNOWN,
+        None,
+    ),
     (instance(FIRING), TRUE, {}, FIRING, Reason.STILL_TRUE, None),
     (instance(FIRING), BETWEEN, {}, FIRING, Reason.BETWEEN, None),
     (instance(FIRING), CLEAR, {}, RECOVERING, Reason.CLEAR, None),

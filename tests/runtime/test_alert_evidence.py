@@ -289,6 +289,16 @@ def test_labels_named_in_another_order_are_the_same_groups(store: Store) -> None
     assert "ok" == states(store)['method="GET",route="/a"']
 
 
+def test_a_clock_set_back_is_logged_once(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever wonders why an alert came late finds the reason; small corrections are none."""
+    judge = engine(store, *compiled(BY_ROUTE))
+    for now in (NOW + 100, NOW + 95, NOW - 3_505, NOW - 3_495):
+        judge.evaluate(now=float(now))
+
+    [line] = caplog.messages
+    assert line.startswith("watchkeeper: the clock was set back by 3600 s")
+
+
 def test_many_engines_at_once_open_one_incident_each(tmp_path: Path) -> None:
     """Eight threads with connections of their own: compare-and-set decides, one copy each."""
     url = f"sqlite:///{tmp_path / 'watchkeeper.db'}"

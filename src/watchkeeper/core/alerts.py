@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Final
 
-from watchkeeper.core.conditions import Comparison, Measure, comparisons
+from watchkeeper.core.conditions import Comparison
 from watchkeeper.core.instance import Instance, Notice, Reason, State, Transition
-from watchkeeper.core.judging import judge, shown_value
+from watchkeeper.core.judging import fresh_slots, judge, shown_value
 from watchkeeper.core.moment import Moment
 from watchkeeper.core.rule import NoData, Rule
 from watchkeeper.core.tallies import Window
@@ -26,19 +26,11 @@ __all__ = [
 ]
 
 MAX_STEP_SLOTS: Final = 3  # a longer time between two evaluations is a gap, not elapsed time
-MAX_AHEAD_SLOTS: Final = 12  # clocks of hosts that differ by more do not count each other's slots
 RESTART_S: Final = 60.0  # a pending alert survives a restart that is shorter
 FLAPS: Final = 4  # times that it fired and ended within FLAPS_WITHIN_S; the next makes it flap
 FLAPS_WITHIN_S: Final = 3_600.0
 FLAPPING_KEEP: Final = 2  # times `keep` of quiet end what flaps
 MAX_EDITS: Final = 5  # changes of a rule that are told in one incident
-ZERO_COUNTS: Final = (
-    Measure.REQUESTS,
-    Measure.ERRORS,
-    Measure.RATE,
-    Measure.INCREASE,
-)
-"""Where nothing counts as zero, a slot that was written is a slot of data."""
 
 
 def evaluate(
@@ -70,7 +62,7 @@ def evaluate(
     if verdict.breach or before.is_firing:
         shown = shown_value(verdict, seen, moment)
         verdict = replace(verdict, value=shown, more=more)
-    fresh, counted = _fresh(rule, seen, before, moment)
+    fresh, counted = fresh_slots(rule, seen, moment, counted=before.counted)
     transition = advance(rule, verdict, before, moment, fresh_slots=fresh)
     if transition.after.state is State.OK:
         return transition
@@ -291,7 +283,7 @@ def _from_pending(step: _Step) -> Transition:
         reason = Reason.PASSED_BY if again.after.state is State.OK else again.reason
         return replace(again, before=before, reason=reason)
     if step.verdict.breach is None:
-        return step.to(_INACTIVE.get(step.verdict.basis, Reason.UNKNOWN))
+        return _unknown(step)
     if step.verdict.breach:
         true_slots = before.true_slots + step.true
         if true_slots >= step.slots(rule.hold_s) or step.is_worse(rule.hold_s):
@@ -341,31 +333,12 @@ def _unknown(step: _Step) -> Transition:
     unknown = before.unknown_slots + step.passed
     if unknown >= step.slots(rule.no_data_after_s):
         if rule.no_data is NoData.OK:
+            if not before.is_firing:
+                return step.to(Reason.NO_DATA, **_FORGOTTEN, unknown_slots=0)
             return step.resolve(Reason.NO_DATA)
         if not before.is_firing:
             return step.fire(Reason.NO_DATA, unknown_slots=unknown, rule_hash=rule.deciding)
     return step.to(Reason.UNKNOWN, unknown_slots=unknown)
-
-
-def _fresh(rule: Rule, evidence: Evidence, before: Instance, moment: Moment) -> tuple[int, int]:
-    """Count the finished slots of data that were not counted yet; also return where they end.
-
-    From the newest that was counted on, not from the last evaluation: that may be the work of a
-    host whose clock is ahead, at a moment for which nobody had written.
-    """
-    end, slot_s = moment.open_slot, moment.slot_s
-    counted = min(before.counted, end)
-    slots = range(max(counted, end - MAX_AHEAD_SLOTS * slot_s), end, slot_s)
-    compared = comparisons(rule.when) if rule.when is not None else ()
-    known = [
-        evidence.window_of(one.selector).written
-        if one.selector.measure in ZERO_COUNTS
-        else evidence.window_of(one.selector).tallies
-        for one in compared
-    ]
-    # A check's last result is always there.
-    fresh = [slot for slot in slots if not known or any(slot in held for held in known)]
-    return len(fresh), fresh[-1] + slot_s if fresh else counted
 
 
 def _is_downward(rule: Rule, verdict: Verdict) -> bool:
