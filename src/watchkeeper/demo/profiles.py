@@ -44,6 +44,7 @@ ALERTS: Final[Mapping[Profile, tuple[Alert, ...]]] = {
             clear="p95 < 400ms",
             over="10s",
             hold="1s",
+            warmup="0s",  # the round is over before workers are warm
             keep="3s",
             cooldown="0s",
             severity="warning",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from watchkeeper.core.catalogue import SELF_OUTBOX
 from watchkeeper.core.metrics import Scope
@@ -15,6 +15,9 @@ if TYPE_CHECKING:  # loaded when the store is open, so that the host's start doe
     from watchkeeper.storage.store import Store
 
 
+MAX_STEP_S: Final = 60.0  # between two looks; a longer one is a clock that was set, or a pause
+
+
 class OwnHealth:
     """Is told by the flusher what worked; a part of what it records tells what did not."""
 
@@ -23,15 +26,17 @@ class OwnHealth:
         self._recorder = recorder
         self._heartbeat = heartbeat
         self._since: float | None = None
+        self._looked_at = 0.0
 
     def looked(self, evaluated_at: float, *, now: float) -> None:
         """Note when the rules were last evaluated, by whomever, before that is done again.
 
         What was before the first look does not count: a service that was stopped for the night
-        was not late.
+        was not late, nor is one whose clock was set.
         """
-        if self._since is None or self._since > now:  # the start, or a clock set back
+        if self._since is None or not 0 <= now - self._looked_at <= MAX_STEP_S:
             self._since = now
+        self._looked_at = now
         age_s = max(0.0, now - max(evaluated_at, self._since))
         self._recorder.series(SELF_EVALUATION_AGE).record(age_s)
 
