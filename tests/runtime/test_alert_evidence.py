@@ -273,6 +273,32 @@ def test_other_rules_keep_what_was_read_for_those_that_stay(store: Store) -> Non
     assert Reason.EDITED in [one.reason for one in transitions]
 
 
+def test_labels_named_in_another_order_are_the_same_groups(store: Store) -> None:
+    """Such an edit while it fires is no news: the incident goes on, and ends."""
+    [before] = compiled(replace(BY_ROUTE, by=("route", "method")))
+    [after] = compiled(replace(BY_ROUTE, by=("method", "route")))
+    judge, worker = engine(store, before), store.register(SCOPE, host="h", pid=1, at=NOW - 99).id
+
+    for number in range(40):
+        bad = 30 if number < 9 else 0
+        slot(store, worker, NOW + 10 * number, served("/a", bad, 30))
+        judge.set_rules([before if number < 3 else after])
+        judge.evaluate(now=NOW + 10 * number + 9.9)
+
+    assert [("Errors", "firing"), ("Errors", "resolved")] == told(store)
+    assert "ok" == states(store)['method="GET",route="/a"']
+
+
+def test_a_clock_set_back_is_logged_once(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever wonders why an alert came late finds the reason; small corrections are none."""
+    judge = engine(store, *compiled(BY_ROUTE))
+    for now in (NOW + 100, NOW + 95, NOW - 3_505, NOW - 3_495):
+        judge.evaluate(now=float(now))
+
+    [line] = caplog.messages
+    assert line.startswith("watchkeeper: the clock was set back by 3600 s")
+
+
 def test_many_engines_at_once_open_one_incident_each(tmp_path: Path) -> None:
     """Eight threads with connections of their own: compare-and-set decides, one copy each."""
     url = f"sqlite:///{tmp_path / 'watchkeeper.db'}"

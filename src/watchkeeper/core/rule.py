@@ -59,7 +59,8 @@ class Alert:
     after     consecutive failures of a health check
     on        events; level the lowest level of an issue; digest how long followers are collected
     quiet     how long after the first installation events are recorded without a message
-    worse     a second level: {"when": "p95 > 3s", "severity": "critical"}
+    worse     a second level: {"when": "p95 > 3s", "severity": "critical"}; with a "hold" of
+              its own it fires sooner than the first, or not at once where that fires
     severity  "info", "warning" or "critical"; of an objective also {"fast": …, "slow": …}
     channels  whom to tell instead of those that the severity is routed to
     repeat    how often a reminder is sent, cooldown how long a new incident continues the last
@@ -110,11 +111,15 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worse:
-    """The second level of a rule: where it begins, and below what it is over."""
+    """The second level of a rule: where it begins, and for how long it must be true.
+
+    Without a hold of its own it waits with the rule, and for nothing once that fires. An incident
+    that has reached it keeps it until it ends.
+    """
 
     when: Condition
     severity: str
-    clear: Condition | None = None
+    hold_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,8 +178,22 @@ class Rule:
 
     @property
     def hash(self) -> str:
-        """A digest that differs whenever the rule decides differently."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+        """A digest of all that the rule says."""
+        return _digest(self.to_json())
+
+    @property
+    def deciding(self) -> str:
+        """A digest of what decides when it fires and ends: no texts, nor who is told what.
+
+        What has its default is left out, so that a field of a later version changes nothing.
+        """
+        data = {
+            field.name: _to_data(getattr(self, field.name))
+            for field in fields(self)
+            if field.name in _DECIDING and getattr(self, field.name) != field.default
+        }
+        data["by"] = sorted(self.by)
+        return _digest(json.dumps(data, sort_keys=True))
 
     def is_reached_by(self, level: str) -> bool:
         """Tell whether an issue's level is high enough for an event rule; an unknown one is."""
@@ -210,14 +229,37 @@ class Rule:
             raise ConfigurationError(f"the stored rule cannot be read: {error}") from None
 
 
+_DECIDING: Final = frozenset(
+    (
+        "when",
+        "clear",
+        "only_if",
+        "over_s",
+        "every_window",
+        "hold_s",
+        "keep_s",
+        "tolerate",
+        "skip",
+        "max_groups",
+        "sure",
+        "at_least",
+        "warmup_s",
+        "no_data",
+        "no_data_after_s",
+        "after",
+        "worse",
+    )
+)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def _to_data(value: object) -> object:
     if isinstance(value, Worse):
-        clear = condition_to_data(value.clear) if value.clear is not None else None
-        return {
-            "when": condition_to_data(value.when),
-            "severity": value.severity,
-            "clear": clear,
-        }
+        hold = {} if value.hold_s is None else {"hold": value.hold_s}
+        return {"when": condition_to_data(value.when), "severity": value.severity, **hold}
     if isinstance(value, Condition):
         return condition_to_data(value)
     if isinstance(value, tuple):
@@ -231,11 +273,10 @@ def _from_data(key: str, value: Any) -> Any:
     if key in ("when", "clear", "only_if"):
         return condition_from_data(value)
     if key == "worse":
-        clear = value.get("clear")
         return Worse(
             when=condition_from_data(value["when"]),
             severity=value["severity"],
-            clear=condition_from_data(clear) if clear is not None else None,
+            hold_s=value.get("hold"),
         )
     if key == "skip":
         return tuple((label, tuple(patterns)) for label, patterns in value)

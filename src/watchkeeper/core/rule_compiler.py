@@ -172,7 +172,11 @@ class Compiler:
         worse: object = self.alert.worse
         if worse is None:
             return None
-        needed, known = {"when", "severity"}, {"when", "severity", "clear"}
+        needed, known = {"when", "severity"}, {"when", "severity", "hold"}
+        if isinstance(worse, Mapping) and "clear" in worse:
+            raise self._error(
+                "worse.clear", "the second level lasts until the alert ends; remove it"
+            )
         if not isinstance(worse, Mapping) or not needed <= set(worse) <= known:
             raise self._error("worse", 'write { when = "p95 > 3s", severity = "critical" }')
         condition = self.values.condition("worse.when", worse["when"])
@@ -189,11 +193,9 @@ class Compiler:
         level = self.values.choice("worse.severity", worse["severity"], SEVERITIES)
         if SEVERITIES.index(level) <= SEVERITIES.index(severity):
             raise self._error("worse.severity", f"{level} is not above {severity}")
-        text = worse.get("clear")
-        if text is None:
-            return Worse(when=condition, severity=level, clear=default_clear(condition))
-        clear = self._ending("worse.clear", self.values.condition("worse.clear", text), condition)
-        return Worse(when=condition, severity=level, clear=clear)
+        hold = worse.get("hold")
+        hold_s = None if hold is None else self.values.duration("worse.hold", hold)
+        return Worse(when=condition, severity=level, hold_s=hold_s)
 
     def _only_if(self, when: Condition | None) -> Condition | None:
         text = self.alert.only_if

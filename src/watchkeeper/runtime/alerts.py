@@ -1,5 +1,6 @@
 """Driving alert rules: read what is new, decide purely, store each change once per cluster."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, tzinfo
@@ -33,6 +34,7 @@ YOUNG_S: Final = 3_600.0  # workers that wrote within are known by when they sta
 REMOVED_AFTER_S: Final = 60.0  # an instance nobody has evaluated for so long has lost its rule
 MAX_ATTEMPTS: Final = 2  # another worker was faster: read its state and decide once more
 
+_log = logging.getLogger("watchkeeper")
 _GUARD: Final = guard("alert rule")
 _STATES: Final = guard("states of issues")
 _FOLLOW: Final = guard("alert follow-up")
@@ -86,6 +88,7 @@ class AlertEngine:
         self._rules: tuple[Rule, ...] = ()
         self._slot_s = slot_s
         self._pause = pause
+        self._evaluated_at = 0.0
         self._workers: Sequence[Worker] = ()
         self._states = IssueStates(store, scope=scope)
         self._subjects = Subjects(store, scope=scope, slot_s=slot_s, zone=zone)
@@ -125,6 +128,7 @@ class AlertEngine:
         evaluation goes on. A rule that fails keeps its state and does not stop the others.
         """
         subjects = self._subjects
+        self._notice_clock(now)
         self._meet_workers(now)
         subjects.windows.read(self._store, now=now, fresh=fresh, pause=self._pause)
         with _STATES:
@@ -157,6 +161,17 @@ class AlertEngine:
                 away = error
         if away is not None:
             raise away
+
+    def _notice_clock(self, now: float) -> None:
+        """Say so, once, if this host's clock was set back: windows end earlier then."""
+        back_s = self._evaluated_at - now
+        if back_s > LIVE_SLOTS * self._slot_s:
+            _log.warning(
+                "watchkeeper: the clock was set back by %.0f s; alerts are judged by it now,"
+                " and the time between counts for no rule",
+                back_s,
+            )
+        self._evaluated_at = now
 
     def _meet_workers(self, now: float) -> None:
         self._workers = self._store.workers(
