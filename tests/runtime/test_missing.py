@@ -76,7 +76,7 @@ def pids(store: Store) -> set[int]:
 
 
 def side_by_side(store: Store) -> bool:
-    """Tell whether each has written since the last of them began, so that none followed another."""
+    """Tell whether each has written since the last of them began: none followed another."""
     workers = store.workers(service="shop", environment="test", seen_since=0)
     return min(one.seen_at for one in workers) > max(one.started_at for one in workers)
 
