@@ -117,6 +117,19 @@ def test_a_further_row_that_moved_keeps_all_from_changing(store: Store, stale: i
     assert before == everything(store)
 
 
+def test_a_row_is_changed_once(store: Store):
+    """The same row twice is a fault of the caller: neither of the two is stored."""
+    twin = state(group="a")
+    for change in (
+        AlertChange(row=twin, also=[twin]),
+        AlertChange(row=state(group="b"), also=[twin, twin]),
+    ):
+        with pytest.raises(ValueError, match="each row once"):
+            store.save_alert(change, at=1.0)
+
+    assert ([], [], []) == everything(store)
+
+
 def test_further_incidents_must_be_stored(store: Store):
     """One without an id is a fault of the caller."""
     with pytest.raises(ValueError, match="are stored already"):

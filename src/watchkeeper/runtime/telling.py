@@ -224,11 +224,11 @@ class Telling:
         batch = sorted(batch, key=lambda case: case.incident.started_at if case.incident else 0.0)
         lead = batch[0]
         outgoing, withdraw = self._messages(batch, now=now)
-        changed = [_after(case, lead) for case in batch]
-        own = self._group_row(lead, rows, now=now)
-        also = [*changed[1:], *([own] if own is not None else [])]
+        changed = {(row.rule, row.group): row for row in (_after(one, lead) for one in batch)}
+        self._note_sent(changed, lead, rows, now=now)
+        first, *also = changed.values()
         change = AlertChange(
-            row=changed[0],
+            row=first,
             also=also,
             incidents=[_noted(case) for case in batch if case.incident is not None],
             outgoing=outgoing,
@@ -281,21 +281,35 @@ class Telling:
             priority=_URGENT.get(message.severity, 0),
         )
 
-    def _group_row(self, lead: _Case, rows: Rows, *, now: float) -> AlertRow | None:
-        """Return the rule's own row with the moment of this message, if others may follow it."""
-        sort = _sort(lead.step)
-        if sort is None or not lead.row.group:
-            return None
-        row = rows.get((lead.row.rule, "")) or AlertRow(
-            service=self._scope.service,
-            environment=self._scope.environment,
-            rule=lead.row.rule,
-            group="",
-            state=State.OK.value,
-            data={},
+    def _note_sent(
+        self,
+        changed: dict[tuple[str, str], AlertRow],
+        lead: _Case,
+        rows: Rows,
+        *,
+        now: float,
+    ) -> None:
+        """Write the moment of this message into the rule's own row, if others may follow it.
+
+        That row may be one of those changed by the message itself.
+        """
+        sort, own = _sort(lead.step), (lead.row.rule, "")
+        if sort is None or not any(group for _, group in changed):
+            return
+        row = (
+            changed.get(own)
+            or rows.get(own)
+            or AlertRow(
+                service=self._scope.service,
+                environment=self._scope.environment,
+                rule=lead.row.rule,
+                group="",
+                state=State.OK.value,
+                data={},
+            )
         )
         groups = {**row.data.get(GROUPS_KEY, {}), sort: now}
-        return replace(row, data={**row.data, GROUPS_KEY: groups})
+        changed[own] = replace(row, data={**row.data, GROUPS_KEY: groups})
 
 
 def severity_of(row: AlertRow, rule: Rule | None) -> str:
