@@ -84,6 +84,15 @@ SENT = [
         Why.REMINDER_DUE,
         BOTH,
     ),
+    # A clock set back by days stops neither reminders nor escalation.
+    (
+        replace(KNOWN, first_at=NOW + 9_000, last_at=NOW + 9_000),
+        FIRES,
+        Kind.ESCALATED,
+        Why.ESCALATION_DUE,
+        ("boss",),
+    ),
+    (replace(KNOWN, last_at=NOW + 300_000), FIRES, Kind.REMINDER, Why.REMINDER_DUE, BOTH),
     (KNOWN, ENDED, Kind.RESOLVED, Why.OVER, BOTH),
     (
         replace(KNOWN, again=True),

@@ -229,6 +229,17 @@ class TestAcknowledging:
         """None says that there is none."""
         assert store.acknowledge(7, by="alice", note="", at=150.0) is None
 
+    def test_who_had_it_before_it_came_again_makes_room(self, store: Store):
+        """The first one since then stays."""
+        number = saved(store, "a").incident or 0
+        store.acknowledge(number, by="alice", note="mine", at=150.0)
+
+        again = store.acknowledge(number, by="bob", note="", at=200.0, since=180.0)
+
+        assert again is not None
+        assert (200.0, "bob", "") == (again.acked_at, again.acked_by, again.ack_note)
+        assert again == store.acknowledge(number, by="eve", note="", at=210.0, since=180.0)
+
     def test_a_change_of_the_incident_keeps_it(self, store: Store):
         """An evaluator that read the incident before does not take it away."""
         row = saved(store, "a")

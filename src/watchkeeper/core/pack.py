@@ -12,6 +12,8 @@ from watchkeeper.core.units import parse_duration, write_duration
 
 UNREADABLE: Final = "Rule cannot be read"  # the rule that tells of other rules
 OUTAGE: Final = "Everything fails"
+SELF: Final = frozenset(("Watchkeeper itself", "Storage growth", UNREADABLE))
+"""Rules about the monitoring: nothing in the application explains what they tell."""
 
 ALERTS: Final = (
     Alert(

@@ -272,10 +272,11 @@ def _news(
         return Kind.CHANGED, Why.RULE_CHANGED, told.channels
     if told.acknowledged:
         return None, Why.ACKNOWLEDGED, ()
+    # Hosts differ a little; a moment that far ahead is of a clock that was set back since.
     after_s = manners.escalate_after_s
-    if after_s and not told.escalated and now >= told.first_at + after_s:
+    if after_s and not told.escalated and abs(now - told.first_at) >= after_s:
         return Kind.ESCALATED, Why.ESCALATION_DUE, manners.escalate_to or told.channels
-    if manners.repeat_s and now >= told.last_at + manners.repeat_s:
+    if manners.repeat_s and abs(now - told.last_at) >= manners.repeat_s:
         kind = Kind.FLAPPING if facts.flapping else Kind.REMINDER
         return kind, Why.REMINDER_DUE, told.channels
     return None, Why.NOT_DUE, ()
@@ -301,7 +302,13 @@ def _over(told: Told, facts: Facts, manners: Manners, *, now: float) -> Step:
     if hold is not None:
         return Step(told=told, why=hold)
     after = replace(
-        told, channels=(), last_at=now, resolved_at=now, flapping=False, acknowledged=False
+        told,
+        channels=(),
+        last_at=now,
+        resolved_at=now,
+        flapping=False,
+        acknowledged=False,
+        escalated=False,
     )
     return Step(told=after, why=Why.OVER, kind=Kind.RESOLVED, channels=told.channels)
 
