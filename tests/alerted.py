@@ -31,7 +31,10 @@ class Shop:
         self.now = NOON
         self.audience = Audience(
             channels_for=lambda severity: CHANNELS.get(severity, ()),
-            links=lambda one: Links(page=f"/#{one.id}", acknowledge=f"/ack?t={one.id}"),
+            links=lambda all_of_it: Links(
+                page=f"/#{all_of_it[0].id}",
+                acknowledge=f"/ack?t={'-'.join(str(one.id) for one in all_of_it)}",
+            ),
             **audience,
         )
         self.worker = self.another_worker()

@@ -112,6 +112,7 @@ def test_the_first_is_told_at_once_and_its_followers_together(store: Store) -> N
     assert [] == shop.tells(10)
     assert [("firing", "mail", 2)] == shop.tells(10)
     assert "collected" == shop.told("/c")["why"]
+    assert "/ack?t=2-3" == shop.messages()[-1].payload["ack_link"]
     assert (
         "Errors: 2 of them, the first (route /b): 20 % (20 of 100 in 1 min) > 5 %"
         == (shop.messages()[-1].payload["summary"])

@@ -1,6 +1,7 @@
 """Telling, where alerts of one rule or of several meet: what is wrong with one stays with it."""
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -79,10 +80,10 @@ def test_a_message_that_cannot_be_written_keeps_no_other_back(store: Store) -> N
     links = shop.audience.links
     wrong = ["A"]
 
-    def broken(incident: Incident) -> Links:
-        if incident.rule in wrong:
+    def broken(incidents: Sequence[Incident]) -> Links:
+        if incidents[0].rule in wrong:
             raise ZeroDivisionError
-        return links(incident)
+        return links(incidents)
 
     shop.audience = replace(shop.audience, links=broken)
     shop.worker = shop.another_worker()
