@@ -31,7 +31,6 @@ from watchkeeper.runtime.resources import Resources
 from watchkeeper.runtime.rules_in_force import RulesInForce, written_rules
 from watchkeeper.runtime.samples import Sampler
 from watchkeeper.settings import Loaded, Origin, Settings
-from watchkeeper.storage.spool import folders
 
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
     from watchkeeper.runtime.alerts import AlertEngine
@@ -126,6 +125,8 @@ def make_resources(settings: Settings, recorder: Recorder, worker: Callable[[], 
     """
 
     def needed() -> list[Path]:
+        from watchkeeper.storage.spool import folders
+
         here = os.getcwd()
         spools = folders(
             "",
