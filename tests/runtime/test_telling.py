@@ -264,25 +264,26 @@ def test_what_gets_worse_is_told_to_those_of_that_severity_too(store: Store) -> 
 
 
 def test_flapping_is_told_once_and_its_end_when_it_is_calm(store: Store) -> None:
-    """While it comes and goes there is a summary each `repeat`."""
-    shop = Shop(store, rule(repeat_s=3_600.0, channels=("mail",)))
-    shop.fires()
-    shop.tells()
-    shop.delivers("mail")
-    shop.ends(flapping=True)
-    assert [] == shop.tells(30)
-    assert "flaps" == shop.told()["why"]
+    """While it comes and goes each 13 minutes there is a summary each `repeat`, and no pairs."""
+    shop = Shop(store, rule(repeat_s=3_600.0, cooldown_s=0.0, channels=("mail",)))
+    fired = [NOON - 780.0 * number for number in (4, 3, 2, 1)]
+    told = []
+    for _ in range(6):
+        fired = [*fired, shop.now][-5:]
+        shop.fires(flapping=True, flaps=fired)
+        told.append(shop.tells())
+        shop.delivers("mail")
+        shop.now += 300
+        shop.ends(flapping=False, flaps=fired)
+        told.append(shop.tells())
+        assert "flaps" == shop.told()["why"]
+        shop.now += 480
 
-    shop.fires(flapping=True)
-    assert [("flapping", "mail", 1)] == shop.tells(30)
-    shop.delivers("mail")
-    shop.ends(flapping=True)
-    shop.fires(flapping=True)
-    assert [] == shop.tells(30)
-    assert [("flapping", "mail", 1)] == shop.tells(3_600)
-    shop.delivers("mail")
-    shop.ends(flapping=False)
-    assert [("resolved", "mail", 1)] == shop.tells(30)
+    news = [one for one in told if one]
+    assert [[("flapping", "mail", 1)]] * 2 == news
+    assert [] == shop.tells(779)
+    assert [("resolved", "mail", 1)] == shop.tells(1)
+    assert {1} == {row.incident for row in shop.messages()}
 
 
 def test_what_is_silenced_is_told_when_the_silence_ends(store: Store) -> None:

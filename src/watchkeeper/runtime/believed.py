@@ -31,6 +31,7 @@ class Believed:
     fires: bool
     ended_at: float
     flapping: bool
+    flaps: tuple[float, ...]  # when it fired lately
     removed: bool  # its rule is gone
 
     @property
@@ -62,6 +63,7 @@ def believed(row: AlertRow, rule: Rule | None) -> Believed:
         fires=row.state in _FIRING,
         ended_at=float(data.get("resolved_at") or data.get("since") or 0.0),
         flapping=bool(data.get("flapping")),
+        flaps=tuple(float(at) for at in data.get("flaps", ())),
         removed=bool(data.get(REMOVED_KEY)),
     )
 

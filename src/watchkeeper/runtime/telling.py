@@ -15,7 +15,7 @@ from watchkeeper.core.metrics import Scope
 from watchkeeper.core.pack import PACK, SELF
 from watchkeeper.core.rule import Rule
 from watchkeeper.core.silences import rank, silenced_by
-from watchkeeper.core.telling import Facts, Kind, Manners, decide
+from watchkeeper.core.telling import Facts, Kind, Manners, comes_again, decide
 from watchkeeper.exceptions import StorageError
 from watchkeeper.runtime.audience import Audience, Silences
 from watchkeeper.runtime.believed import GROUPS_KEY, Believed, believed
@@ -164,7 +164,7 @@ class Telling:
             firing=firing,
             severity=severity,
             ended_at=one.ended_at,
-            flapping=one.flapping,
+            flapping=one.flapping if firing else comes_again(one.flaps, now=now),
             routed=self._audience.channels(one.rule, severity) if one.rule else (),
             silenced_by=around.silenced.get(one.key, "") if firing else "",
             inhibited_by=around.causes.get(one.key, ""),
