@@ -120,10 +120,10 @@ def test_the_body_is_alertmanagers_version_4_plus_one_key():
 
 
 def test_a_resolved_message_tells_when_it_ended():
-    """What is over is said to be over, with its end, under the same fingerprint."""
+    """With its end, under the same fingerprint, however bad it was in between."""
     firing = notification()
     ended = {**firing.payload["alerts"][0], "ended_at": 1_700_000_300.0}
-    over = {**firing.payload, "status": "resolved", "alerts": [ended]}
+    over = {**firing.payload, "status": "resolved", "severity": "warning", "alerts": [ended]}
 
     with Receiver() as receiver:
         channel(receiver.url).send(firing)

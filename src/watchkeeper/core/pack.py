@@ -12,9 +12,10 @@ from watchkeeper.core.units import parse_duration, write_duration
 
 UNREADABLE: Final = "Rule cannot be read"  # the rule that tells of other rules
 OUTAGE: Final = "Everything fails"
-GONE_AFTER: Final = (
-    "15m"  # a host, a worker or a pool without data is gone: "Worker missing" tells
-)
+SELF: Final = frozenset(("Watchkeeper itself", "Storage growth", UNREADABLE))
+"""Rules about the monitoring: nothing in the application explains what they tell."""
+GONE_AFTER: Final = "15m"
+"""A host, a worker or a pool without data for so long is gone: "Worker missing" tells."""
 
 ALERTS: Final = (
     Alert(

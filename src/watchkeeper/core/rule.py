@@ -15,6 +15,8 @@ FORMAT: Final = 1  # version of the canonical JSON
 ISSUE_NEW: Final = "issue.new"
 ISSUE_CAME_BACK: Final = "issue.came_back"
 EVENTS: Final = (ISSUE_NEW, ISSUE_CAME_BACK)
+ALSO_CALLED: Final = {"issue.returned": ISSUE_CAME_BACK}
+SURE_AT_LEAST: Final = 3.0  # bad ones that certainty takes besides (simulated in the alert spec)
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 SEVERITIES: Final = ("info", "warning", "critical")
 
@@ -131,28 +133,28 @@ class Rule:
 
     name: str
     origin: Origin
-    enabled: bool
+    enabled: bool = True
     severity: str
-    when: Condition | None  # None: an event rule
-    clear: Condition | None  # None: an event rule or a health check
+    when: Condition | None = None  # None: an event rule
+    clear: Condition | None = None  # None: an event rule or a health check
     over_s: tuple[float, ...]
-    hold_s: float
+    hold_s: float = 0.0
     keep_s: float
-    tolerate: int
-    by: tuple[str, ...]
-    skip: tuple[tuple[str, tuple[str, ...]], ...]
+    tolerate: int = 1
+    by: tuple[str, ...] = ()
+    skip: tuple[tuple[str, tuple[str, ...]], ...] = ()
     sure: bool
     at_least: float
-    no_data: NoData
-    no_data_after_s: float
-    after: int
-    on: tuple[str, ...]
-    level: str
-    digest_s: float
-    quiet_s: float
-    worse: Worse | None
-    repeat_s: float  # between reminders; 0: none
-    cooldown_s: float
+    no_data: NoData = NoData.KEEP
+    no_data_after_s: float = 300.0
+    after: int = 3
+    on: tuple[str, ...] = ()
+    level: str = "error"
+    digest_s: float = 300.0
+    quiet_s: float = 0.0
+    worse: Worse | None = None
+    repeat_s: float = 14_400.0  # between reminders; 0: none
+    cooldown_s: float = 600.0
     only_if: Condition | None = None  # judged plainly; while it is not true nothing is known
     every_window: bool = False  # all of `over` must be true (burn rates), not any
     quiet_while: tuple[str, ...] = ()  # rules whose firing explains this one
@@ -217,13 +219,20 @@ class Rule:
 
     @classmethod
     def from_json(cls, text: str, *, origin: Origin) -> "Rule":
-        """Read the canonical JSON back; raises ConfigurationError if it is none."""
+        """Read the canonical JSON back; raises ConfigurationError if it is none.
+
+        What is absent has its default, so that a rule of an earlier version reads on; but what
+        it fires and ends by (`when` with `clear`, or `on`; `over`, `keep`, `sure`) must be there.
+        """
         try:
             data = json.loads(text)
             if data.pop("v") != FORMAT:
                 raise ConfigurationError("the stored rule is of a newer version; upgrade")
             names = {field.name.removesuffix("_s"): field.name for field in fields(cls)}
             values = {names[key]: _from_data(key, value) for key, value in data.items()}
+            values.setdefault("at_least", SURE_AT_LEAST if values["sure"] else 0.0)
+            if not ({"when", "clear"} <= values.keys() or values.get("on")):
+                raise ConfigurationError("the stored rule says neither when nor on what")
             return cls(origin=origin, **values)
         except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigurationError(f"the stored rule cannot be read: {error}") from None

@@ -20,9 +20,11 @@ from watchkeeper.core.conditions import (
     write_condition,
 )
 from watchkeeper.core.rule import (
+    ALSO_CALLED,
     EVENTS,
     LEVELS,
     SEVERITIES,
+    SURE_AT_LEAST,
     Alert,
     NoData,
     Origin,
@@ -42,7 +44,6 @@ MAX_GROUPS: Final = 1_000  # instances of one rule
 MIN_WINDOW_SLOTS: Final = 2
 MIN_SLOT_S: Final = 1.0  # assumed where the length of a slot is not known yet
 DEFAULT_KEEP_S: Final = 120.0
-SURE_AT_LEAST: Final = 3.0  # bad ones that certainty takes besides (simulated in the alert spec)
 BASELINE_AT_LEAST: Final = 20.0  # below so many, three times as many as usual means nothing
 
 
@@ -110,7 +111,8 @@ class Compiler:
         raise self._error("name", f"an alert's name has 1 to {MAX_NAME} characters")
 
     def _events(self) -> tuple[str, ...]:
-        on = self.values.texts("on", self.alert.on)
+        given = self.values.texts("on", self.alert.on)
+        on = [ALSO_CALLED.get(event, event) for event in given]
         for event in on:
             self.values.choice("on", event, EVENTS)
         return tuple(sorted(set(on)))

@@ -93,7 +93,7 @@ class AlertEngine:
         self._states = IssueStates(store, scope=scope)
         self._subjects = Subjects(store, scope=scope, slot_s=slot_s, zone=zone)
         audience = audience or Audience(
-            channels_for=channels_for, links=lambda incident: Links(page=link(incident))
+            channels_for=channels_for, links=lambda incidents: Links(page=link(incidents[0]))
         )
         self._incidents = Incidents(store, scope=scope, audience=audience)
         self._events = EventAlerts(

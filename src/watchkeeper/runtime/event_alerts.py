@@ -53,11 +53,11 @@ class EventAlerts:
         added = 0
         if row is None:
             return added
-        log = EventLog.from_data(row.data)
+        log = EventLog.from_data(row.data).read_at(now)
         found, reached = self._sightings(rule, log, now=now)
         for sighting in log.unseen(found)[:MAX_NEW]:
             quiet = self._is_quiet(rule, sighting, now=now)
-            log = log.seen(sighting, quiet=quiet)
+            log = log.seen(sighting, now=now, quiet=quiet)
             saved = self._record(rule, row, log, sighting, now=now)
             if saved is None:
                 return added

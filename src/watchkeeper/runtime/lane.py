@@ -1,15 +1,19 @@
 """One channel of the outbox in this process: its notifier, its sends, and what all know of it."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from watchkeeper.core.circuit import WORKS, Circuit
 from watchkeeper.core.queue import MAX_MESSAGES
-from watchkeeper.notify import Notifier
-from watchkeeper.storage.store import OutboxRow, Store
+
+if TYPE_CHECKING:  # what a channel's settings say is read at the host's start: without a store
+    from watchkeeper.notify import Notifier
+    from watchkeeper.storage.store import OutboxRow, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
