@@ -44,6 +44,7 @@ STORMS: Final = ("raising", "capturing")
 KINDS: Final = ("bare", "watched")
 RATE: Final = 10_000  # errors of the storm, in a second
 TICK_S: Final = 0.01
+CPU_TICK_S: Final = 0.01  # of a process' CPU time
 FRAMES: Final = 10
 
 Paths = tuple[str, ...]
@@ -134,7 +135,8 @@ def _figures(work: Work, rounds: int) -> dict[str, float]:
 def _kept(found: dict[str, list[tuple[float, float]]], at: int) -> float:
     """Return the median of the rounds' ratios, the first kind's to the second's: CPU or clock."""
     pairs = zip(*found.values(), strict=True)
-    return statistics.median(less[at] / more[at] for less, more in pairs)
+    # so few requests may take less than the CPU time of a process is counted in
+    return statistics.median(less[at] / max(more[at], CPU_TICK_S) for less, more in pairs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,16 @@ def test_what_fires_is_listed_with_who_was_told(folder: Path):
     assert "silenced by silence 1: deploy (ada)" in lines[3]
     assert "Foreign" not in done.stdout
     assert "Memory" not in done.stdout
-    assert "never evaluated" in done.stderr
+    assert "have not been evaluated yet" in done.stderr
+
+
+def test_a_list_that_nobody_keeps_up_says_so(folder: Path, store: Store):
+    """What fired an hour ago is not what fires."""
+    store.mark_evaluated(**HERE, at=time.time() - 3_600)
+
+    done = run("alerts", *OURS, folder=folder)
+
+    assert "The alert rules were last evaluated 1 h ago." in done.stderr
 
 
 def test_the_past_is_listed_if_asked(folder: Path):

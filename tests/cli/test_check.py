@@ -3,11 +3,13 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from receivers import Receiver
+from stored import notice
 
 from watchkeeper.cli import watchkeeper
 from watchkeeper.core.catalogue import HTTP_DURATION
@@ -56,11 +58,12 @@ def check(file: Path, *options: str) -> Result:
 
 
 def alive(store: Store, *, ago: float = 2.0, host: str = "web-1") -> int:
-    """Make a worker that began ten minutes ago and last wrote some seconds ago; its id."""
+    """Make a worker that began ten minutes ago and last wrote and evaluated some seconds ago."""
     now = time.time()
     worker = store.register(SCOPE, host=host, pid=1, at=now - 600).id
     key = FrameKey(10, slot_start(now - ago, 10), worker, 0)
     store.write(Batch(scope=SCOPE, frame=Frame(key=key, values={}), at=now - ago))
+    store.mark_evaluated(**HERE, at=max(now - ago, store.evaluated_at(**HERE)))
     return worker
 
 
@@ -137,6 +140,58 @@ def test_a_missing_worker_is_a_warning(store: Store, file: Path):
 
     assert 1 == result.exit_code
     assert "WARN  worker 2 of web-2 has not written for 1 min" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("ago", "said"), [(3_600.0, "evaluated 1 h ago"), (None, "have not been")]
+)
+def test_rules_that_nobody_evaluates_are_not_green(
+    store: Store, file: Path, ago: float | None, said: str
+):
+    """Workers write, but what fires is not known: exit code 3, and why."""
+    alive(store)
+    store.mark_evaluated(**HERE, at=0.0 if ago is None else time.time() - ago)
+
+    result = check(file)
+
+    assert 3 == result.exit_code
+    assert said in result.stderr
+    assert "" == result.stdout
+
+
+def test_a_message_that_waits_for_long_is_a_warning(store: Store, file: Path):
+    """Those of another service are not ours, and a minute is not long."""
+    alive(store)
+    now = time.time()
+    notices = [replace(notice("oncall", due_at=now), incident=None, sequence=n) for n in (1, 2, 3)]
+    store.enqueue(notices, service="other", environment="production", at=now - 600)
+    store.enqueue(notices[:1], **HERE, at=now - 60)
+    before = check(file)
+    store.enqueue(notices[1:], **HERE, at=now - 7_200)
+    after = check(file)
+
+    assert (0, 1) == (before.exit_code, after.exit_code)
+    assert "      1 messages are not delivered yet" in before.stdout
+    assert "3 messages are not delivered, the oldest for 2 h" in after.stderr
+    assert "✔" not in after.stdout
+
+
+def test_what_a_receiver_that_hangs_did_not_take_is_recorded(
+    store: Store, file: Path, receiver: Receiver
+):
+    """The check waits for the end of the attempt, and others can tell why it failed."""
+    alive(store)
+    now = time.time()
+    one = replace(notice("oncall", due_at=now), incident=None)
+    store.enqueue([one], **HERE, at=now)
+    receiver.hang()
+
+    result = check(file, "--alert")
+
+    receiver.release()
+    (row,) = store.outbox(limit=9)
+    assert "no answer within 10 s" in row.last_error
+    assert "1 messages are not delivered yet" in result.stdout
 
 
 def test_silence_of_all_is_critical(store: Store, file: Path):
@@ -231,8 +286,6 @@ def test_a_message_left_by_a_killed_worker_is_delivered(
     store: Store, file: Path, receiver: Receiver
 ):
     """What waits in the outbox goes out, whoever put it there."""
-    from stored import notice
-
     now = time.time()
     alive(store)
     row = AlertRow(**HERE, rule="Gone", group="", state="firing", data={})
@@ -254,5 +307,5 @@ def test_wrong_settings_are_told(store: Store, file: Path):
 
     result = check(file, "--alert")
 
-    assert 0 == result.exit_code
+    assert 1 == result.exit_code
     assert "channels.team.type" in result.stderr

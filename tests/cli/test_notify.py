@@ -182,3 +182,17 @@ def test_the_list_without_a_database_or_channels(tmp_path: Path):
     assert 0 == done.returncode
     assert "no channels: nobody is told" in done.stdout
     assert "there is no database" in done.stderr
+
+
+def test_a_variable_that_is_missing_is_named(tmp_path: Path):
+    """Whoever forgot to export it is told which, not that an address is wrong."""
+    (tmp_path / "watchkeeper.toml").write_text(
+        '[channels.oncall]\ntype = "webhook"\nurl = "env:NO_SUCH_URL"\n'
+    )
+
+    listed = run("notify", "list", folder=tmp_path)
+    tried = run("notify", "test", "oncall", folder=tmp_path)
+
+    assert "there is no environment variable NO_SUCH_URL" in listed.stderr
+    assert "channels.oncall.url: is empty" in listed.stdout
+    assert "there is no environment variable NO_SUCH_URL" in tried.stderr

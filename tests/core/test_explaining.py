@@ -100,8 +100,7 @@ def said(alert: Alert, channels: tuple[str, ...] = ("team",)) -> list[str]:
                 "or the highest value of queue is at most 3 in the last 1 h and also in the "
                 "last 6 h, for 1 min of data (warning).",
                 "Ends when the share of reads where hit is not (empty) is below 40 % and the "
-                "highest value of queue is above 3.75, or the increase of reads is below 16 and "
-                "the highest value of queue is above 3.75 for 2 min.",
+                "highest value of queue is above 3.75 for 2 min.",
                 "Nobody is told: there is no channel for it.",
             ],
             Alert(

@@ -358,7 +358,7 @@ def test_a_glob_of_many_stars_ends() -> None:
 
 def test_a_group_is_written_like_a_label_filter() -> None:
     """The text of a group is unambiguous whatever its values hold."""
-    assert 'route="/a,b",host="x\\"y"' == write_labels((("route", "/a,b"), ("host", 'x"y')))
+    assert 'host="x\\"y",route="/a,b"' == write_labels((("route", "/a,b"), ("host", 'x"y')))
 
 
 @pytest.mark.parametrize(

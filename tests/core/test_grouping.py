@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watchkeeper.core.grouping import (
+    LATE_S,
     MAX_RECENT,
     MAX_WAITING,
     Due,
@@ -14,6 +15,8 @@ from watchkeeper.core.grouping import (
     Sighting,
     due,
 )
+
+NOW = 1e9
 
 
 def sighting(number: int, at: float = 1000.0) -> Sighting:
@@ -47,7 +50,7 @@ def test_an_event_is_seen_once() -> None:
     log = EventLog(since=900.0)
 
     new = log.unseen([sighting(2, 1001.0), sighting(1), sighting(3, 800.0)])
-    log = log.seen(new[0])
+    log = log.seen(new[0], now=NOW)
 
     assert [1, 2] == [one.id for one in new]
     assert [2] == [one.id for one in log.unseen([sighting(2, 1001.0), sighting(1)])]
@@ -56,7 +59,7 @@ def test_an_event_is_seen_once() -> None:
 
 def test_a_quiet_event_is_remembered_but_not_told() -> None:
     """In the first minutes of an installation nobody is told."""
-    log = EventLog(since=0.0).seen(sighting(1), quiet=True)
+    log = EventLog(since=0.0).seen(sighting(1), quiet=True, now=NOW)
 
     assert () == log.waiting
     assert [] == log.unseen([sighting(1)])
@@ -64,7 +67,7 @@ def test_a_quiet_event_is_remembered_but_not_told() -> None:
 
 def test_told_events_wait_no_more() -> None:
     """A message covers all who waited, and the next has the next number."""
-    log = EventLog(since=0.0).seen(sighting(1)).told(at=1010.0)
+    log = EventLog(since=0.0).seen(sighting(1), now=NOW).told(at=1010.0)
 
     assert ((), 1010.0, 1) == (log.waiting, log.sent_at, log.sequence)
 
@@ -75,7 +78,7 @@ def test_memory_and_digest_are_bounded() -> None:
     flood = [sighting(number, 1000.0 + number) for number in range(MAX_RECENT + 100)]
 
     for one in flood:
-        log = log.seen(one)
+        log = log.seen(one, now=NOW)
 
     assert MAX_RECENT == len(log.recent)
     assert MAX_WAITING == len(log.waiting)
@@ -88,7 +91,7 @@ def test_a_stored_log_reads_back_the_same(events: list[tuple[int, float]]) -> No
     """Nothing is forgotten in the database."""
     log = EventLog(since=0.0)
     for number, at in events:
-        log = log.seen(sighting(number, at))
+        log = log.seen(sighting(number, at), now=NOW)
 
     assert log == EventLog.from_data(json.loads(json.dumps(log.to_data())))
     assert EventLog(since=0.0) == EventLog.from_data({})
@@ -100,3 +103,23 @@ def test_a_log_moves_on_but_not_back():
 
     assert EventLog(since=30.0, recent=((2, 40.0),)) == log.moved_on(30.0)
     assert log == log.moved_on(5.0)
+
+
+def test_a_clock_ahead_hides_no_other_events():
+    """What one host dates into the future is told once, and others' events as ever."""
+    log = EventLog(since=NOW - LATE_S).seen(sighting(1, NOW + 86_400), now=NOW)
+
+    assert NOW - LATE_S == log.since
+    assert [2] == [one.id for one in log.unseen([sighting(1, NOW + 86_400), sighting(2, NOW)])]
+    later = log.seen(sighting(2, NOW + 7_200), now=NOW + 7_200)
+    assert [] == later.unseen([sighting(1, NOW + 86_400)])
+
+
+def test_a_log_that_begins_in_the_future_begins_now():
+    """A clock that was ahead wrote it; but a memory full of the future forgets nothing."""
+    log = EventLog(since=NOW + 50.0, recent=((1, NOW + 60.0),))
+
+    assert EventLog(since=NOW - LATE_S, recent=log.recent) == log.read_at(NOW)
+    assert log == log.read_at(NOW + 50.0)
+    full = EventLog(since=NOW, recent=tuple((n, NOW + n) for n in range(MAX_RECENT)))
+    assert full == full.read_at(NOW - 1)

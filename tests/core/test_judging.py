@@ -410,6 +410,15 @@ def test_the_second_level_has_a_guard_of_its_own() -> None:
     assert (False, None) == breach_and_worse(judge(levels, window((990, 0, 100)), MOMENT))
 
 
+def test_a_share_of_enough_is_not_over_when_nobody_comes() -> None:
+    """The recipe "Errors of a route": all of them failed, then nobody comes."""
+    failing = rule("error_rate > 10% and requests >= 20", over="1m")
+
+    verdict = judge(failing, window((960, 0, 0), (970, 0, 0), (980, 0, 0), (990, 0, 0)), MOMENT)
+
+    assert verdict.calm is None
+
+
 def breach_and_worse(verdict: Verdict) -> tuple[bool | None, bool | None]:
     return verdict.breach, verdict.worse
 

@@ -1,12 +1,19 @@
 """The default rules are what was decided, and fit every deployment."""
 
+from collections.abc import Mapping
+
 import pytest
 
+from watchkeeper.core.alerts import evaluate
 from watchkeeper.core.catalogue import CATALOGUE
 from watchkeeper.core.conditions import comparisons
+from watchkeeper.core.instance import Instance, Reason, State
+from watchkeeper.core.metrics import Kind, Series
 from watchkeeper.core.pack import ALERTS, OUTAGE, PACK, default_pack
-from watchkeeper.core.rule import Rule
+from watchkeeper.core.rule import NoData, Rule
 from watchkeeper.core.rules import describe, wrong_references
+from watchkeeper.core.slot import Gauge
+from watchkeeper.core.tallies import Tally, Window
 from watchkeeper.settings.settings import _SLOTS_S
 
 
@@ -24,7 +31,8 @@ def test_the_pack_says_in_plain_words_what_it_does() -> None:
         "No traffic: requests == 0, over 10 min, critical.",
         "Worker missing: worker missing, warning.",
         'Job failed: share(job_duration_seconds{outcome="failed"}) >= 20% and '
-        "increase(job_duration_seconds) >= 5, over 1 h, warning.",
+        "increase(job_duration_seconds) >= 5 or "
+        'share(job_duration_seconds{outcome="failed"}) >= 100%, over 1 h, for 2 min, warning.',
         "Job late: last(job_lateness_seconds) > 0s, over 5 min, warning.",
         "Memory: memory_used > 90%, over 5 min, for 5 min, warning.",
         "CPU: cpu_used > 90%, over 5 min, for 10 min, warning.",
@@ -77,3 +85,91 @@ def test_an_outage_hides_its_consequences() -> None:
 def test_each_rule_says_what_it_means() -> None:
     """Messages carry a sentence for people who did not write the rule."""
     assert [] == [rule.name for rule in PACK if not rule.description]
+
+
+def play(name: str, tallies: Mapping[int, Tally], *, until: int) -> list[tuple[int, str, str]]:
+    """Return when a rule of the pack came into another state, in seconds, and why."""
+    [rule] = [one for one in PACK if one.name == name]
+    before, found = Instance(), []
+    for end in range(10, until, 10):
+        written = range(max(end - 3_700, 0), end, 10)
+        window = Window(
+            tallies={start: tallies[start] for start in written if start in tallies},
+            written=written,
+        )
+        step = evaluate(rule, window, before, now=end + 9.9, slot_s=10, settled_until=end)
+        if step.after.state is not before.state:
+            found.append((end, str(step.after.state), str(step.reason)))
+        before = step.after
+    return found
+
+
+def gauge(value: float) -> Tally:
+    series = Series("process_memory_used_ratio", Kind.GAUGE, ())
+    return Tally(gauges={(1, series): (0, Gauge(value, value, value))})
+
+
+def runs(*, failed: int = 0, well: int = 0) -> Tally:
+    return Tally(bad=failed, total=failed + well)
+
+
+def test_memory_near_its_limit_is_told_within_a_minute() -> None:
+    """At 92 % there is time; at 98 % the kernel is about to kill."""
+    high = {start: gauge(0.92) for start in range(0, 900, 10)}
+    full = {start: gauge(0.98) for start in range(0, 900, 10)}
+
+    assert ("firing", 310) == next(
+        (state, at) for at, state, _ in play("Memory", high, until=900) if state == "firing"
+    )
+    assert ("firing", 70) == next(
+        (state, at) for at, state, _ in play("Memory", full, until=900) if state == "firing"
+    )
+
+
+def test_a_host_that_is_gone_fires_no_longer() -> None:
+    """A container that was replaced is not full of memory for ever."""
+    gone = {start: gauge(0.95) for start in range(0, 600, 10)}
+
+    *_, last = play("Memory", gone, until=4_000)
+
+    assert (State.OK, Reason.NO_DATA) == last[1:]
+    assert 600 + 900 <= last[0] <= 600 + 1_300
+
+
+def test_what_is_told_apart_by_something_that_may_go_ends_with_it() -> None:
+    """No rule about one host, worker, pool, mount or job waits for its data for ever."""
+    apart = {rule.name: rule.no_data for rule in PACK if rule.by and comparisons(rule.when)}
+
+    assert len(apart) == 8
+    assert {NoData.OK} == set(apart.values())
+
+
+MINUTELY = {start: runs(well=1) for start in range(660, 4_000, 60)}
+
+
+@pytest.mark.parametrize(
+    ("expected", "history"),
+    [
+        # A nightly run fails, and is told of until one goes well.
+        (["pending", "firing"], {600: runs(failed=1)}),
+        (
+            ["pending", "firing", "recovering", "ok"],
+            {600: runs(failed=1), 9_000: runs(well=1)},
+        ),
+        # One of five, and one of twelve.
+        (
+            ["pending", "firing", "recovering", "ok"],
+            {600: runs(failed=1, well=4), 900: runs(well=9)},
+        ),
+        ([], {600: runs(failed=1, well=11)}),
+        # Of a run each minute the first is all of them, and one of the first five a fifth.
+        (["pending", "ok", "pending", "ok"], {600: runs(failed=1)} | MINUTELY),
+    ],
+)
+def test_a_job_that_seldom_runs_is_told_of_when_it_fails(
+    expected: list[str], history: dict[int, Tally]
+) -> None:
+    """A fifth of many runs, or all of the few within an hour."""
+    assert expected == [
+        state for _, state, _ in play("Job failed", history, until=max(history) + 1_500)
+    ]

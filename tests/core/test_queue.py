@@ -111,6 +111,23 @@ def test_an_incident_is_not_half_in_a_digest():
     assert [(1, Turn.BRAKED), (2, Turn.BRAKED)] == ask(firing, resolved, sent_lately=15)
 
 
+def test_what_became_critical_passes_with_its_beginning():
+    """A braked warning that gets worse is told of at once: the brake has places for that."""
+    firing = waiting(1, incident=7)
+    worse = waiting(2, incident=7, kind="worse", severity="critical")
+
+    assert [(1, Turn.NOW), (2, Turn.IN_ORDER)] == ask(firing, worse, sent_lately=15)
+    assert [(1, Turn.BRAKED), (2, Turn.BRAKED)] == ask(firing, worse, sent_lately=20)
+
+
+def test_what_is_critical_goes_before_what_is_over():
+    """Many ends do not use up the places that are left before it."""
+    ends = [waiting(number, kind="resolved") for number in range(1, 9)]
+    critical = waiting(9, severity="critical")
+
+    assert (9, Turn.NOW) == ask(*ends, critical, sent_lately=19)[0]
+
+
 @pytest.mark.parametrize("kind", ["digest", "undelivered", "test"])
 def test_the_brake_holds_no_digest(kind: str):
     """What tells of others, or was asked for by somebody, always goes."""

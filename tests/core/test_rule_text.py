@@ -35,7 +35,7 @@ def test_only_what_is_not_the_default_is_written() -> None:
             over="5m",
             hold="2m",
             skip={"route": ["/reports/*"], "the host": "a"},
-            worse={"when": "p95 > 3s", "severity": "critical", "clear": "p95 < 2s"},
+            worse={"when": "p95 > 3s", "severity": "critical", "hold": "1m"},
         )
     )
 
@@ -48,7 +48,7 @@ def test_only_what_is_not_the_default_is_written() -> None:
         'by    = ["route"]\n'
         'skip  = { route = ["/reports/*"], "the host" = ["a"] }\n'
         'worse = { when = "p95{route!=\\"/x\\"} > 3s", severity = "critical", '
-        'clear = "p95{route!=\\"/x\\"} < 2s" }\n'
+        'hold = "1m" }\n'
     ) == write_toml(rule_to_mapping(rule))
 
 

@@ -1,5 +1,6 @@
 """Alerts are compiled with every default explicit; contradictions are refused."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -65,6 +66,13 @@ def test_a_short_alert_gets_every_default() -> None:
         ("apdex > 0.925", "apdex < 0.85"),
         ("errors < 2.4x same_time_last_week", "errors > 3x same_time_last_week"),
         ("errors < 2.4 or requests > 37.5", "errors >= 3 and requests < 30"),
+        ("error_rate < 8%", "error_rate > 10% and requests >= 20"),
+        ("apdex > 0.9", "apdex < 0.8 and rate(orders_total) > 1/s"),
+        ("p95 < 0.8s or requests > 37.5", "p95 > 1s and requests < 30 and errors > 2"),
+        (
+            "error_rate < 8% and requests < 80",
+            "error_rate > 10% and requests >= 20 or requests > 100",
+        ),
         ("errors < 8 and p95 < 0.8s", "errors > 10 or p95 > 1s"),
         (
             "errors < 8 and last(queue) < 4 or requests > 6.25 and last(queue) < 4",
@@ -336,7 +344,7 @@ def test_default_windows_follow_long_slots() -> None:
             Alert("A", when="p95 > 1s", worse={"when": "p95 > 3s", "severity": "warning"}),
         ),
         (
-            "alert[0].worse.clear: p95 < 4s contradicts p95 > 3s",
+            "alert[0].worse.clear: the second level lasts until the alert ends; remove it",
             Alert(
                 "A",
                 when="p95 > 1s",
@@ -546,6 +554,51 @@ def test_a_table_and_an_alert_compile_to_the_same_rule() -> None:
 def test_a_stored_rule_reads_back_the_same(rule: Rule) -> None:
     """The canonical JSON is complete."""
     assert rule == Rule.from_json(rule.to_json(), origin=Origin.PACK)
+
+
+def test_a_stored_rule_needs_only_what_decides() -> None:
+    """What is absent has its default, as in a rule that a person wrote."""
+    text = """{"v": 1, "name": "High error rate", "when": [">", ["error_rate", {}], 0.05],
+        "clear": ["<", ["error_rate", {}], 0.03], "over": [60, 300], "hold": 0, "keep": 120,
+        "sure": true, "by": [], "severity": "critical", "no_data": "keep", "repeat": 14400,
+        "cooldown": 600}"""
+    written = Alert(
+        "High error rate",
+        when="error_rate > 5%",
+        clear="error_rate < 3%",
+        over=("1m", "5m"),
+        keep="2m",
+        severity="critical",
+    )
+
+    assert compiled(written) == Rule.from_json(text, origin=Origin.CODE)
+
+
+@pytest.mark.parametrize("gone", ["name", "when", "clear", "over", "keep", "sure", "severity"])
+def test_a_stored_rule_that_lacks_what_decides_is_refused(gone: str) -> None:
+    """Nothing is guessed of when it fires and ends."""
+    data = json.loads(compiled(Alert("A", when="error_rate > 5%")).to_json())
+    del data[gone]
+
+    with pytest.raises(ConfigurationError, match="the stored rule"):
+        Rule.from_json(json.dumps(data), origin=Origin.CODE)
+
+
+def test_a_stored_event_rule_needs_no_condition() -> None:
+    """It has its events."""
+    data = json.loads(compiled(Alert("A", on="issue.new")).to_json())
+    del data["when"], data["clear"]
+
+    assert compiled(Alert("A", on="issue.new")) == Rule.from_json(
+        json.dumps(data), origin=Origin.CODE
+    )
+
+
+def test_an_event_may_be_called_by_its_other_name() -> None:
+    """An issue that returned is one that came back."""
+    other = compiled(Alert("A", on=["issue.new", "issue.returned"]))
+
+    assert compiled(Alert("A", on=["issue.new", "issue.came_back"])) == other
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"v": 1}', '{"v": 1, "x": 2}', '{"v": 2}'])

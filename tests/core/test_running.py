@@ -97,10 +97,23 @@ def test_what_is_counted_later_is_added_if_the_window_holds_it() -> None:
     running = Running(60.0, SLOT_S, None)
     running.move(1_010, {})
 
-    running.count(990, {"a": tally(2, 9)})
-    running.count(900, {"a": tally(5, 9)})
+    running.put(990, {"a": tally(2, 9)})
+    running.put(900, {"a": tally(5, 9)})
 
     assert ({"a": 2}, {"a": 9}) == (running.bad, running.total)
+
+
+def test_what_grows_is_taken_away_and_put_back() -> None:
+    """A slot adds what it holds altogether, whatever it added before."""
+    running, before, after = Running(60.0, SLOT_S, None), {"a": tally(2, 9)}, {"a": tally(5, 20)}
+    running.move(1_010, {})
+
+    running.put(990, before)
+    running.take(990, before)
+    running.put(990, after)
+    running.take(900, before)
+
+    assert ({"a": 5}, {"a": 20}) == (running.bad, running.total)
 
 
 @pytest.mark.parametrize(

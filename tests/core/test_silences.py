@@ -137,6 +137,10 @@ def test_a_silence_of_the_settings_is_named_by_its_comment():
         ([{"match": [], "every": "daily 1:00-2:00"}], "silences[0].match: [] is no table"),
         ([{"match": {"": "x"}, "every": "daily 1:00-2:00"}], "'' is no name of a label"),
         ([{"match": {"a": 7}, "every": "daily 1:00-2:00"}], "match.a: 7 is neither a text"),
+        (
+            [{"match": {"severity": "warnin"}, "every": "daily 1:00-2:00"}],
+            "match.severity: 'warnin' is none of info, warning, critical",
+        ),
         ([{"match": {"a": []}, "every": "daily 1:00-2:00"}], "match.a: [] is neither a text"),
         ([{"match": {"a": [7]}, "every": "daily 1:00-2:00"}], "match.a: 7 is no text"),
         ([{"match": {str(n): "x" for n in range(11)}, "until": "x"}], "until: 'x' is no date"),

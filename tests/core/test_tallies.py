@@ -16,7 +16,7 @@ from watchkeeper.core.catalogue import (
 )
 from watchkeeper.core.conditions import Filter
 from watchkeeper.core.histogram import Histogram
-from watchkeeper.core.metrics import Across, Kind, Metric, Series
+from watchkeeper.core.metrics import QUIET, Across, Kind, Metric, Series
 from watchkeeper.core.rules import Alert, Origin, Rule, compile_alert
 from watchkeeper.core.slot import Frame, FrameKey, Gauge, Value
 from watchkeeper.core.tallies import (
@@ -125,6 +125,28 @@ def test_filters_and_skips_choose_the_series() -> None:
 
     assert 3 == only[""].total
     assert 6 == skipped[""].total
+
+
+@pytest.mark.parametrize(
+    ("expected", "when"),
+    [
+        (2, "requests > 0"),
+        (2, "error_rate > 5%"),
+        (2, "p95 > 1s"),
+        (2, "apdex < 0.8"),
+        (2, "increase(http_server_request_duration_seconds) > 0"),
+        (2, 'share(http_server_request_duration_seconds{status=~"5*"}) > 1%'),
+        (2, 'requests{route=~"*"} > 0'),
+        (3, 'requests{route="(quiet)"} > 0'),
+    ],
+)
+def test_probes_and_static_files_are_no_traffic(expected: int, when: str) -> None:
+    """They would hide that nobody else comes; a filter that names them counts them."""
+    found = metered(when).measure(
+        frame(requests("/a", "200", [0.1, 0.1]) | requests(QUIET, "200", [0.1] * 3))
+    )
+
+    assert expected == found[""].total
 
 
 def test_by_makes_one_group_per_combination() -> None:

@@ -17,6 +17,7 @@ from watchkeeper.core.telling import (
     Step,
     Told,
     Why,
+    comes_again,
     decide,
     reopens,
 )
@@ -84,6 +85,15 @@ SENT = [
         Why.REMINDER_DUE,
         BOTH,
     ),
+    # A clock set back by days stops neither reminders nor escalation.
+    (
+        replace(KNOWN, first_at=NOW + 9_000, last_at=NOW + 9_000),
+        FIRES,
+        Kind.ESCALATED,
+        Why.ESCALATION_DUE,
+        ("boss",),
+    ),
+    (replace(KNOWN, last_at=NOW + 300_000), FIRES, Kind.REMINDER, Why.REMINDER_DUE, BOTH),
     (KNOWN, ENDED, Kind.RESOLVED, Why.OVER, BOTH),
     (
         replace(KNOWN, again=True),
@@ -123,7 +133,7 @@ NOT_SENT = [
     (replace(KNOWN, last_at=NOW - 14_400, acknowledged=True), FIRES, Why.ACKNOWLEDGED),
     (replace(KNOWN, first_at=NOW - 900, escalated=True), FIRES, Why.NOT_DUE),
     (replace(KNOWN, last_at=NOW + 60), FIRES, Why.NOT_DUE),
-    (KNOWN, replace(ENDED, flapping=True), Why.FLAPS),
+    (replace(KNOWN, flapping=True), replace(ENDED, flapping=True), Why.FLAPS),
     (replace(KNOWN, again=True), replace(ENDED, ended_at=NOW - 599), Why.CALMING),
     (KNOWN, replace(ENDED, quiet_hours=True), Why.QUIET_HOURS),
     (KNOWN, replace(ENDED, in_flight=True), Why.IN_FLIGHT),
@@ -368,6 +378,23 @@ def test_what_ends_while_it_is_held_back_is_never_sent(events):
     world.passes(10.0, firing=False, **CALM)
 
     assert [] == world.got
+
+
+@pytest.mark.parametrize(
+    ("likely", "fired", "now"),
+    [
+        (False, (), 100.0),
+        (False, (10.0, 20.0), 21.0),
+        (True, (10.0, 20.0, 50.0), 109.0),
+        (False, (10.0, 20.0, 50.0), 110.0),
+        (True, (0.0, 10.0, 3_000.0), 6_599.0),
+        (False, (0.0, 10.0, 3_000.0), 6_600.0),
+        (False, (10.0, 20.0, 50.0), 49.0),  # the clock was set back: not for ever
+    ],
+)
+def test_what_flaps_is_over_when_it_stays_away(likely: bool, fired: tuple[float, ...], now: float):
+    """For twice as long as it took to come again, at most for an hour."""
+    assert likely is comes_again(fired, now=now)
 
 
 def test_every_hold_is_a_reason_for_nothing():

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
@@ -9,6 +10,7 @@ from dashboards import NOW, SCOPE, Browser, header, text, watched
 
 from watchkeeper.dashboard.http import MAX_BODY_BYTES
 from watchkeeper.runtime.signed_links import VALID_S, Purpose, sign, signing_key
+from watchkeeper.runtime.silences import check
 from watchkeeper.storage import Store, open_store
 from watchkeeper.storage.store import AlertChange, AlertRow, Incident
 
@@ -58,9 +60,9 @@ def browser(store: Store, *, now: float = NOW) -> Browser:
     return Browser(watched(store, now=now, password="obviously-made-up"))
 
 
-def token(store: Store, incident: int, purpose: Purpose, *, at: float = NOW) -> str:
+def token(store: Store, incident: int, purpose: Purpose, *others: int, at: float = NOW) -> str:
     """Make the token of a message."""
-    return sign(signing_key(store), incident, purpose, at=at)
+    return sign(signing_key(store), incident, purpose, at=at, others=others)
 
 
 def form(**fields: str) -> str:
@@ -114,6 +116,68 @@ def test_an_incident_is_acknowledged(store: Store):
     assert "Taken by</dt><dd>ada l, 2027-01-15 08:00:00 UTC" in text(again)
     assert "<form" not in text(again)
     assert [("link ada l", "incident.acknowledge", "2")] == audited(store)
+
+
+def test_all_incidents_of_a_message_are_acknowledged(store: Store):
+    """Those that fire and that nobody has: of no other is anybody reminded by that message."""
+    keep(store, "Slow route", group='route="/cart"', labels={"route": "/cart"})
+    keep(store, "Slow route", group='route="/pay"', labels={"route": "/pay"})
+    browser(store).post("/ack", form(t=token(store, 4, Purpose.ACKNOWLEDGE), name="bob"))
+    link = token(store, 3, Purpose.ACKNOWLEDGE, 1, 4, 5, 99)
+
+    shown = text(browser(store).get(f"/ack?t={link}"))
+    done = text(browser(store).post("/ack", form(t=link, name="ada")))
+
+    assert "This is about 2 alerts of the message." in shown
+    assert "It is yours: Slow route" in done
+    found = [store.incident(number) for number in (1, 3, 4, 5)]
+    assert ["ada", "", "bob", "ada"] == [one.acked_by for one in found if one]
+    assert "Taken by</dt><dd>ada" in text(browser(store).get(f"/ack?t={link}"))
+
+
+def test_what_comes_again_is_taken_on_again(store: Store):
+    """Who had it before it was over has it no more."""
+    first = browser(store)
+    first.post("/ack", form(t=token(store, 2, Purpose.ACKNOWLEDGE), name="ada"))
+    incident = store.incident(2)
+    assert incident is not None
+    row = next(row for row in store.alerts(**HERE) if row.incident == 2)
+    again = replace(incident, data={**incident.data, "again_at": NOW + 60})
+    store.save_alert(AlertChange(row=row, incident=again), at=NOW + 60)
+    second = browser(store, now=NOW + 120)
+
+    shown = text(second.get(f"/ack?t={token(store, 2, Purpose.ACKNOWLEDGE)}"))
+    second.post("/ack", form(t=token(store, 2, Purpose.ACKNOWLEDGE), name="bob"))
+
+    assert "Taken by" not in shown
+    assert ["", "bob", ""] == acks(store)
+
+
+def test_all_groups_of_a_message_are_silenced(store: Store):
+    """By one silence; sent twice, it is the same one."""
+    keep(store, "Slow route", group='route="/cart"', labels={"route": "/cart"})
+    link = token(store, 1, Purpose.SILENCE, 4)
+
+    answers = [browser(store).post("/silence", form(t=link, name="ada")) for _ in range(2)]
+
+    (silence,) = store.silences(**HERE, limit=9)
+    assert {"rule": ["Slow route"], "route": ["/checkout", "/cart"]} == silence.matchers
+    assert "route=&#34;/checkout&#34;, route=&#34;/cart&#34;" in text(answers[0])
+
+
+def test_a_message_that_is_also_about_the_whole_rule_silences_that(store: Store):
+    """There is no group to choose; of many groups the first are named."""
+    keep(store, "Slow route")
+    for number in range(4):
+        labels = {"route": f"/{number}"}
+        keep(store, "Slow route", group=f'route="/{number}"', labels=labels)
+    whole = token(store, 1, Purpose.SILENCE, 4)
+    many = token(store, 1, Purpose.SILENCE, 5, 6, 7, 8)
+
+    browser(store).post("/silence", form(t=whole, name="ada"))
+
+    assert [{"rule": ["Slow route"]}] == [one.matchers for one in store.silences(**HERE, limit=9)]
+    assert "and 2 more" in text(browser(store).get(f"/silence?t={many}"))
 
 
 def test_the_first_one_has_it(store: Store):
@@ -181,6 +245,46 @@ def test_an_incident_is_silenced(
     assert [("link ada", "silence.add", str(silence.id))] == audited(store)
 
 
+@pytest.mark.parametrize(
+    ("rule", "labels", "other_rule", "other_labels"),
+    [
+        ("Slow *", {"route": "/files/*"}, "Slow *", {"route": "/files/a/b"}),
+        ("Slow *", {"route": "/files/*"}, "Slow checkout", {"route": "/files/*"}),
+        ("Error", {"type": "x" * 300}, "Error", {"type": "y" * 300}),
+    ],
+)
+def test_a_silence_holds_its_incident_and_no_other(
+    store: Store,
+    rule: str,
+    labels: dict[str, str],
+    other_rule: str,
+    other_labels: dict[str, str],
+):
+    """What names contain is no pattern, and a long one is held as well."""
+    keep(store, rule, group="some", labels=labels)
+    link = token(store, 4, Purpose.SILENCE)
+
+    browser(store).post("/silence", form(t=link, name="ada"))
+
+    def held(name: str, labels: dict[str, str]) -> bool:
+        facts = {"rule": name, "severity": "critical", "labels": labels}
+        return check(store, SCOPE, **facts, at=NOW + 1) is not None
+
+    assert held(rule, labels)
+    assert not held(other_rule, other_labels)
+
+
+def test_more_labels_than_a_silence_may_have_are_said(store: Store):
+    """It would hold back more than the page says."""
+    keep(store, "Error", group="some", labels={f"label_{number}": "x" for number in range(12)})
+    link = token(store, 4, Purpose.SILENCE)
+
+    answer = browser(store).post("/silence", form(t=link, name="ada"))
+
+    assert 400 == answer.status
+    assert "choose the whole rule" in text(answer)
+
+
 def test_a_form_sent_twice_sets_one_silence(store: Store):
     """Whoever reloads the page silences nothing twice; a longer one is another one."""
     link = token(store, 1, Purpose.SILENCE)
@@ -199,7 +303,10 @@ def test_a_form_sent_twice_sets_one_silence(store: Store):
         ({"for": "ever"}, "Choose for how long."),
         ({"for": "until", "until": "soon"}, "Write until when"),
         ({"for": "until", "until": "2027-01-15T07:00"}, "That moment is over"),
-        ({"for": "until", "until": "2031-01-15T07:00"}, "longer than 400 days"),
+        (
+            {"for": "until", "until": "2031-01-15T07:00"},
+            "at most 7 days; for longer: watchkeeper silence add",
+        ),
     ],
 )
 def test_a_wrong_form_says_what_is_wrong(store: Store, fields: dict[str, str], said: str):

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-NEVER = {"jinja2", "click", "rich", "smtplib", "urllib.request", "apprise", "sqlalchemy", "psutil"}
+NEVER = {
+    "watchkeeper.storage.store",
+    "jinja2",
+    "click",
+    "rich",
+    "smtplib",
+    "urllib.request",
+    "apprise",
+    "sqlalchemy",
+    "psutil",
+}
 FLASK = """
     from flask import Flask
     app = Flask("host")
@@ -47,6 +57,25 @@ DJANGO = """
     wsgiref.util.setup_testing_defaults(environ)
     assert b"ok" == b"".join(app(environ, lambda status, headers: None))
 """
+
+
+# What the store and its files need: loaded in the background, once the host serves.
+OF_THE_STORE = {"watchkeeper.storage.store", "tempfile", "lzma", "bz2", "shutil"}
+
+
+def test_an_import_loads_no_store():
+    """Neither its protocols and rows nor what packs files."""
+    script = f"""
+import sys
+import watchkeeper
+print(" ".join(sorted(set(sys.modules) & {OF_THE_STORE!r})))
+"""
+
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert [] == result.stdout.split()
 
 
 @pytest.mark.parametrize(

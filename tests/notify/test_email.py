@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from email.headerregistry import Address
 from pathlib import Path
 from typing import Any
@@ -288,6 +289,23 @@ def test_a_server_that_never_comes_to_an_end_is_hung_up_on(told: Told, said: byt
     thread.join()
     assert not raised.value.permanent
     assert time.monotonic() - started < 5  # and not the minute that the outbox holds a claim
+
+
+def test_a_server_that_says_too_much_is_hung_up_on(told: Told):
+    """An answer is kept line by line, so there is an end to it."""
+
+    def flood(connection: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection.sendall(b"220-mail.example\r\n" * 100)
+
+    port, thread = serve_once(flood)
+
+    with pytest.raises(DeliveryError, match="closed the connection") as raised:
+        channel(port=port).send(told())
+
+    thread.join()
+    assert not raised.value.permanent
 
 
 def test_a_server_that_hangs_up_is_a_failure_for_now(told: Told):

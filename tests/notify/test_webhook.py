@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -119,10 +120,10 @@ def test_the_body_is_alertmanagers_version_4_plus_one_key():
 
 
 def test_a_resolved_message_tells_when_it_ended():
-    """What is over is said to be over, with its end, under the same fingerprint."""
+    """With its end, under the same fingerprint, however bad it was in between."""
     firing = notification()
     ended = {**firing.payload["alerts"][0], "ended_at": 1_700_000_300.0}
-    over = {**firing.payload, "status": "resolved", "alerts": [ended]}
+    over = {**firing.payload, "status": "resolved", "severity": "warning", "alerts": [ended]}
 
     with Receiver() as receiver:
         channel(receiver.url).send(firing)
@@ -400,6 +401,25 @@ def test_an_endless_answer_is_not_read_to_its_end():
         channel(receiver.url).send(notification())
 
 
+def test_an_answer_that_never_begins_is_not_waited_for():
+    """There may be any number of "100 Continue" before an answer, but not for ten seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def flood() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                while True:
+                    connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+        thread = threading.Thread(target=flood, daemon=True)
+        thread.start()
+
+        with pytest.raises(DeliveryError, match="TooLong"):
+            channel(f"http://127.0.0.1:{server.getsockname()[1]}/").send(notification())
+
+        thread.join()
+
+
 def test_what_does_not_speak_http_is_a_failure():
     """A port with another protocol behind it is a failure like any other."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -467,7 +487,7 @@ def test_https_with_a_certificate_nobody_vouches_for(certificate: Path):
     ("options", "message"),
     [
         ({}, r"channels\.c\.url: missing; write url"),
-        ({"url": ""}, r"channels\.c\.url: is not the address"),
+        ({"url": ""}, r"channels\.c\.url: is empty"),
         ({"url": "hush.example/x"}, r"channels\.c\.url: is not the address"),
         ({"url": "ftp://hush.example/x"}, r"channels\.c\.url: is not the address"),
         ({"url": "http://hush.example:port/"}, r"channels\.c\.url: is not a URL"),

@@ -1,6 +1,8 @@
 """What the rules see of a frame does not depend on whether it was read back or handed over."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from watchkeeper.core.catalogue import HTTP_DURATION
 from watchkeeper.core.histogram import Histogram
@@ -122,3 +124,49 @@ def test_frames_of_no_window_are_left_out(store: Watched):
     found.read(store, now=NOW, fresh=[frame])
 
     assert {} == counted(found)
+
+
+SLOW = compile_alert(
+    Alert("Slow", when="p95 > 300ms", over="1m"), where="test", origin=Origin.CODE, slot_s=10.0
+)
+DURATIONS = st.lists(st.sampled_from([0.1, 0.299, 0.3, 2.0, 3_000.0]), max_size=9)
+
+
+def timed(slot: int, sequence: int, durations: list[float]) -> Frame:
+    labels = (*SCOPE.labels, ("method", "GET"), ("route", "/"), ("status", "200"))
+    series = Series(HTTP_DURATION.name, Kind.HISTOGRAM, tuple(sorted(labels)))
+    values = {series: Histogram(durations)} if durations else {}
+    return Frame(key=FrameKey(10, 10_000 + slot * 10, 1, sequence), values=values)
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), DURATIONS), max_size=30))
+def test_however_frames_came_the_sums_are_those_of_their_slots(
+    frames: list[tuple[int, list[float]]],
+):
+    """What lies near the limit counts alike when it comes, when it is merged and when it goes."""
+    found = Windows([SLOW], scope=SCOPE, slot_s=10)
+    newest = 0
+    for sequence, (slot, durations) in enumerate(frames):
+        newest = max(newest, slot)
+        found.move(10_000.0 + newest * 10)
+        found.add(timed(slot, sequence, durations))
+    found.move(10_000.0 + newest * 10)
+
+    window, slots = found.window("Slow", ""), range(10_000 + newest * 10 - 50, 99_999, 10)
+    expected = sum(one.above(0.3) for start, one in window.tallies.items() if start in slots)
+    total = sum(one.total for start, one in window.tallies.items() if start in slots)
+    assert (expected or total) == found.size(SLOW, "")
+
+
+def test_an_hour_of_requests_just_below_the_limit_hides_no_trouble():
+    """With two frames a slot, a percentile rule still sees that everything is slow now."""
+    found = Windows([SLOW], scope=SCOPE, slot_s=10)
+    for slot in range(360):
+        found.move(10_000.0 + slot * 10)
+        found.add(timed(slot, 0, [0.1] * 100 + [0.299] * 20))
+        found.add(timed(slot, 1, [0.1] * 100 + [2.0]))
+    for slot in range(360, 366):
+        found.move(10_000.0 + slot * 10)
+        found.add(timed(slot, 0, [2.0] * 50))
+
+    assert [""] == list(found.suspects(SLOW) or ())

@@ -45,11 +45,12 @@ class Shop:
         new = self.store.outbox(limit=100)[: len(self.store.outbox(limit=100)) - known]
         return [(row.kind, row.channel, len(row.payload["alerts"])) for row in new]
 
-    def fails(self) -> None:
-        """Let an error happen that is new."""
+    def fails(self, ahead_s: float = 0.0) -> None:
+        """Let an error happen that is new, on a host whose clock may be ahead."""
         self.number += 1
         one = counted(f"1:{self.number:016x}", 1)
-        one = replace(one, first_at=self.now, last_at=self.now)
+        at = self.now + ahead_s
+        one = replace(one, first_at=at, last_at=at)
         self.store.write(batch(frame(int(self.now) + self.number), issues=[one]))
 
     def incidents(self) -> int:
@@ -104,3 +105,15 @@ def test_a_shadow_rule_and_a_fresh_installation_list_only(rule: Rule) -> None:
     assert [] == shop.evaluates(1)
     assert [] == shop.evaluates(600)
     assert 1 == shop.incidents()
+
+
+def test_a_host_whose_clock_is_ahead_hides_no_other_issue() -> None:
+    """Each is told once."""
+    shop = Shop()
+    shop.fails(ahead_s=86_400)
+    assert [("firing", "mail", 1)] == shop.evaluates(1)
+    shop.fails()
+    assert [("firing", "mail", 1)] == shop.evaluates(600)
+    assert [] == shop.evaluates(7_200)
+    shop.fails()
+    assert [("firing", "mail", 1)] == shop.evaluates(1)

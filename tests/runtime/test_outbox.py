@@ -2,6 +2,7 @@
 
 import re
 import threading
+from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -9,9 +10,11 @@ from receivers import Received, Receiver
 
 from watchkeeper.exceptions import StorageUnavailableError
 from watchkeeper.notify import DeliveryError, Notification, Notifier, open_notifier
+from watchkeeper.runtime import guard as guards
 from watchkeeper.runtime.guard import take_errors
 from watchkeeper.runtime.lane import LaneOptions, lane_key
 from watchkeeper.runtime.outbox import Outbox
+from watchkeeper.runtime.queue import MAX_LOOKED_AT
 from watchkeeper.storage.memory import MemoryStore
 from watchkeeper.storage.store import AlertChange, AlertRow, Incident, OutboxRow, Outgoing
 
@@ -334,19 +337,29 @@ def test_two_workers_send_one_copy():
         assert 1 == len(receiver.received)
 
 
-def test_a_channel_of_ones_own_that_raises_is_tried_again(caplog: pytest.LogCaptureFixture):
-    """A bug in a user's channel is logged and ends nothing."""
+@pytest.mark.parametrize("kind", [KeyError, SystemExit, CancelledError])
+def test_a_channel_of_ones_own_that_raises_is_tried_again(
+    kind: type[BaseException],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A bug in a user's channel ends nothing; what is logged of it is its kind and its place."""
+    monkeypatch.setattr(guards, "_logged", {})
+    take_errors()
     store, clock = MemoryStore(), Clock()
     enqueue(store, "own")
 
     def broken() -> None:
-        raise KeyError("no such room")
+        raise kind("https://hooks.example/services/not-a-real-token")
 
     run(make(store, clock, {"own": Calls(broken)}), clock)
 
     assert ("due", START + 1) == (row(store, "own").status, row(store, "own").next_try_at)
     assert "unexpected exception" in row(store, "own").last_error
     assert 1 == take_errors()["channel own"]
+    assert kind.__name__ in caplog.text
+    assert "in broken" in caplog.text
+    assert "not-a-real-token" not in caplog.text
 
 
 def test_no_secret_of_an_error_is_stored():
@@ -404,6 +417,7 @@ def put(store: MemoryStore, *numbers: int, severity: str = "warning", at: float 
             payload=payload,
             due_at=at,
             incident=number,
+            priority=10 if severity == "critical" else 0,
         )
         store.enqueue([one], service="shop", environment="test", at=at)
 
@@ -439,6 +453,33 @@ def test_a_channel_that_is_away_is_asked_by_one_message_at_a_time():
 
     assert 15 <= while_away <= 25  # the three that open the circuit, then one each 1 to 4 s
     assert {"sent"} == set(statuses(store))
+
+
+def test_a_mail_that_takes_its_time_is_still_the_only_probe():
+    """Mail may take 30 s: other processes wait so long before they ask a failing channel, too."""
+    store, clock, end, calls = MemoryStore(), Clock(), threading.Event(), []
+    end.set()
+
+    def send() -> None:
+        calls.append(1)
+        end.wait(30)
+        raise DeliveryError("away")
+
+    put(store, *range(1, 9))
+    first, second = (make(store, clock, {"hook": Calls(send)}) for _ in range(2))
+    while len(calls) < 3:
+        run(first, clock)
+        clock.now += 5
+    clock.now += 30
+    end.clear()
+    started = first.deliver(now=clock.now)
+    clock.now += 30
+    more = second.deliver(now=clock.now)
+    end.set()
+
+    assert first.wait(timeout_s=15)
+    assert second.wait(timeout_s=15)
+    assert (1, 0) == (started, more)
 
 
 def test_a_message_that_is_refused_holds_up_no_other():
@@ -486,6 +527,46 @@ def test_what_is_critical_does_not_wait_behind_a_flood():
         run(make(store, clock, {"hook": webhook(receiver)}), clock)
 
         assert "rule 99" in rules(receiver)[:2]
+
+
+def test_what_is_critical_does_not_wait_behind_hundreds_that_are_braked():
+    """Also if more wait than are looked at together; one digest tells of them all."""
+    store, clock = MemoryStore(), Clock()
+    put(store, *range(1, 17))
+
+    with Receiver() as receiver:
+        outbox = make(store, clock, {"hook": webhook(receiver)})
+        run(outbox, clock)
+        run(outbox, clock)
+        clock.now += 5
+        put(store, *range(100, 100 + MAX_LOOKED_AT + 30), at=clock.now)
+        put(store, 999, severity="critical", at=clock.now)
+        run(outbox, clock)
+        told = rules(receiver)[-1]
+        clock.now += 600
+        run(outbox, clock)
+        run(outbox, clock)
+
+        assert "rule 999" == told
+
+    assert [] == store.waiting("hook", limit=1)
+
+
+def test_digests_take_no_place_of_what_is_critical():
+    """After an hour of warnings, with a digest each ten minutes, one that matters goes at once."""
+    store, clock = MemoryStore(), Clock()
+
+    with Receiver() as receiver:
+        outbox = make(store, clock, {"hook": webhook(receiver)})
+        for number in range(0, 600, 100):
+            put(store, *range(number + 1, number + 31), at=clock.now)
+            run(outbox, clock)
+            run(outbox, clock)
+            clock.now += 590
+        put(store, 999, severity="critical", at=clock.now)
+        run(outbox, clock)
+
+        assert "rule 999" in rules(receiver)[-2:]
 
 
 def test_beyond_the_limit_one_message_lists_the_rest():
@@ -548,6 +629,79 @@ def test_another_channel_has_what_waits_for_five_minutes():
         assert ["rule 1"] == rules(other)
 
     assert ["sent"] == statuses(store)
+
+
+def test_a_channel_that_never_comes_back_keeps_nothing_from_the_others():
+    """Its sends count as failed after a minute, and the fallback has all that waits."""
+    store, clock, end = MemoryStore(), Clock(), threading.Event()
+    put(store, 1, 2, 3)
+    hanging = Calls(lambda: (end.wait(30), None)[1])
+
+    with Receiver() as other:
+        outbox = make(
+            store,
+            clock,
+            {"hook": hanging, "other": webhook(other)},
+            {"hook": LaneOptions(fallback="other")},
+        )
+        outbox.deliver(now=clock.now)
+        clock.now += 60
+        outbox.deliver(now=clock.now)
+        errors = [one.last_error for one in store.outbox(channel="hook", limit=9)]
+        clock.now += 240
+        outbox.deliver(now=clock.now)
+        outbox.deliver(now=clock.now)
+        end.set()
+        assert outbox.wait(timeout_s=15)
+
+        assert ["", "no answer within 60 s", "no answer within 60 s"] == sorted(errors)
+        assert {"rule 1", "rule 2", "rule 3"} == set(rules(other))
+
+
+def test_what_a_slow_channel_took_after_all_is_not_sent_again():
+    """Its claim had run out meanwhile, which is no reason to tell twice."""
+    store, clock, end, calls = MemoryStore(), Clock(), threading.Event(), []
+
+    def send() -> None:
+        calls.append(1)
+        end.wait(30)
+
+    put(store, 1)
+    outbox = make(store, clock, {"hook": Calls(send)})
+    outbox.deliver(now=clock.now)
+    clock.now += 61
+    outbox.deliver(now=clock.now)
+    end.set()
+    assert outbox.wait(timeout_s=15)
+    clock.now += 60
+    run(outbox, clock)
+
+    assert [1] == calls
+    assert ["sent"] == statuses(store)
+
+
+def test_what_was_lost_before_a_restart_is_told_after_it():
+    """The count is that of the table, not of a process that may be gone."""
+    store, clock = MemoryStore(), Clock()
+    put(store, 1)
+
+    with Receiver() as receiver, Receiver() as other:
+        receiver.answer(410)
+        notifiers = {"hook": webhook(receiver), "other": webhook(other)}
+        first = make(store, clock, notifiers)
+        run(first, clock)
+        run(first, clock)
+        clock.now += 600
+        put(store, 2, 3, at=clock.now)
+        run(first, clock)
+        clock.now += 3_600
+        second = make(store, clock, notifiers)
+        run(second, clock)
+        run(second, clock)
+
+        told = [summary(one).partition(":")[2] for one in other.received]
+        assert 2 == len(told)
+        assert told[1].startswith(" 2 messages not delivered: ")
 
 
 def test_other_channels_are_told_what_one_lost():

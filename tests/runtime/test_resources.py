@@ -8,7 +8,7 @@ import pytest
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Gauge
-from watchkeeper.runtime.cgroup import cpu_use, memory_share
+from watchkeeper.runtime.cgroup import cpu_set, cpu_use, memory_share
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.resources import Resources
 
@@ -232,6 +232,49 @@ def test_cpu_is_measured_against_the_quota_of_the_group(tmp_path: Path):
 
     assert "host_cpu_utilization_ratio" not in first
     assert 0.75 == taken(recorder)["host_cpu_utilization_ratio"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "folder", "name", "text", "expected"),
+    [
+        ("0::/shop", "", "cpuset__cpus__effective", "0-1,5", {0, 1, 5}),
+        ("0::/shop", "shop", "cpuset__cpus__effective", "3", {3}),
+        ("4:cpuset:/shop", "cpuset", "cpuset__effective_cpus", "2-3", {2, 3}),
+        ("0::/shop", "", "cpuset__cpus__effective", "0-7", None),
+        ("0::/shop", "", "cpuset__cpus__effective", "0-9", None),
+        ("0::/shop", "", "cpuset__cpus__effective", "0,x", None),
+        ("0::/shop", "", "other", "0", None),
+    ],
+)
+def test_the_cores_of_a_group_are_known(
+    tmp_path: Path, lines: str, folder: str, name: str, text: str, expected: set[int] | None
+):
+    """The smallest set around this process, in either version; all cores are no limit."""
+    member(tmp_path, lines)
+    group(tmp_path / "sys/fs/cgroup" / folder, **{name: text})
+
+    assert expected == cpu_set(tmp_path, cores=8)
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core")
+def test_cpu_is_measured_on_the_cores_of_the_group(tmp_path: Path):
+    """A group that keeps its only core busy is at its end, however many others are idle."""
+    member(tmp_path, "0::/")
+    group(tmp_path / "sys/fs/cgroup", cpuset__cpus__effective="1")
+    recorder, resources = make(tmp_path, cores=os.cpu_count())
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {1})
+    try:
+        resources.sample(NOW)
+        recorder.take()
+        until = os.times().user + 0.6
+        while os.times().user < until:
+            pass
+        resources.sample(NOW + 1)
+    finally:
+        os.sched_setaffinity(0, before)
+
+    assert taken(recorder)["host_cpu_utilization_ratio"] > 0.85
 
 
 def test_a_quota_of_version_1(tmp_path: Path):

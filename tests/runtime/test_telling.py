@@ -4,32 +4,20 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.stored import HERE, SHOP
+from tests.alerted import NOON, Shop, rule
+from tests.stored import SHOP
 
-from watchkeeper.core.conditions import write_labels
-from watchkeeper.core.instance import Instance, Reason, State, Transition
-from watchkeeper.core.rules import Alert, Origin, Rule, compile_alert
+from watchkeeper.core.rules import Alert, Origin, compile_alert
 from watchkeeper.core.silences import parse_quiet_hours, parse_silence
 from watchkeeper.runtime.acknowledging import acknowledge
-from watchkeeper.runtime.audience import Audience, Links
 from watchkeeper.runtime.deliveries import REST_SEQUENCES
-from watchkeeper.runtime.incidents import Incidents, Subject
+from watchkeeper.runtime.incidents import Incidents
 from watchkeeper.runtime.silences import Request, add, end
 from watchkeeper.storage import open_store
 from watchkeeper.storage.memory import MemoryStore
-from watchkeeper.storage.store import AlertChange, Incident, OutboxRow, Release, Store
-
-NOON = 1_777_723_200.0  # 2026-05-02 12:00 UTC, a Saturday
-CHANNELS = {"critical": ("phone", "mail"), "warning": ("mail",)}
-
-
-def rule(name: str = "Errors", by: str = "", **fields: Any) -> Rule:
-    alert = Alert(name, when="error_rate > 5%", by=by or (), severity="critical")
-    made = compile_alert(alert, where="test", origin=Origin.CODE, slot_s=10.0)
-    return replace(made, **fields)
+from watchkeeper.storage.store import AlertChange, Release, Store
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
@@ -44,89 +32,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     made.migrate()
     yield made
     made.close()
-
-
-class Shop:
-    """A service whose alerts begin and end as a test says; any number of workers tell of them."""
-
-    def __init__(self, store: Store, *rules: Rule, **audience: Any) -> None:
-        self.store = store
-        self.rules = rules
-        self.now = NOON
-        self.audience = Audience(
-            channels_for=lambda severity: CHANNELS.get(severity, ()),
-            links=lambda one: Links(page=f"/#{one.id}", acknowledge=f"/ack?t={one.id}"),
-            **audience,
-        )
-        self.worker = self.another_worker()
-
-    def another_worker(self) -> Incidents:
-        return Incidents(self.store, scope=SHOP, audience=self.audience)
-
-    def rows(self) -> dict[tuple[str, str], Any]:
-        return {(row.rule, row.group): row for row in self.store.alerts(**HERE)}
-
-    def fires(self, *groups: str, name: str = "Errors", **data: Any) -> None:
-        """Let alerts begin to fire, one of each group, without telling yet."""
-        for group in groups or ("",):
-            self._becomes(State.FIRING, name, group, data)
-
-    def ends(self, *groups: str, name: str = "Errors", **data: Any) -> None:
-        """Let alerts end, without telling yet."""
-        for group in groups or ("",):
-            self._becomes(State.OK, name, group, data)
-
-    def _becomes(self, state: State, name: str, group: str, data: dict[str, Any]) -> None:
-        labels = {"route": group} if group else {}
-        key = (name, write_labels(tuple(labels.items())))
-        row = self.rows().get(key)
-        before = Instance.from_data(row.data) if row else Instance()
-        over = {"resolved_at": self.now} if state is State.OK else {"breached_at": self.now}
-        values = {"value": 0.2, "peak": 0.4, "bad": 20.0, "total": 100.0, "window_s": 60.0}
-        after = replace(before, state=state, since=self.now, **over, **values)
-        rule = next((one for one in self.rules if one.name == name), None)
-        transition = Transition(
-            rule=name, before=before, after=after, reason=Reason.FIRED, verdict=None
-        )
-        subject = Subject(
-            rule=rule,
-            name=name,
-            group=key[1],
-            labels=labels,
-            severity=rule.severity if rule else "warning",
-        )
-        saved = self.worker.save(subject, transition, row, now=self.now)
-        assert saved is not None
-        if data:
-            changed = replace(saved, data={**saved.data, **data})
-            self.store.save_alert(AlertChange(row=changed), at=self.now)
-
-    def tells(self, after_s: float = 0.0) -> list[tuple[str, str, int]]:
-        """Let time pass, tell what is due; return kind, channel and alerts of what is new."""
-        self.now += after_s
-        known = {row.id for row in self.store.outbox(limit=500)}
-        self.worker.follow(self.rows(), self.rules, now=self.now)
-        new = [row for row in self.store.outbox(limit=500)[::-1] if row.id not in known]
-        return [(row.kind, row.channel, len(row.payload["incidents"])) for row in new]
-
-    def delivers(self, *channels: str) -> None:
-        """Let channels deliver what waits for them."""
-        while rows := self.store.claim(at=self.now, hold_s=60, channels=channels, limit=50):
-            for row in rows:
-                self.store.settle(row, status="sent", at=self.now)
-
-    def messages(self, status: str | None = None) -> list[OutboxRow]:
-        """Return the messages, oldest first."""
-        return self.store.outbox(status=status, limit=500)[::-1]
-
-    def told(self, group: str = "", name: str = "Errors") -> dict[str, Any]:
-        row = self.rows()[name, f'route="{group}"' if group else ""]
-        return dict(row.data["told"])
-
-    def incident(self, number: int = 1) -> Incident:
-        found = self.store.incident(number)
-        assert found is not None
-        return found
 
 
 def test_an_alert_is_told_once_and_its_end_once(store: Store) -> None:
@@ -207,6 +112,7 @@ def test_the_first_is_told_at_once_and_its_followers_together(store: Store) -> N
     assert [] == shop.tells(10)
     assert [("firing", "mail", 2)] == shop.tells(10)
     assert "collected" == shop.told("/c")["why"]
+    assert "/ack?t=2-3" == shop.messages()[-1].payload["ack_link"]
     assert (
         "Errors: 2 of them, the first (route /b): 20 % (20 of 100 in 1 min) > 5 %"
         == (shop.messages()[-1].payload["summary"])
@@ -358,25 +264,26 @@ def test_what_gets_worse_is_told_to_those_of_that_severity_too(store: Store) -> 
 
 
 def test_flapping_is_told_once_and_its_end_when_it_is_calm(store: Store) -> None:
-    """While it comes and goes there is a summary each `repeat`."""
-    shop = Shop(store, rule(repeat_s=3_600.0, channels=("mail",)))
-    shop.fires()
-    shop.tells()
-    shop.delivers("mail")
-    shop.ends(flapping=True)
-    assert [] == shop.tells(30)
-    assert "flaps" == shop.told()["why"]
+    """While it comes and goes each 13 minutes there is a summary each `repeat`, and no pairs."""
+    shop = Shop(store, rule(repeat_s=3_600.0, cooldown_s=0.0, channels=("mail",)))
+    fired = [NOON - 780.0 * number for number in (4, 3, 2, 1)]
+    told = []
+    for _ in range(6):
+        fired = [*fired, shop.now][-5:]
+        shop.fires(flapping=True, flaps=fired)
+        told.append(shop.tells())
+        shop.delivers("mail")
+        shop.now += 300
+        shop.ends(flapping=False, flaps=fired)
+        told.append(shop.tells())
+        assert "flaps" == shop.told()["why"]
+        shop.now += 480
 
-    shop.fires(flapping=True)
-    assert [("flapping", "mail", 1)] == shop.tells(30)
-    shop.delivers("mail")
-    shop.ends(flapping=True)
-    shop.fires(flapping=True)
-    assert [] == shop.tells(30)
-    assert [("flapping", "mail", 1)] == shop.tells(3_600)
-    shop.delivers("mail")
-    shop.ends(flapping=False)
-    assert [("resolved", "mail", 1)] == shop.tells(30)
+    news = [one for one in told if one]
+    assert [[("flapping", "mail", 1)]] * 2 == news
+    assert [] == shop.tells(779)
+    assert [("resolved", "mail", 1)] == shop.tells(1)
+    assert {1} == {row.incident for row in shop.messages()}
 
 
 def test_what_is_silenced_is_told_when_the_silence_ends(store: Store) -> None:

@@ -117,6 +117,19 @@ def test_a_further_row_that_moved_keeps_all_from_changing(store: Store, stale: i
     assert before == everything(store)
 
 
+def test_a_row_is_changed_once(store: Store):
+    """The same row twice is a fault of the caller: neither of the two is stored."""
+    twin = state(group="a")
+    for change in (
+        AlertChange(row=twin, also=[twin]),
+        AlertChange(row=state(group="b"), also=[twin, twin]),
+    ):
+        with pytest.raises(ValueError, match="each row once"):
+            store.save_alert(change, at=1.0)
+
+    assert ([], [], []) == everything(store)
+
+
 def test_further_incidents_must_be_stored(store: Store):
     """One without an id is a fault of the caller."""
     with pytest.raises(ValueError, match="are stored already"):
@@ -215,6 +228,17 @@ class TestAcknowledging:
     def test_there_must_be_an_incident(self, store: Store):
         """None says that there is none."""
         assert store.acknowledge(7, by="alice", note="", at=150.0) is None
+
+    def test_who_had_it_before_it_came_again_makes_room(self, store: Store):
+        """The first one since then stays."""
+        number = saved(store, "a").incident or 0
+        store.acknowledge(number, by="alice", note="mine", at=150.0)
+
+        again = store.acknowledge(number, by="bob", note="", at=200.0, since=180.0)
+
+        assert again is not None
+        assert (200.0, "bob", "") == (again.acked_at, again.acked_by, again.ack_note)
+        assert again == store.acknowledge(number, by="eve", note="", at=210.0, since=180.0)
 
     def test_a_change_of_the_incident_keeps_it(self, store: Store):
         """An evaluator that read the incident before does not take it away."""

@@ -844,15 +844,16 @@ class TestOutbox:
     def test_what_waits_is_counted(self, store: Store):
         """A message waits until it is sent or given up, also while it is being sent."""
         mail, oncall = self.take(store, 100.0)
-        assert 2 == store.outbox_waiting()
+        assert 2 == store.outbox_waiting(**HERE)
+        assert 0 == store.outbox_waiting(**THERE)
 
         store.settle(mail, status="sent", at=101.0)
         store.settle(oncall, status="due", at=101.0, next_try_at=130.0)
-        assert 1 == store.outbox_waiting()
+        assert 1 == store.outbox_waiting(**HERE)
 
         (again,) = self.take(store, 130.0)
         store.settle(again, status="failed", at=131.0)
-        assert 0 == store.outbox_waiting()
+        assert 0 == store.outbox_waiting(**HERE)
 
     def test_messages_are_listed_by_incident(self, store: Store):
         """An incident's page shows its own messages."""

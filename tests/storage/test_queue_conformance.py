@@ -37,6 +37,25 @@ def test_the_queue_of_a_channel_is_seen_oldest_first(store):
     assert under_way.claim
 
 
+def test_a_queue_that_is_cut_shows_the_most_urgent_with_their_beginnings(store):
+    """A flood hides nothing critical, nor what came before it of its incident."""
+    several = [(1, 71, 0), (2, 72, 0), (3, 73, 5), (4, 71, 10), (5, 0, 7), (6, 0, 0)]
+    for number, incident, priority in several:
+        one = Outgoing(
+            kind="firing",
+            sequence=number,
+            channel="team",
+            payload={},
+            due_at=START,
+            incident=incident or None,
+            priority=priority,
+        )
+        store.enqueue([one], **SHOP, at=START)
+
+    assert [1, 4, 5, 3, 2, 6] == [number for number, _ in waiting(store)]
+    assert [1, 4] == [one.sequence for one in store.waiting("team", limit=2)]
+
+
 def test_chosen_messages_are_claimed_alone(store):
     """Who knows which are to go first claims these."""
     put(store, 1, 2, 3)
@@ -82,3 +101,4 @@ def test_what_a_channel_took_lately_is_counted(store):
 
     assert [2, 1, 0] == [counted(START), counted(START + 1), counted(START + 101)]
     assert 0 == counted(START, service="other")
+    assert [2, 0] == [counted(START, uncounted=kinds) for kinds in (["report"], ["digest"])]

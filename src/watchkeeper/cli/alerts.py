@@ -12,6 +12,7 @@ from watchkeeper.cli.terminal import echo
 from watchkeeper.core.units import parse_duration
 from watchkeeper.dashboard import api
 from watchkeeper.dashboard.alerts import MAX_ALERTS, alerts
+from watchkeeper.dashboard.status import late_evaluation
 from watchkeeper.exceptions import ConfigurationError, TriageError
 
 MAX_HISTORY_S = 400 * 86_400.0  # incidents are kept no longer
@@ -41,8 +42,9 @@ def list_alerts(source: Source, history: str | None, as_json: bool) -> None:
         echo(line)
     if view.more:
         echo(f"there are more; at most {MAX_ALERTS} are shown", err=True)
-    if view.evaluated_at is None:
-        echo("the rules were never evaluated here: does the application run?", err=True)
+    doubt = late_evaluation(view.evaluated_at or 0.0, slot_s=source.settings.slot_s, now=view.at)
+    if doubt is not None:
+        echo(f"{doubt.sentence} Does the application run?", err=True)
 
 
 @command.command()

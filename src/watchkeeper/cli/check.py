@@ -17,26 +17,30 @@ from watchkeeper.core.metrics import Scope
 from watchkeeper.core.missing import Missing
 from watchkeeper.core.units import format_duration
 from watchkeeper.dashboard import texts
+from watchkeeper.dashboard.status import late_evaluation, silent_after_s
 from watchkeeper.runtime.channels import make_outbox
 from watchkeeper.runtime.configured import make_engine, make_rules, open_channels
 from watchkeeper.runtime.missing import missing_workers
+from watchkeeper.runtime.queue import SENDING_S
 from watchkeeper.storage.store import Incident, Store
 
-SEND_WITHIN_S: Final = 10.0
-ROUNDS_EVERY_S: Final = 0.2  # a message that failed is tried again meanwhile
+RETRY_WITHIN_S: Final = 10.0  # what failed is tried again meanwhile, then left to the next run
+ROUNDS_EVERY_S: Final = 0.5
+UNDELIVERED_AFTER_S: Final = 300.0  # as with the fallback of a channel
 MAX_FIRING: Final = 100
 EVER: Final = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a check found: who is missing, what fires, and how long ago somebody wrote."""
+    """What a check found: who is missing, what fires, and what keeps that from being known."""
 
     at: float
     missing: Sequence[Missing]
     firing: Sequence[Incident]
     silent_s: float | None  # None: nobody ever wrote
     waiting: int  # messages that are not delivered yet
+    is_judged: bool = True  # somebody evaluates the rules
     problems: Sequence[str] = ()
 
     @property
@@ -47,7 +51,10 @@ class Found:
         severities = {one.severity for one in self.firing}
         if "critical" in severities or any(one.is_critical for one in self.missing):
             return CRITICAL
-        return WARNING if self.missing or "warning" in severities else FINE
+        if not self.is_judged:
+            return UNKNOWN
+        is_warned = self.missing or self.problems or "warning" in severities
+        return WARNING if is_warned else FINE
 
 
 @click.command()
@@ -85,13 +92,23 @@ def look(store: Store, scope: Scope, *, slot_s: float, problems: Sequence[str] =
     place = {"service": scope.service, "environment": scope.environment}
     newest = next(iter(store.workers(**place, seen_since=EVER)), None)
     firing = store.incidents(**place, states=(State.FIRING.value,), since=EVER, limit=MAX_FIRING)
+    silent_s = None if newest is None else max(0.0, now - newest.seen_at)
+    doubt = None
+    if silent_s is not None and silent_s <= silent_after_s(slot_s):  # else: who is missing says it
+        doubt = late_evaluation(store.evaluated_at(**place), slot_s=slot_s, now=now)
+    waiting = store.outbox_waiting(**place)
     return Found(
         at=now,
         missing=missing_workers(store, scope, now=now, slot_s=slot_s),
         firing=firing,
-        silent_s=None if newest is None else max(0.0, now - newest.seen_at),
-        waiting=store.outbox_waiting(),
-        problems=problems,
+        silent_s=silent_s,
+        waiting=waiting,
+        is_judged=doubt is None,
+        problems=[
+            *problems,
+            *([doubt.sentence] if doubt else []),
+            *_undelivered(store.oldest_waiting(**place), waiting, now=now),
+        ],
     )
 
 
@@ -142,6 +159,14 @@ def lines(found: Found) -> Iterator[str]:
         yield f"      {found.waiting} messages are not delivered yet"
 
 
+def _undelivered(oldest_at: float | None, waiting: int, *, now: float) -> Iterator[str]:
+    """Yield a sentence if a message has waited for long."""
+    if oldest_at is not None and now - oldest_at >= UNDELIVERED_AFTER_S:
+        messages = "1 message is" if waiting == 1 else f"{waiting} messages are"
+        age = format_duration(round(now - oldest_at))
+        yield f"{messages} not delivered, the oldest for {age}; see watchkeeper notify list"
+
+
 def _round(store: Store, source: Source, *, slot_s: int) -> list[str]:
     """Evaluate every rule once and deliver what is due; return what is wrong in the settings."""
     problems = list(source.loaded.problems)
@@ -160,14 +185,14 @@ def _round(store: Store, source: Source, *, slot_s: int) -> list[str]:
     )
     engine.evaluate(now=time.time())
     outbox = make_outbox(source.settings, notifiers, store)
-    until = time.monotonic() + SEND_WITHIN_S
-    outbox.deliver(now=time.time())
+    until = time.monotonic() + RETRY_WITHIN_S
     while time.monotonic() < until:
-        outbox.wait(timeout_s=max(0.0, until - time.monotonic()))
+        outbox.deliver(now=time.time())
+        if not outbox.wait(timeout_s=ROUNDS_EVERY_S):
+            continue  # a channel that takes its time keeps no other from a second attempt
         soon_s = outbox.pending_soon()
         if soon_s is None or time.monotonic() + soon_s > until:
             break
-        time.sleep(min(soon_s + ROUNDS_EVERY_S, max(0.0, until - time.monotonic())))
-        outbox.deliver(now=time.time())
-    outbox.stop(deadline_s=max(0.0, until - time.monotonic()))
+        time.sleep(soon_s)
+    outbox.stop(deadline_s=SENDING_S)  # what became of the last is recorded as well
     return problems

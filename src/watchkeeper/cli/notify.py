@@ -60,6 +60,8 @@ def test(channel: str, source: Source, as_json: bool) -> int:
 
     It goes out from here, past the outbox, and is tried once. Exit code 2: it was not taken.
     """
+    for problem in source.loaded.problems:
+        echo(f"watchkeeper: {problem}", err=True)
     notifier = _opened(source.settings, channel)
     address = shown_address(notifier)
     started = time.monotonic()
@@ -98,8 +100,8 @@ def list_(source: Source, as_json: bool) -> int:
         return FINE
     for line in _listed(found):
         echo(line)
-    if problem:
-        echo(f"watchkeeper: {problem}", err=True)
+    for said in (*source.loaded.problems, *([problem] if problem else [])):
+        echo(f"watchkeeper: {said}", err=True)
     return FINE
 
 
@@ -137,7 +139,7 @@ def _message(settings: Settings, channel: str) -> Notification:
 def _tried(notifier: Notifier, notification: Notification) -> DeliveryError | None:
     """Send once; return why it was not taken, or None."""
     error = DeliveryError(UNEXPECTED)
-    with guard(f"channel {notification.channel}"):
+    with guard(f"channel {notification.channel}", of_host=True):
         try:
             notifier.send(notification)
         except DeliveryError as raised:

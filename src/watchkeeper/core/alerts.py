@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Final
 
-from watchkeeper.core.conditions import Comparison, Measure, comparisons
+from watchkeeper.core.conditions import Comparison
 from watchkeeper.core.instance import Instance, Notice, Reason, State, Transition
-from watchkeeper.core.judging import judge, shown_value
+from watchkeeper.core.judging import fresh_slots, judge, shown_value
 from watchkeeper.core.moment import Moment
 from watchkeeper.core.rule import NoData, Rule
 from watchkeeper.core.tallies import Window
@@ -31,13 +31,6 @@ FLAPS: Final = 4  # times that it fired and ended within FLAPS_WITHIN_S; the nex
 FLAPS_WITHIN_S: Final = 3_600.0
 FLAPPING_KEEP: Final = 2  # times `keep` of quiet end what flaps
 MAX_EDITS: Final = 5  # changes of a rule that are told in one incident
-ZERO_COUNTS: Final = (
-    Measure.REQUESTS,
-    Measure.ERRORS,
-    Measure.RATE,
-    Measure.INCREASE,
-)
-"""Where nothing counts as zero, a slot that was written is a slot of data."""
 
 
 def evaluate(
@@ -58,22 +51,22 @@ def evaluate(
     """
     moment = Moment(now=now, slot_s=slot_s, settled_until=settled_until)
     behind_s = before.slot - moment.open_slot
-    if before.slot and behind_s > 0:
-        # Clocks of several hosts differ a little; only a real jump gives a new anchor.
-        is_jump = behind_s > MAX_STEP_SLOTS * slot_s
-        anchored = replace(before, slot=moment.open_slot, settled=moment.settled, evaluated_at=now)
-        return Transition(
-            rule=rule.name,
-            before=before,
-            after=anchored if is_jump else before,
-            reason=Reason.CLOCK_BACK,
-        )
+    if before.slot and 0 < behind_s <= MAX_STEP_SLOTS * slot_s:
+        # Clocks of several hosts differ a little: the one ahead has judged this slot.
+        return Transition(rule=rule.name, before=before, after=before, reason=Reason.CLOCK_BACK)
+    if behind_s > 0:
+        # A clock was set back, or a host far ahead had its turn: no time has passed since.
+        before = replace(before, slot=moment.open_slot, settled=moment.settled)
     seen = evidence_of(evidence)
     verdict = judge(rule, seen, moment)
     if verdict.breach or before.is_firing:
         shown = shown_value(verdict, seen, moment)
         verdict = replace(verdict, value=shown, more=more)
-    return advance(rule, verdict, before, moment, fresh_slots=_fresh(rule, seen, before, moment))
+    fresh, counted = fresh_slots(rule, seen, moment, counted=before.counted)
+    transition = advance(rule, verdict, before, moment, fresh_slots=fresh)
+    if transition.after.state is State.OK:
+        return transition
+    return replace(transition, after=replace(transition.after, counted=counted))
 
 
 def advance(
@@ -130,6 +123,26 @@ class _Step:
         return ceil(seconds / self.moment.slot_s)
 
     @property
+    def true(self) -> int:
+        """Slots of data that a true condition may count; a gap counts as one."""
+        return min(self.fresh, max(self.passed, 1))
+
+    @property
+    def worse_slots(self) -> int | None:
+        """For how many slots of data the second level has been true; None if it is not."""
+        before = self.before.worse_slots
+        if not self.verdict.worse:
+            return None
+        return 0 if before is None else before + self.true
+
+    def is_worse(self, hold_s: float) -> bool:
+        """Tell whether the second level has been true for its hold; `hold_s` if it has none."""
+        level, slots = self.rule.worse, self.worse_slots
+        if level is not None and level.hold_s is not None:
+            hold_s = level.hold_s
+        return bool(self.verdict.worse) and (slots or 0) >= self.slots(hold_s)
+
+    @property
     def kept_slots(self) -> int:
         """How many clear slots end an incident: twice as many where it flaps, at least two."""
         slots = self.slots(self.rule.keep_s)
@@ -141,7 +154,7 @@ class _Step:
         if changes.get("state", before.state) != before.state:
             changes.setdefault("since", moment.now)
         if self.verdict.breach is not None:
-            changes.setdefault("unknown_slots", 0)
+            changes |= {"unknown_slots": 0, "worse_slots": self.worse_slots} | changes
         changes["failures"] = 0
         after = replace(
             before,
@@ -175,7 +188,7 @@ class _Step:
             "bad": verdict.bad,
             "total": verdict.total,
             "window_s": verdict.window_s,
-            "rule_hash": self.rule.hash,
+            "rule_hash": self.rule.deciding,
         }
 
     def now_value(self) -> dict[str, Any]:
@@ -196,8 +209,8 @@ class _Step:
             state=State.FIRING,
             breached_at=now if before.breached_at is None else before.breached_at,
             fired_at=now,
-            worse=bool(self.verdict.worse),
-            edits=(self.rule.hash,),
+            worse=self.is_worse(0.0),
+            edits=(self.rule.deciding,),
             flaps=(*recent, now)[-FLAPS - 1 :],
             flapping=flapping,
             **changes,
@@ -206,18 +219,19 @@ class _Step:
     def still_true(self, reason: Reason, **changes: Any) -> Transition:
         """Return the transition of what fires and is true: told again if it is worse or edited."""
         before, rule = self.before, self.rule
-        edits, worse = before.edits or (before.rule_hash or rule.hash,), before.worse
+        form, worse = rule.deciding, before.worse
+        edits = before.edits or (before.rule_hash or form,)
         notice = None
-        if self.verdict.worse and not worse:
+        if not worse and self.is_worse(0.0):
             reason, notice, worse = Reason.WORSENED, Notice.WORSE, True
-        elif rule.hash not in edits and len(edits) <= MAX_EDITS:
+        elif form not in edits and len(edits) <= MAX_EDITS:
             # Once for each form: during a deploy workers with the old and the new one take turns.
-            reason, notice, edits = Reason.EDITED, Notice.CHANGED, (*edits, rule.hash)
+            reason, notice, edits = Reason.EDITED, Notice.CHANGED, (*edits, form)
         return self.to(reason, notice=notice, worse=worse, edits=edits, **changes, **self.seen())
 
     def resolve(self, reason: Reason) -> Transition:
         """Return the transition to ok."""
-        if self.before.rule_hash and self.before.rule_hash != self.rule.hash:
+        if self.before.rule_hash and self.before.rule_hash != self.rule.deciding:
             reason = Reason.RULE_CHANGED
         now = self.moment.now
         after = Instance(
@@ -246,7 +260,7 @@ class _Step:
 def _from_ok(step: _Step) -> Transition:
     verdict = step.verdict
     if verdict.breach:
-        if step.rule.hold_s <= 0:
+        if step.rule.hold_s <= 0 or step.is_worse(step.rule.hold_s):
             return step.fire(**(step.seen() | {"peak": verdict.value}))
         return step.to(
             Reason.BREACH,
@@ -269,10 +283,10 @@ def _from_pending(step: _Step) -> Transition:
         reason = Reason.PASSED_BY if again.after.state is State.OK else again.reason
         return replace(again, before=before, reason=reason)
     if step.verdict.breach is None:
-        return step.to(_INACTIVE.get(step.verdict.basis, Reason.UNKNOWN))
+        return _unknown(step)
     if step.verdict.breach:
-        true_slots = before.true_slots + min(step.fresh, step.passed)
-        if true_slots >= step.slots(rule.hold_s):
+        true_slots = before.true_slots + step.true
+        if true_slots >= step.slots(rule.hold_s) or step.is_worse(rule.hold_s):
             return step.fire(true_slots=true_slots, missed_slots=0, **step.seen())
         return step.to(Reason.HOLDING, true_slots=true_slots, missed_slots=0, **step.seen())
     missed = before.missed_slots + step.passed
@@ -319,28 +333,12 @@ def _unknown(step: _Step) -> Transition:
     unknown = before.unknown_slots + step.passed
     if unknown >= step.slots(rule.no_data_after_s):
         if rule.no_data is NoData.OK:
+            if not before.is_firing:
+                return step.to(Reason.NO_DATA, **_FORGOTTEN, unknown_slots=0)
             return step.resolve(Reason.NO_DATA)
         if not before.is_firing:
-            return step.fire(Reason.NO_DATA, unknown_slots=unknown, rule_hash=rule.hash)
+            return step.fire(Reason.NO_DATA, unknown_slots=unknown, rule_hash=rule.deciding)
     return step.to(Reason.UNKNOWN, unknown_slots=unknown)
-
-
-def _fresh(rule: Rule, evidence: Evidence, before: Instance, moment: Moment) -> int:
-    """Count the slots finished since the last evaluation that brought data."""
-    start = max(before.slot, moment.open_slot - MAX_STEP_SLOTS * moment.slot_s)
-    compared = comparisons(rule.when) if rule.when is not None else ()
-    if not compared:
-        return MAX_STEP_SLOTS  # a check's last result is always there: the slots passed count
-    known = [
-        evidence.window_of(one.selector).written
-        if one.selector.measure in ZERO_COUNTS
-        else evidence.window_of(one.selector).tallies
-        for one in compared
-    ]
-    return sum(
-        any(slot in slots for slots in known)
-        for slot in range(start, moment.open_slot, moment.slot_s)
-    )
 
 
 def _is_downward(rule: Rule, verdict: Verdict) -> bool:
@@ -357,6 +355,7 @@ _FORGOTTEN: Final[Mapping[str, Any]] = {
     "breached_at": None,
     "true_slots": 0,
     "missed_slots": 0,
+    "worse_slots": None,
     "value": None,
     "peak": None,
     "bad": 0.0,

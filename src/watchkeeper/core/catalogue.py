@@ -67,7 +67,7 @@ PROCESS_THREADS: Final = Metric(
 HOST_CPU: Final = Metric(
     name="host_cpu_utilization_ratio",
     kind=Kind.GAUGE,
-    help="Share in use of the control group's CPU quota, else of all cores of the host, 0 to 1.",
+    help="Share in use of the control group's CPU quota, else of the cores it may use, 0 to 1.",
     labels=("host",),
     across=Across.MAX,
 )

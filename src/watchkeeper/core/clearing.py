@@ -19,15 +19,17 @@ def default_clear(when: Condition) -> Condition | None:
     """Return what ends a condition unless the user says otherwise: with a fifth to spare.
 
     Of several comparisons joined it is the opposite of the whole: what `and` joins is over as
-    soon as one part is, what `or` joins when all are. None where a check or a worker is asked.
+    soon as one part is, what `or` joins when all are. How many it takes beside a share ends
+    nothing: no traffic is not recovery. None where a check or a worker is asked.
     """
     ends: list[list[Comparison]] = []
     for part in when.parts if isinstance(when, Or) else (when,):
         joined = part.parts if isinstance(part, And) else (part,)
-        cleared = [_clear(term) for term in joined if isinstance(term, Comparison)]
-        if len(cleared) < len(joined):
+        compared = [term for term in joined if isinstance(term, Comparison)]
+        if len(compared) < len(joined):
             return None
-        ends.append(cleared)
+        is_share = any(_is_share(term) for term in compared)
+        ends.append([_clear(term) for term in compared if not (is_share and _is_volume(term))])
     # The grammar has no brackets: (a or b) and c is written a and c or b and c.
     choices = dict.fromkeys(tuple(dict.fromkeys(choice)) for choice in product(*ends))
     parts = [And(choice) if len(choice) > 1 else choice[0] for choice in choices]
@@ -66,6 +68,16 @@ def is_beyond(when: Comparison, clear: Comparison) -> bool:
         return False
     both = {when.operator, clear.operator}
     return gap > 0 or (gap == 0 and both != {Operator.AT_LEAST, Operator.AT_MOST})
+
+
+def _is_share(term: Comparison) -> bool:
+    return term.selector.is_share or term.selector.measure is Measure.APDEX
+
+
+def _is_volume(term: Comparison) -> bool:
+    """Tell whether a comparison asks for at least so many."""
+    is_count = term.selector.is_count or term.selector.measure is Measure.RATE
+    return is_count and term.operator.is_upward
 
 
 def _measures_same(one: Comparison, other: Comparison) -> bool:

@@ -310,8 +310,13 @@ def glob_matches(pattern: str, value: str) -> bool:
 
 
 def write_labels(labels: Sequence[tuple[str, str]]) -> str:
-    """Write labels as the canonical text of a group: `route="/checkout",host="a"`."""
-    return ",".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in labels)
+    """Write labels as the canonical text of a group: `host="a",route="/checkout"`.
+
+    In the order of their names, so that a rule that names them in another one has the same groups.
+    """
+    return ",".join(
+        f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(labels)
+    )
 
 
 def _write_filters(filters: Sequence[Filter], *, past: Past = Past.NONE) -> str:

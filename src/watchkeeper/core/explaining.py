@@ -136,7 +136,8 @@ def _ends(rule: Rule) -> Iterator[str]:
     elif isinstance(rule.when, WorkerMissing):
         yield "Ends when the worker is back or replaced."
     if rule.worse is not None:
-        yield f"Becomes {rule.worse.severity} when {say(rule.worse.when)}."
+        held = f" for {format_duration(rule.worse.hold_s)}" if rule.worse.hold_s else ""
+        yield f"Becomes {rule.worse.severity} when {say(rule.worse.when)}{held}."
 
 
 def _limits(rule: Rule) -> Iterator[str]:

@@ -51,10 +51,19 @@ class EventLog:
         new = [one for one in sightings if one.at >= self.since and one.id not in seen]
         return sorted(new, key=lambda one: (one.at, one.id))
 
-    def seen(self, sighting: Sighting, *, quiet: bool = False) -> "EventLog":
+    def read_at(self, now: float) -> "EventLog":
+        """Return the log as it counts at a moment: a clock that was ahead has not moved it on.
+
+        Unless its memory is full of what lies ahead: none of that is to look new again.
+        """
+        if self.since <= now or len(self.recent) >= MAX_RECENT:
+            return self
+        return replace(self, since=now - LATE_S)
+
+    def seen(self, sighting: Sighting, *, now: float, quiet: bool = False) -> "EventLog":
         """Return the log with one more event, waiting to be told unless it is `quiet`."""
         recent = (*self.recent, (sighting.id, sighting.at))
-        newest = max(at for _, at in recent)
+        newest = min(max(at for _, at in recent), now)  # the clock of its host may be ahead
         since = max(self.since, newest - LATE_S)
         kept = tuple(part for part in recent if part[1] >= since)
         if len(kept) > MAX_RECENT:

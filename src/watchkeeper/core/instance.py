@@ -69,7 +69,9 @@ class Instance:
     evaluated_at: float = 0.0
     slot: int = 0  # start of the open slot at the last evaluation
     settled: int = 0  # end of the settled slots at the last evaluation
+    counted: int = 0  # end of the newest slot with data that was counted as true
     true_slots: int = 0  # since pending
+    worse_slots: int | None = None  # in a row, while the second level is true
     missed_slots: int = 0  # in a row, while pending
     clear_slots: int = 0  # in a row, while recovering
     unknown_slots: int = 0  # in a row
@@ -78,8 +80,8 @@ class Instance:
     bad: float = 0.0
     total: float = 0.0
     window_s: float = 0.0
-    rule_hash: str = ""  # of the rule by which it was last true
-    edits: tuple[str, ...] = ()  # hashes of the rule that this incident has been told of
+    rule_hash: str = ""  # of what decided when it was last true
+    edits: tuple[str, ...] = ()  # such hashes that people have been told of
     worse: bool = False  # it has reached the second level, and keeps that until it ends
     flaps: tuple[float, ...] = ()  # when it fired within the last hour
     flapping: bool = False  # it fires so often that it is one incident with a longer end
@@ -140,6 +142,7 @@ _DECISIVE: Final = (
     "state",
     "slot",
     "true_slots",
+    "worse_slots",
     "missed_slots",
     "clear_slots",
     "unknown_slots",

@@ -20,6 +20,7 @@ from watchkeeper.core.conditions import (
     Past,
     Term,
     WorkerMissing,
+    comparisons,
 )
 from watchkeeper.core.moment import Moment
 from watchkeeper.core.rule import Rule
@@ -31,7 +32,18 @@ FEW: Final = 20  # requests up to which it is worked out exactly how likely chan
 DOUBT: Final = 0.01  # the same certainty as Wilson's bound, which is too bold on so few
 RARE_QUANTILE: Final = 0.95  # beyond it so many must be seen that some are expected above it
 
+MAX_AHEAD_SLOTS: Final = 12  # clocks of hosts that differ by more do not count each other's slots
+
 _SAYS_MOST: Final = (Basis.TOO_FEW, Basis.MEASURED, Basis.NO_HISTORY, Basis.NO_DATA)
+
+
+_ZERO_COUNTS: Final = (
+    Measure.REQUESTS,
+    Measure.ERRORS,
+    Measure.RATE,
+    Measure.INCREASE,
+)
+"""Where nothing counts as zero, a slot that was written is a slot of data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +91,29 @@ def shown_value(verdict: Verdict, evidence: Evidence, moment: Moment) -> float |
         return verdict.value
     slots = moment.live(verdict.window_s)
     return measuring.quantile(term.selector.quantile, evidence.window_of(term.selector), slots)
+
+
+def fresh_slots(
+    rule: Rule, evidence: Evidence, moment: Moment, *, counted: int
+) -> tuple[int, int]:
+    """Count the finished slots of data from `counted` on; also return where they end.
+
+    That is where the newest that was counted ended, not the last evaluation, which may be the work
+    of a host whose clock is ahead, at a moment for which nobody had written.
+    """
+    end, slot_s = moment.open_slot, moment.slot_s
+    counted = min(counted, end)
+    slots = range(max(counted, end - MAX_AHEAD_SLOTS * slot_s), end, slot_s)
+    compared = comparisons(rule.when) if rule.when is not None else ()
+    known = [
+        evidence.window_of(one.selector).written
+        if one.selector.measure in _ZERO_COUNTS
+        else evidence.window_of(one.selector).tallies
+        for one in compared
+    ]
+    # A check's last result is always there.
+    fresh = [slot for slot in slots if not known or any(slot in held for held in known)]
+    return len(fresh), fresh[-1] + slot_s if fresh else counted
 
 
 def _tree(condition: Condition, find: Callable[[Term], _Finding]) -> _Finding:

@@ -12,6 +12,10 @@ from watchkeeper.core.units import parse_duration, write_duration
 
 UNREADABLE: Final = "Rule cannot be read"  # the rule that tells of other rules
 OUTAGE: Final = "Everything fails"
+SELF: Final = frozenset(("Watchkeeper itself", "Storage growth", UNREADABLE))
+"""Rules about the monitoring: nothing in the application explains what they tell."""
+GONE_AFTER: Final = "15m"
+"""A host, a worker or a pool without data for so long is gone: "Worker missing" tells."""
 
 ALERTS: Final = (
     Alert(
@@ -102,20 +106,27 @@ ALERTS: Final = (
     ),
     Alert(
         "Job failed",
+        # Of a nightly job there is one run, hence the second half.
         when='share(job_duration_seconds{outcome="failed"}) >= 20% '
-        "and increase(job_duration_seconds) >= 5",
+        "and increase(job_duration_seconds) >= 5"
+        ' or share(job_duration_seconds{outcome="failed"}) >= 100%',
         clear='share(job_duration_seconds{outcome="failed"}) < 10%',
         over="1h",
+        hold="2m",  # the first of many runs is not all of them for long
         by="job",
         sure=False,
+        no_data="ok",
+        no_data_after="2d",  # until then it may run again, and well
         severity="warning",
-        description="Runs of a job fail again and again.",
+        description="A fifth of a job's runs fail, or all of the few that there are.",
     ),
     Alert(
         "Job late",
         when="last(job_lateness_seconds) > 0s",
         over="5m",
         by="job",
+        no_data="ok",
+        no_data_after=GONE_AFTER,
         severity="warning",
         description="A job has not run although its time and its grace are over.",
     ),
@@ -125,8 +136,10 @@ ALERTS: Final = (
         clear="memory_used < 85%",
         hold="5m",
         by="host",
+        no_data="ok",
+        no_data_after=GONE_AFTER,
         severity="warning",
-        worse={"when": "memory_used > 97%", "severity": "critical"},
+        worse={"when": "memory_used > 97%", "severity": "critical", "hold": "1m"},
         description="Memory runs out; at its limit the kernel kills processes.",
     ),
     Alert(
@@ -134,6 +147,8 @@ ALERTS: Final = (
         when="cpu_used > 90%",
         hold="10m",
         by="host",
+        no_data="ok",
+        no_data_after=GONE_AFTER,
         severity="warning",
         description="The processor is busy for longer than a burst.",
     ),
@@ -142,6 +157,8 @@ ALERTS: Final = (
         when="p95(event_loop_lag_seconds) > 250ms",
         over="2m",
         by=("host", "worker"),  # one that is blocked among many would not show
+        no_data="ok",
+        no_data_after=GONE_AFTER,
         severity="warning",
         description="Something blocks the event loop, and every request with it.",
     ),
@@ -151,6 +168,8 @@ ALERTS: Final = (
         clear="disk_used < 88% and last(host_disk_full_in_seconds) > 36h",
         over="5m",
         by=("host", "mount"),
+        no_data="ok",
+        no_data_after=GONE_AFTER,
         severity="warning",
         description="A disk is nearly full, or will be within a day.",
     ),
@@ -159,6 +178,8 @@ ALERTS: Final = (
         when="last(process_file_descriptor_utilization_ratio) > 85%",
         hold="5m",
         by="host",
+        no_data="ok",
+        no_data_after=GONE_AFTER,
         severity="warning",
         description="A process has nearly as many files and sockets open as it may.",
     ),
@@ -167,6 +188,8 @@ ALERTS: Final = (
         when="last(db_client_connection_utilization_ratio) > 90%",
         hold="2m",
         by="pool",
+        no_data="ok",
+        no_data_after=GONE_AFTER,
         severity="warning",
         description="Nearly all connections are in use; soon requests wait for one.",
     ),
@@ -182,7 +205,8 @@ ALERTS: Final = (
         " and max(watchkeeper_outbox_oldest_seconds) < 5m",
         over="5m",
         severity="warning",
-        description="The monitoring does not do all of its work.",
+        description="The monitoring did not do all of its work in the last minutes; "
+        "while it cannot write, it cannot tell.",
     ),
     Alert(
         UNREADABLE,

@@ -1,8 +1,8 @@
 """The messages that wait for one channel: which are sent now, in which order, and which wait."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 HOUR_S: Final = 3_600.0  # the brake counts messages of so long
@@ -17,6 +17,10 @@ UNBRAKED: Final = frozenset({DIGEST, UNDELIVERED, TEST})  # of no incident: no b
 NO_INCIDENT: Final = 0
 
 
+PRIORITIES: Final[Mapping[str, int]] = {"critical": 10, "warning": 0, "info": -10}
+END_PRIORITY: Final = 5  # at least: above all that begins, below what is critical
+
+
 class Turn(StrEnum):
     """Whether it is a message's turn, and why."""
 
@@ -25,6 +29,14 @@ class Turn(StrEnum):
     NOT_YET = "not_yet"  # it failed, and its next try is later
     IN_ORDER = "in_order"  # an earlier one of its incident has not arrived
     BRAKED = "braked"  # too many this hour: the next digest tells of it
+
+
+class Urgency(IntEnum):
+    """How much a message is in a hurry, least first."""
+
+    NONE = 0
+    END = 1  # of something; it takes nothing along that the brake holds
+    PRESSING = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +54,12 @@ class Waiting:
     priority: int = 0  # above 0: urgent, whatever it says
 
     @property
-    def is_urgent(self) -> bool:
+    def urgency(self) -> Urgency:
         """Whether it goes before others: critical, or the end of something."""
-        return self.priority > 0 or self.severity == "critical" or self.kind == "resolved"
+        if self.kind == "resolved":
+            return Urgency.END
+        is_pressing = self.priority > 0 or self.severity == "critical"
+        return Urgency.PRESSING if is_pressing else Urgency.NONE
 
     @property
     def is_unbraked(self) -> bool:
@@ -57,11 +72,13 @@ def turns(
 ) -> list[tuple[Waiting, Turn]]:
     """Say of each message whether it is its turn, in the order in which they are to be sent.
 
-    Urgent ones first, then by age; of one incident always by age. `sent_lately` is how many the
+    Urgent ones first, then by age; of one incident always by age: what presses takes those before
+    it along, past the brake, too. `sent_lately` is how many the
     channel was sent within the last hour; what was tried before is past the brake already.
     """
-    ordered = _in_order(waiting)
-    passed = _passed(ordered, sent_lately=sent_lately, max_messages=max_messages)
+    urgencies = _urgencies(waiting)
+    ordered = sorted(waiting, key=lambda one: (-urgencies[one.id], one.id))
+    passed = _passed(ordered, urgencies, sent_lately=sent_lately, max_messages=max_messages)
     before: dict[int, Turn] = {}  # of each incident, the turn of the one before
     found: list[tuple[Waiting, Turn]] = []
     for one in ordered:
@@ -70,6 +87,12 @@ def turns(
         if one.incident != NO_INCIDENT:
             before[one.incident] = turn
     return found
+
+
+def priority(severity: str, *, is_end: bool = False) -> int:
+    """Return the priority of a message in the store, which shows the highest first."""
+    own = PRIORITIES.get(severity, 0)
+    return max(own, END_PRIORITY) if is_end else own
 
 
 def digest_due(*, braked: int, digest_at: float, now: float) -> bool:
@@ -82,19 +105,31 @@ def wants_fallback(one: Waiting, *, now: float) -> bool:
     return now - one.created_at >= FALLBACK_AFTER_S
 
 
-def _in_order(waiting: Sequence[Waiting]) -> list[Waiting]:
-    """Sort by urgency and age; an urgent message takes those before it of its incident along."""
-    urgent = {one.incident for one in waiting if one.is_urgent and one.incident != NO_INCIDENT}
-    return sorted(waiting, key=lambda one: (not (one.is_urgent or one.incident in urgent), one.id))
+def _urgencies(waiting: Sequence[Waiting]) -> dict[int, Urgency]:
+    """Return by id how urgent each message is: as the most urgent one of its incident."""
+    most: dict[int, Urgency] = {}
+    for one in waiting:
+        most[one.incident] = max(one.urgency, most.get(one.incident, Urgency.NONE))
+    return {
+        one.id: one.urgency if one.incident == NO_INCIDENT else most[one.incident]
+        for one in waiting
+    }
 
 
-def _passed(ordered: Sequence[Waiting], *, sent_lately: int, max_messages: int) -> frozenset[int]:
+def _passed(
+    ordered: Sequence[Waiting],
+    urgencies: Mapping[int, Urgency],
+    *,
+    sent_lately: int,
+    max_messages: int,
+) -> frozenset[int]:
     """Return the ids that the brake lets through: for what is not urgent it comes earlier."""
     kept = int(max_messages * RESERVED_SHARE)
     used = sent_lately
     passed: set[int] = set()
     for one in sorted(ordered, key=lambda one: one.attempts == 0):  # stable
-        most = max_messages if one.is_urgent else max_messages - kept
+        is_first = one.urgency or urgencies[one.id] is Urgency.PRESSING
+        most = max_messages if is_first else max_messages - kept
         if one.is_unbraked:
             passed.add(one.id)
         elif one.attempts > 0 or used < most:

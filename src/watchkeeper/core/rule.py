@@ -15,6 +15,8 @@ FORMAT: Final = 1  # version of the canonical JSON
 ISSUE_NEW: Final = "issue.new"
 ISSUE_CAME_BACK: Final = "issue.came_back"
 EVENTS: Final = (ISSUE_NEW, ISSUE_CAME_BACK)
+ALSO_CALLED: Final = {"issue.returned": ISSUE_CAME_BACK}
+SURE_AT_LEAST: Final = 3.0  # bad ones that certainty takes besides (simulated in the alert spec)
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 SEVERITIES: Final = ("info", "warning", "critical")
 
@@ -59,7 +61,8 @@ class Alert:
     after     consecutive failures of a health check
     on        events; level the lowest level of an issue; digest how long followers are collected
     quiet     how long after the first installation events are recorded without a message
-    worse     a second level: {"when": "p95 > 3s", "severity": "critical"}
+    worse     a second level: {"when": "p95 > 3s", "severity": "critical"}; with a "hold" of
+              its own it fires sooner than the first, or not at once where that fires
     severity  "info", "warning" or "critical"; of an objective also {"fast": …, "slow": …}
     channels  whom to tell instead of those that the severity is routed to
     repeat    how often a reminder is sent, cooldown how long a new incident continues the last
@@ -110,11 +113,15 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worse:
-    """The second level of a rule: where it begins, and below what it is over."""
+    """The second level of a rule: where it begins, and for how long it must be true.
+
+    Without a hold of its own it waits with the rule, and for nothing once that fires. An incident
+    that has reached it keeps it until it ends.
+    """
 
     when: Condition
     severity: str
-    clear: Condition | None = None
+    hold_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,28 +133,28 @@ class Rule:
 
     name: str
     origin: Origin
-    enabled: bool
+    enabled: bool = True
     severity: str
-    when: Condition | None  # None: an event rule
-    clear: Condition | None  # None: an event rule or a health check
+    when: Condition | None = None  # None: an event rule
+    clear: Condition | None = None  # None: an event rule or a health check
     over_s: tuple[float, ...]
-    hold_s: float
+    hold_s: float = 0.0
     keep_s: float
-    tolerate: int
-    by: tuple[str, ...]
-    skip: tuple[tuple[str, tuple[str, ...]], ...]
+    tolerate: int = 1
+    by: tuple[str, ...] = ()
+    skip: tuple[tuple[str, tuple[str, ...]], ...] = ()
     sure: bool
     at_least: float
-    no_data: NoData
-    no_data_after_s: float
-    after: int
-    on: tuple[str, ...]
-    level: str
-    digest_s: float
-    quiet_s: float
-    worse: Worse | None
-    repeat_s: float  # between reminders; 0: none
-    cooldown_s: float
+    no_data: NoData = NoData.KEEP
+    no_data_after_s: float = 300.0
+    after: int = 3
+    on: tuple[str, ...] = ()
+    level: str = "error"
+    digest_s: float = 300.0
+    quiet_s: float = 0.0
+    worse: Worse | None = None
+    repeat_s: float = 14_400.0  # between reminders; 0: none
+    cooldown_s: float = 600.0
     only_if: Condition | None = None  # judged plainly; while it is not true nothing is known
     every_window: bool = False  # all of `over` must be true (burn rates), not any
     quiet_while: tuple[str, ...] = ()  # rules whose firing explains this one
@@ -173,8 +180,22 @@ class Rule:
 
     @property
     def hash(self) -> str:
-        """A digest that differs whenever the rule decides differently."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+        """A digest of all that the rule says."""
+        return _digest(self.to_json())
+
+    @property
+    def deciding(self) -> str:
+        """A digest of what decides when it fires and ends: no texts, nor who is told what.
+
+        What has its default is left out, so that a field of a later version changes nothing.
+        """
+        data = {
+            field.name: _to_data(getattr(self, field.name))
+            for field in fields(self)
+            if field.name in _DECIDING and getattr(self, field.name) != field.default
+        }
+        data["by"] = sorted(self.by)
+        return _digest(json.dumps(data, sort_keys=True))
 
     def is_reached_by(self, level: str) -> bool:
         """Tell whether an issue's level is high enough for an event rule; an unknown one is."""
@@ -198,26 +219,56 @@ class Rule:
 
     @classmethod
     def from_json(cls, text: str, *, origin: Origin) -> "Rule":
-        """Read the canonical JSON back; raises ConfigurationError if it is none."""
+        """Read the canonical JSON back; raises ConfigurationError if it is none.
+
+        What is absent has its default, so that a rule of an earlier version reads on; but what
+        it fires and ends by (`when` with `clear`, or `on`; `over`, `keep`, `sure`) must be there.
+        """
         try:
             data = json.loads(text)
             if data.pop("v") != FORMAT:
                 raise ConfigurationError("the stored rule is of a newer version; upgrade")
             names = {field.name.removesuffix("_s"): field.name for field in fields(cls)}
             values = {names[key]: _from_data(key, value) for key, value in data.items()}
+            values.setdefault("at_least", SURE_AT_LEAST if values["sure"] else 0.0)
+            if not ({"when", "clear"} <= values.keys() or values.get("on")):
+                raise ConfigurationError("the stored rule says neither when nor on what")
             return cls(origin=origin, **values)
         except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigurationError(f"the stored rule cannot be read: {error}") from None
 
 
+_DECIDING: Final = frozenset(
+    (
+        "when",
+        "clear",
+        "only_if",
+        "over_s",
+        "every_window",
+        "hold_s",
+        "keep_s",
+        "tolerate",
+        "skip",
+        "max_groups",
+        "sure",
+        "at_least",
+        "warmup_s",
+        "no_data",
+        "no_data_after_s",
+        "after",
+        "worse",
+    )
+)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def _to_data(value: object) -> object:
     if isinstance(value, Worse):
-        clear = condition_to_data(value.clear) if value.clear is not None else None
-        return {
-            "when": condition_to_data(value.when),
-            "severity": value.severity,
-            "clear": clear,
-        }
+        hold = {} if value.hold_s is None else {"hold": value.hold_s}
+        return {"when": condition_to_data(value.when), "severity": value.severity, **hold}
     if isinstance(value, Condition):
         return condition_to_data(value)
     if isinstance(value, tuple):
@@ -231,11 +282,10 @@ def _from_data(key: str, value: Any) -> Any:
     if key in ("when", "clear", "only_if"):
         return condition_from_data(value)
     if key == "worse":
-        clear = value.get("clear")
         return Worse(
             when=condition_from_data(value["when"]),
             severity=value["severity"],
-            clear=condition_from_data(clear) if clear is not None else None,
+            hold_s=value.get("hold"),
         )
     if key == "skip":
         return tuple((label, tuple(patterns)) for label, patterns in value)

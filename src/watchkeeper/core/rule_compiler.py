@@ -20,9 +20,11 @@ from watchkeeper.core.conditions import (
     write_condition,
 )
 from watchkeeper.core.rule import (
+    ALSO_CALLED,
     EVENTS,
     LEVELS,
     SEVERITIES,
+    SURE_AT_LEAST,
     Alert,
     NoData,
     Origin,
@@ -42,7 +44,6 @@ MAX_GROUPS: Final = 1_000  # instances of one rule
 MIN_WINDOW_SLOTS: Final = 2
 MIN_SLOT_S: Final = 1.0  # assumed where the length of a slot is not known yet
 DEFAULT_KEEP_S: Final = 120.0
-SURE_AT_LEAST: Final = 3.0  # bad ones that certainty takes besides (simulated in the alert spec)
 BASELINE_AT_LEAST: Final = 20.0  # below so many, three times as many as usual means nothing
 
 
@@ -110,7 +111,8 @@ class Compiler:
         raise self._error("name", f"an alert's name has 1 to {MAX_NAME} characters")
 
     def _events(self) -> tuple[str, ...]:
-        on = self.values.texts("on", self.alert.on)
+        given = self.values.texts("on", self.alert.on)
+        on = [ALSO_CALLED.get(event, event) for event in given]
         for event in on:
             self.values.choice("on", event, EVENTS)
         return tuple(sorted(set(on)))
@@ -172,7 +174,11 @@ class Compiler:
         worse: object = self.alert.worse
         if worse is None:
             return None
-        needed, known = {"when", "severity"}, {"when", "severity", "clear"}
+        needed, known = {"when", "severity"}, {"when", "severity", "hold"}
+        if isinstance(worse, Mapping) and "clear" in worse:
+            raise self._error(
+                "worse.clear", "the second level lasts until the alert ends; remove it"
+            )
         if not isinstance(worse, Mapping) or not needed <= set(worse) <= known:
             raise self._error("worse", 'write { when = "p95 > 3s", severity = "critical" }')
         condition = self.values.condition("worse.when", worse["when"])
@@ -189,11 +195,9 @@ class Compiler:
         level = self.values.choice("worse.severity", worse["severity"], SEVERITIES)
         if SEVERITIES.index(level) <= SEVERITIES.index(severity):
             raise self._error("worse.severity", f"{level} is not above {severity}")
-        text = worse.get("clear")
-        if text is None:
-            return Worse(when=condition, severity=level, clear=default_clear(condition))
-        clear = self._ending("worse.clear", self.values.condition("worse.clear", text), condition)
-        return Worse(when=condition, severity=level, clear=clear)
+        hold = worse.get("hold")
+        hold_s = None if hold is None else self.values.duration("worse.hold", hold)
+        return Worse(when=condition, severity=level, hold_s=hold_s)
 
     def _only_if(self, when: Condition | None) -> Condition | None:
         text = self.alert.only_if

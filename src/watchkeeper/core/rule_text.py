@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, Final
 
-from watchkeeper.core.clearing import default_clear
 from watchkeeper.core.conditions import write_condition
 from watchkeeper.core.rule import Alert, Rule, Worse
 from watchkeeper.core.rules import compile_alert
@@ -49,8 +48,8 @@ def write_rules(rules: Iterable[Rule]) -> str:
 def _written(name: str, value: Any) -> Any:
     if isinstance(value, Worse):
         written = {"when": write_condition(value.when), "severity": value.severity}
-        if value.clear is not None and value.clear != default_clear(value.when):
-            written["clear"] = write_condition(value.clear)
+        if value.hold_s is not None:
+            written["hold"] = write_duration(value.hold_s)
         return written
     if name in ("clear", "only_if"):
         return write_condition(value)

@@ -20,7 +20,11 @@ Need = tuple[Source, float, float | None]
 
 
 class Running:
-    """The sums of each group over one window that ends with the newest slot it was moved to."""
+    """The sums of each group over one window that ends with the newest slot it was moved to.
+
+    What a slot adds is always worked out of all that it holds of a group: what was added frame by
+    frame could not be taken away again, for merged histograms round otherwise than their parts.
+    """
 
     def __init__(self, window_s: float, slot_s: int, limit: float | None) -> None:
         """Start without data."""
@@ -30,10 +34,15 @@ class Running:
         self._length_s = window_slots(window_s, slot_s) * slot_s
         self._slots = range(0, 0, slot_s)
 
-    def count(self, start: int, tallies: Mapping[str, Tally]) -> None:
-        """Add what was just counted in a slot, if the window holds it."""
+    def put(self, start: int, tallies: Mapping[str, Tally]) -> None:
+        """Add the groups of a slot as they are from now on, if the window holds it."""
         if start in self._slots:
             self._add(tallies, 1)
+
+    def take(self, start: int, tallies: Mapping[str, Tally]) -> None:
+        """Take away the groups of a slot as they were, before something is added to them."""
+        if start in self._slots:
+            self._add(tallies, -1)
 
     def move(self, end: int, by_slot: Mapping[int, Mapping[str, Tally]]) -> None:
         """Let the window end at `end`: slots leave it and others come in."""

@@ -97,10 +97,16 @@ def parse_matchers(given: Any, *, where: str) -> Matchers:
         )
     if len(given) > MAX_KEYS:
         raise ConfigurationError(f"{where}: more than {MAX_KEYS} keys; set several silences")
-    return tuple(
+    matchers = tuple(
         (_key(key, where=where), _globs(value, where=f"{where}.{key}"))
         for key, value in given.items()
     )
+    for glob in dict(matchers).get(SEVERITY_KEY, ()):
+        if not any(glob_matches(glob, severity) for severity in SEVERITIES):
+            raise ConfigurationError(
+                f"{where}.{SEVERITY_KEY}: {glob!r:.80} is none of {', '.join(SEVERITIES)}"
+            )
+    return matchers
 
 
 def parse_quiet_hours(given: Mapping[str, Any], *, where: str) -> QuietHours | None:

@@ -24,7 +24,7 @@ from watchkeeper.core.conditions import (
     write_labels,
 )
 from watchkeeper.core.histogram import Histogram
-from watchkeeper.core.metrics import OTHER, Across, Kind, Series
+from watchkeeper.core.metrics import OTHER, QUIET, Across, Kind, Series
 from watchkeeper.core.rule import Rule
 from watchkeeper.core.slot import Frame, FrameKey, Gauge
 
@@ -246,6 +246,8 @@ class Meter:
         source, labels = self.source, dict(series.labels)
         if (series.kind is Kind.GAUGE) is not (source.counting is Counting.GAUGE):
             return None
+        if _is_quiet(source, series.metric, labels):
+            return None
         passes = all(part.accepts(labels.get(part.label, "")) for part in source.filters)
         if not passes and source.counting is not Counting.SHARE:
             return None
@@ -299,6 +301,18 @@ class Meter:
 def is_failure(status: str) -> bool:
     """Tell whether a response of this status counts as failed: 5xx."""
     return len(status) == 3 and status[0] == "5"
+
+
+def _is_quiet(source: Source, metric: str, labels: Mapping[str, str]) -> bool:
+    """Tell whether a request is a probe's or of a static file, and those were not asked for.
+
+    Probes would hide that nobody else comes, and files that every request of a person fails.
+    """
+    return (
+        metric in _REQUESTS
+        and labels.get("route") == QUIET
+        and not any(part.label == "route" and part.value == QUIET for part in source.filters)
+    )
 
 
 def _merge(tally: Tally, value: Histogram) -> None:

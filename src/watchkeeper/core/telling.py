@@ -7,12 +7,16 @@ so now. `decide` compares the two, so nothing depends on which worker saw what h
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from itertools import pairwise
 from math import inf
 from typing import Any, Final
 
 from watchkeeper.core.rule import Rule
 from watchkeeper.core.silences import rank
 
+AWAY_TIMES: Final = 2  # what flaps is over once it stays away for so many times the longest while
+MAX_AWAY_S: Final = 3_600.0
+FEWEST: Final = 3  # times that something fired, to say how it comes and goes
 MAX_FILED: Final = 8  # incidents under which the messages that tell of this one are looked up
 
 
@@ -153,7 +157,7 @@ class Facts:
     firing: bool
     severity: str = "warning"
     ended_at: float = 0.0  # where it does not fire: since when
-    flapping: bool = False
+    flapping: bool = False  # it comes and goes, and may be back soon
     acknowledged: bool = False
     routed: tuple[str, ...] = ()  # the channels of its rule or severity
     silenced_by: str = ""
@@ -183,6 +187,17 @@ def reopens(told: Told, manners: Manners, *, now: float) -> bool:
         return False
     within = _passed_s(told.resolved_at, now=now) < manners.cooldown_s
     return bool(told.channels) or within
+
+
+def comes_again(fired: Sequence[float], *, now: float) -> bool:
+    """Tell whether what came and went at these moments is likely to be back soon.
+
+    It is until it has stayed away for twice as long as it ever took to come again, or an hour.
+    """
+    if len(fired) < FEWEST:
+        return False
+    longest_s = max(after - before for before, after in pairwise(fired))
+    return 0 <= now - fired[-1] < min(AWAY_TIMES * longest_s, MAX_AWAY_S)
 
 
 def decide(told: Told, facts: Facts, manners: Manners, *, now: float) -> Step:
@@ -272,10 +287,11 @@ def _news(
         return Kind.CHANGED, Why.RULE_CHANGED, told.channels
     if told.acknowledged:
         return None, Why.ACKNOWLEDGED, ()
+    # Hosts differ a little; a moment that far ahead is of a clock that was set back since.
     after_s = manners.escalate_after_s
-    if after_s and not told.escalated and now >= told.first_at + after_s:
+    if after_s and not told.escalated and abs(now - told.first_at) >= after_s:
         return Kind.ESCALATED, Why.ESCALATION_DUE, manners.escalate_to or told.channels
-    if manners.repeat_s and now >= told.last_at + manners.repeat_s:
+    if manners.repeat_s and abs(now - told.last_at) >= manners.repeat_s:
         kind = Kind.FLAPPING if facts.flapping else Kind.REMINDER
         return kind, Why.REMINDER_DUE, told.channels
     return None, Why.NOT_DUE, ()
@@ -288,7 +304,7 @@ def _over(told: Told, facts: Facts, manners: Manners, *, now: float) -> Step:
         # What was held back until the end stays visible as the reason.
         untold = Why(told.why) if told.why in HOLDS else Why.OVER_UNTOLD
         return Step(told=told, why=Why.OVER if told.resolved_at else untold)
-    if facts.flapping:
+    if told.flapping and facts.flapping:
         hold = Why.FLAPS
     elif told.again and _passed_s(facts.ended_at, now=now) < manners.cooldown_s:
         hold = Why.CALMING
@@ -301,7 +317,13 @@ def _over(told: Told, facts: Facts, manners: Manners, *, now: float) -> Step:
     if hold is not None:
         return Step(told=told, why=hold)
     after = replace(
-        told, channels=(), last_at=now, resolved_at=now, flapping=False, acknowledged=False
+        told,
+        channels=(),
+        last_at=now,
+        resolved_at=now,
+        flapping=False,
+        acknowledged=False,
+        escalated=False,
     )
     return Step(told=after, why=Why.OVER, kind=Kind.RESOLVED, channels=told.channels)
 

@@ -26,8 +26,8 @@ from watchkeeper.dashboard.views_alerts import (
 )
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.runtime import idle_rules
+from watchkeeper.runtime.believed import SEVERITY_KEY, TOLD_KEY
 from watchkeeper.runtime.silences import as_asked
-from watchkeeper.runtime.telling import SEVERITY_KEY, TOLD_KEY
 from watchkeeper.storage.store import AlertRow, Incident, OutboxRow
 
 MAX_ALERTS: Final = 200  # shown at once, the worst
@@ -68,9 +68,9 @@ def deliveries(query: Query, incidents: Iterable[int]) -> tuple[Delivery, ...]:
 
 def acknowledged(incident: Incident | None) -> Acknowledged | None:
     """Tell who has an incident; None: nobody."""
-    if incident is None or incident.acked_at is None:
+    if incident is None or incident.taken_at is None:
         return None
-    return Acknowledged(by=incident.acked_by, at=incident.acked_at, note=incident.ack_note)
+    return Acknowledged(by=incident.acked_by, at=incident.taken_at, note=incident.ack_note)
 
 
 def standing(query: Query, incident: Incident) -> tuple[Told, tuple[Delivery, ...]]:

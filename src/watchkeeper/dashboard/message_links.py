@@ -1,10 +1,10 @@
-"""What the links of a message lead to: an incident acknowledged or silenced without signing in.
+"""What the links of a message lead to: what it told of, acknowledged or silenced, not signed in.
 
 Mail readers and previews follow links, so GET and HEAD only show; the form's POST acts. The token
 is in the form, not in a cookie: no other site can send it, for none can know it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -25,8 +25,10 @@ from watchkeeper.storage.store import Incident, Silence, Store
 
 MAX_NAME: Final = 100  # characters
 MAX_NOTE: Final = 2_000
+MAX_NAMED: Final = 3  # groups
 ACTOR: Final = "link"
 SPANS_S: Final = {"1h": 3_600.0, "4h": 4 * 3_600.0, "24h": 24 * 3_600.0}
+MAX_SPAN_S: Final = 7 * 86_400.0  # as long as a link is valid: mails are passed on
 UNTIL: Final = "until"
 BY_RULE, BY_GROUP = "rule", "group"
 _PURPOSES: Final = {f"/{purpose}": purpose for purpose in Purpose}
@@ -63,56 +65,66 @@ class MessageLinks:
         acts = request.method == "POST"
         form = read_form(request) if acts else query
         token = form.get("t", "")
-        number = read(signing_key(store, self._secret_key), token, purpose, now=now)
-        incident = None if number is None else store.incident(number)
-        if incident is None or (incident.service, incident.environment) != self._scope.place:
+        numbers = read(signing_key(store, self._secret_key), token, purpose, now=now)
+        found = [store.incident(number) for number in numbers]
+        incidents = [
+            one
+            for one in found
+            if one is not None and (one.service, one.environment) == self._scope.place
+        ]
+        if not incidents:
             return html(pages.message_page(shell, _NO_LINK, lines=_WHY), status=403)
         if not acts:
             form = {"t": token}  # a link fills in nothing else
         show: Callable[..., Response] = (
             self._acknowledge if purpose is Purpose.ACKNOWLEDGE else self._silence
         )
-        return show(shell, store, incident, form, acts=acts, now=now)
+        return show(shell, store, incidents, form, acts=acts, now=now)
 
     def _acknowledge(
         self,
         shell: Shell,
         store: Store,
-        incident: Incident,
+        incidents: Sequence[Incident],
         form: Mapping[str, str],
         *,
         acts: bool,
         now: float,
     ) -> Response:
+        free = [one for one in incidents if one.state == "firing" and one.taken_at is None]
+        firing = [one for one in incidents if one.state == "firing"]
+        incident = next(iter(free or firing or incidents))
         name, note = _written(form, "name", MAX_NAME), _written(form, "note", MAX_NOTE)
         asked = ActForm(
             action=Purpose.ACKNOWLEDGE, token=form["t"], button="I have it", name=name, note=note
         )
         heading = f"Acknowledge: {incident.rule}"
-        if incident.acked_at is not None:
+        lines: tuple[str, ...]
+        if incident.taken_at is not None:
             return _page(shell, f"Acknowledged: {incident.rule}", incident, now=now)
         if incident.state != "firing":
             lines = ("There is nothing to acknowledge any more.",)
             return _page(shell, heading, incident, lines=lines, now=now)
         if not acts:
-            lines = (_STOPS,)
+            lines = (_STOPS, *_further(len(free)))
             return _page(shell, heading, incident, lines=lines, form=asked, now=now)
         if not name:
             wrong = replace(asked, problem=_NAME)
             return _page(shell, heading, incident, form=wrong, status=400, now=now)
-        done = acknowledge(
-            store,
-            self._scope,
-            incident.id,
-            by=name,
-            note=note,
-            actor=f"{ACTOR} {name}",
-            at=now,
-        )
-        after = done.incident or incident
-        if done.outcome is Outcome.ACKNOWLEDGED:
+        done = [
+            acknowledge(
+                store, self._scope, one.id, by=name, note=note, actor=f"{ACTOR} {name}", at=now
+            )
+            for one in free
+        ]
+        after = done[0].incident or incident
+        taken = sum(one.outcome is Outcome.ACKNOWLEDGED for one in done)
+        if taken:
             heading = f"It is yours: {incident.rule}"
-            lines = ("Reminders have stopped. You are told when it is over.",)
+            lines = (
+                "Reminders have stopped. You are told when it is over.",
+                *_further(taken),
+            )
             return _page(shell, heading, after, lines=lines, now=now)
         return _page(shell, f"Acknowledged: {incident.rule}", after, now=now)
 
@@ -120,12 +132,13 @@ class MessageLinks:
         self,
         shell: Shell,
         store: Store,
-        incident: Incident,
+        incidents: Sequence[Incident],
         form: Mapping[str, str],
         *,
         acts: bool,
         now: float,
     ) -> Response:
+        incident = incidents[0]
         asked = ActForm(
             action=Purpose.SILENCE,
             token=form["t"],
@@ -135,7 +148,7 @@ class MessageLinks:
             spans=tuple(SPANS_S),
             span=form.get("for", "1h"),
             until=_written(form, UNTIL, MAX_NAME),
-            group=incident.group,
+            group=_groups(incidents),
             whole_rule=form.get("what", BY_GROUP) == BY_RULE,
         )
         heading = f"Silence: {incident.rule}"
@@ -146,7 +159,7 @@ class MessageLinks:
             if not asked.name:
                 raise ConfigurationError(_NAME)
             ends_at = _end(asked, now=now)
-            matchers = _matchers(incident, whole_rule=asked.whole_rule)
+            matchers = _joined(incidents, whole_rule=asked.whole_rule)
             found = self._same(store, matchers, ends_at, now=now)
             if found is None:
                 wanted = silences.Request(
@@ -157,7 +170,7 @@ class MessageLinks:
         except ConfigurationError as error:
             wrong = replace(asked, problem=str(error))
             return _page(shell, heading, incident, form=wrong, status=400, now=now)
-        what = "this rule" if asked.whole_rule or not incident.group else incident.group
+        what = "this rule" if asked.whole_rule or not asked.group else asked.group
         until = texts.exact(found.ends_at) if found.ends_at is not None else "it is ended"
         said = (
             f"Nobody is told of {what} until {until}.",
@@ -169,7 +182,7 @@ class MessageLinks:
         self, store: Store, matchers: Mapping[str, Any], ends_at: float, *, now: float
     ) -> Silence | None:
         """Find a silence that says the same for as long: sending a form twice sets one."""
-        wanted = {key: [value] for key, value in matchers.items()}
+        wanted = {key: _listed(value) for key, value in matchers.items()}
         for one in silences.listed(store, self._scope, at=now):
             ends = one.ends_at if one.ended_at is None else now
             same = {key: _listed(value) for key, value in one.matchers.items()} == wanted
@@ -205,23 +218,57 @@ def _facts(incident: Incident, *, now: float) -> list[tuple[str, str]]:
     if incident.resolved_at is not None:
         facts[-1] = ("Was", f"from {texts.exact(row.since)}, for {lasted}")
         facts.append(("Over", texts.exact(incident.resolved_at)))
-    if incident.acked_at is not None:
-        facts.append(("Taken by", f"{incident.acked_by}, {texts.exact(incident.acked_at)}"))
+    if incident.taken_at is not None:
+        facts.append(("Taken by", f"{incident.acked_by}, {texts.exact(incident.taken_at)}"))
         facts.append(("Note", incident.ack_note))
     return [(word, text) for word, text in facts if text]
 
 
+def _further(number: int) -> tuple[str, ...]:
+    """Say of how many alerts of the message it is meant, if of several."""
+    return (f"This is about {number} alerts of the message.",) if number > 1 else ()
+
+
+def _groups(incidents: Sequence[Incident]) -> str:
+    """Name the groups of a message's incidents; "" if one is of the whole rule."""
+    groups = list(dict.fromkeys(one.group for one in incidents))
+    if not all(groups):
+        return ""
+    named = ", ".join(groups[:MAX_NAMED])
+    return named if len(groups) <= MAX_NAMED else f"{named} and {len(groups) - MAX_NAMED} more"
+
+
+def _joined(incidents: Sequence[Incident], *, whole_rule: bool) -> dict[str, list[str]]:
+    """Return what a silence of all groups of a message is about.
+
+    Of groups of several labels it is about their combinations, too: one silence, easily ended.
+    """
+    every = [_matchers(one, whole_rule=whole_rule or not _groups(incidents)) for one in incidents]
+    keys = [key for key in every[0] if all(key in one for one in every)]
+    return {key: list(dict.fromkeys(one[key] for one in every)) for key in keys}
+
+
 def _matchers(incident: Incident, *, whole_rule: bool) -> dict[str, str]:
-    """Return what a silence is about: the rule, or it with the incident's group."""
-    matchers = {RULE_KEY: incident.rule}
+    """Return what a silence is about: the rule, or it with the incident's group.
+
+    Raises ConfigurationError if a silence cannot say so much.
+    """
+    matchers = {RULE_KEY: _literal(incident.rule)}
     labels = incident.data.get("labels", {})
-    if not whole_rule and incident.group and isinstance(labels, Mapping):
-        matchers |= {
-            str(key)[:MAX_GLOB]: str(value)[:MAX_GLOB]
-            for key, value in list(labels.items())[: MAX_KEYS - 1]
-            if key not in (RULE_KEY, SEVERITY_KEY)
-        }
+    if whole_rule or not incident.group or not isinstance(labels, Mapping):
+        return matchers
+    own = {str(key): _literal(str(value)) for key, value in labels.items()}
+    matchers = {**own, **matchers}
+    matchers.pop(SEVERITY_KEY, None)  # of the alert, not of a label
+    if len(matchers) > MAX_KEYS or any(len(key) > MAX_GLOB for key in matchers):
+        raise ConfigurationError("It has too many labels for a silence: choose the whole rule.")
     return matchers
+
+
+def _literal(value: str) -> str:
+    """Return the glob that is nearest to a text: it has no way to write a star of its own."""
+    glob = value.replace("*", "?")
+    return glob if len(glob) <= MAX_GLOB else f"{glob[: MAX_GLOB - 1]}*"
 
 
 def _end(asked: ActForm, *, now: float) -> float:
@@ -237,6 +284,10 @@ def _end(asked: ActForm, *, now: float) -> float:
     ends_at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     if ends_at <= now:
         raise ConfigurationError("That moment is over: write a later one (UTC).")
+    if ends_at > now + MAX_SPAN_S:
+        raise ConfigurationError(
+            "Without signing in at most 7 days; for longer: watchkeeper silence add"
+        )
     return ends_at
 
 

@@ -81,18 +81,16 @@ def storage_trouble(problem: str) -> Status:
     )
 
 
-def silent_after_s(slot_s: int) -> float:
+def silent_after_s(slot_s: float) -> float:
     """Return the age in seconds from which data are no longer current."""
     return SILENT_SLOTS * slot_s + SILENT_SLACK_S
 
 
-def _doubt(
-    data_age_s: float | None, evaluated_at: float, *, slot_s: int, now: float
-) -> Status | None:
-    if data_age_s is None:
-        return _unknown(Reason.NEVER_SEEN, "No data have been seen yet.")
-    if data_age_s > silent_after_s(slot_s):
-        return _unknown(Reason.SILENT, f"No data for {format_duration(round(data_age_s))}.")
+def late_evaluation(evaluated_at: float, *, slot_s: float, now: float) -> Status | None:
+    """Say that nobody evaluates the rules, so that what fires is not known; None if somebody does.
+
+    `evaluated_at` is 0 if nobody ever did.
+    """
     if not evaluated_at:
         return _unknown(Reason.NOT_EVALUATED, "The alert rules have not been evaluated yet.")
     late_s = now - evaluated_at
@@ -102,6 +100,16 @@ def _doubt(
             f"The alert rules were last evaluated {format_duration(round(late_s))} ago.",
         )
     return None
+
+
+def _doubt(
+    data_age_s: float | None, evaluated_at: float, *, slot_s: int, now: float
+) -> Status | None:
+    if data_age_s is None:
+        return _unknown(Reason.NEVER_SEEN, "No data have been seen yet.")
+    if data_age_s > silent_after_s(slot_s):
+        return _unknown(Reason.SILENT, f"No data for {format_duration(round(data_age_s))}.")
+    return late_evaluation(evaluated_at, slot_s=slot_s, now=now)
 
 
 def _unknown(reason: Reason, sentence: str) -> Status:

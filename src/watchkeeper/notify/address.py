@@ -35,6 +35,10 @@ class Address:
 def parse_address(url: object, *, where: str) -> Address:
     """Take a URL apart. Raises ConfigurationError, which never shows the URL: it may be secret."""
     text = url if isinstance(url, str) else ""
+    if url == "":
+        raise ConfigurationError(
+            f"{where}: is empty; write an address, or set the environment variable that it names"
+        )
     cure = "write http:// or https://, a host, and a path without spaces"
     if not text.isascii() or any(letter <= " " or letter == "\x7f" for letter in text):
         raise ConfigurationError(f"{where}: has spaces or letters beyond ASCII; {cure}")

@@ -14,6 +14,7 @@ MAX_ALERTS: Final = (30, 10, 3, 1)  # named in one message: the first number tha
 MAX_TEXT: Final = 600  # characters of one text inside
 MAX_LABELS: Final = 12
 MAX_LABEL: Final = 200
+SEVERITY: Final = "severity"
 NEVER: Final = "0001-01-01T00:00:00Z"  # what Alertmanager sends as the end of what still fires
 
 
@@ -36,7 +37,7 @@ def _body(notification: Notification, *, most: int) -> dict[str, Any]:
     payload = notification.payload
     given = list(payload.get("alerts") or [{}])
     scope = _group_labels(payload)
-    common = {**scope, "severity": _text(payload.get("severity"))}
+    common = {**scope, SEVERITY: _text(payload.get("severity"))}
     annotations = {"summary": _text(payload.get("summary"))}
     if payload.get("description"):
         annotations["description"] = _text(payload["description"])
@@ -134,9 +135,14 @@ def _quoted(text: str) -> str:
 
 
 def _fingerprint(labels: Mapping[str, str]) -> str:
-    """Return 16 hex digits that are the same for the same labels."""
+    """Return 16 hex digits that are the same for the same labels, however bad it is.
+
+    An alert that got worse is the same one: its end must meet what a receiver keeps of it.
+    """
     digest = hashlib.blake2b(digest_size=8)
     for key, value in sorted(labels.items()):
+        if key == SEVERITY:
+            continue
         digest.update(f"{key}\xff{value}\xff".encode(errors="replace"))
     return digest.hexdigest()
 

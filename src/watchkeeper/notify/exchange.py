@@ -11,7 +11,8 @@ from typing import Any, Final, cast
 
 from watchkeeper.notify.address import Address
 
-MAX_ANSWER_BYTES: Final = 4_096
+MAX_ANSWER_BYTES: Final = 4_096  # of the body
+MAX_READ_BYTES: Final = 262_144  # of all: there may be any number of "100 Continue" before it
 
 Place = tuple[socket.AddressFamily, Any]  # what a socket of the family connects to
 Resolver = Callable[[str, int], Sequence[Place]]
@@ -124,6 +125,10 @@ def _left(deadline: float) -> float:
     return left
 
 
+class TooLongError(HTTPException):
+    """More came than an answer may have."""
+
+
 class _Source(io.RawIOBase):
     """A socket's incoming side, each read of which gets only what is left of the time."""
 
@@ -131,6 +136,7 @@ class _Source(io.RawIOBase):
         super().__init__()
         self._connection = connection
         self._deadline = deadline
+        self._left = MAX_READ_BYTES
 
     def readable(self) -> bool:
         """Say that this can be read, as io asks."""
@@ -138,8 +144,12 @@ class _Source(io.RawIOBase):
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # io's Buffer is too wide
         """Read what is there, or wait for it until the deadline."""
+        if self._left <= 0:
+            raise TooLongError
         self._connection.settimeout(_left(self._deadline))
-        return self._connection.recv_into(buffer)
+        count = self._connection.recv_into(buffer)
+        self._left -= count
+        return count
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """Hand out the buffered stream that HTTPResponse asks a socket for."""

@@ -1,5 +1,6 @@
 """One SMTP session under one time-out for all of it; loaded when the first mail is sent."""
 
+import io
 import smtplib
 import socket
 import ssl
@@ -8,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from math import inf
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from watchkeeper.notify.exchange import connect
 
+MAX_REPLY_BYTES: Final = 65_536  # of all lines of one answer
 LITERAL: Final = "[127.0.0.1]"  # how a machine without a full name greets (RFC 5321, 4.1.3)
 
 
@@ -68,6 +70,15 @@ class _Server(smtplib.SMTP):
     """smtplib's client over a connection that somebody else has opened."""
 
     sock: socket.socket | None
+    file: Any  # what smtplib reads answers from; it makes one when there is none
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Read one answer, up to MAX_REPLY_BYTES. Raises SMTPServerDisconnected beyond."""
+        if self.sock is not None:
+            if self.file is None:
+                self.file = _Bounded(self.sock.makefile("rb"))
+            self.file.left = MAX_REPLY_BYTES
+        return super().getreply()
 
     def open(self, host: str, port: int, *, secure: bool, deadline: float) -> None:
         """Connect within the time and read the greeting."""
@@ -76,6 +87,24 @@ class _Server(smtplib.SMTP):
         code, said = self.getreply()
         if code != 220:
             raise smtplib.SMTPConnectError(code, said)
+
+
+class _Bounded:
+    """A stream that ends after so many bytes: smtplib keeps every line of an answer."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._stream = stream
+        self.left = MAX_REPLY_BYTES
+
+    def readline(self, limit: int) -> bytes:
+        """Read a line, or nothing once too much was read."""
+        line = self._stream.readline(min(limit, self.left))
+        self.left -= len(line)
+        return line if self.left > 0 else b""
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._stream.close()
 
 
 def _own_name() -> str:

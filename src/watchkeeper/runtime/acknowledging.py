@@ -48,7 +48,8 @@ def acknowledge(
     """Say that somebody has an incident: `by` is shown to people, `actor` goes into the audit.
 
     Stops reminders and escalation of this incident, not the message that it is over. The first
-    one stays, however often it is called. Raises StorageError.
+    one stays, however often it is called; once it was over and comes again, it is anybody's.
+    Raises StorageError.
     """
     before = store.incident(incident_id)
     if before is None or (before.service, before.environment) != (
@@ -56,13 +57,13 @@ def acknowledge(
         scope.environment,
     ):
         return Acknowledged(outcome=Outcome.UNKNOWN)
-    if before.acked_at is not None:
+    if before.taken_at is not None:
         return Acknowledged(outcome=Outcome.ALREADY, incident=before)
     if before.state != "firing":
         return Acknowledged(outcome=Outcome.OVER, incident=before)
     name = scrubbing.name(by)
     note = scrubbing.text(" ".join(note.split()), limit=MAX_NOTE)
-    after = store.acknowledge(incident_id, by=name, note=note, at=at)
+    after = store.acknowledge(incident_id, by=name, note=note, at=at, since=before.again_at)
     if after is None:
         return Acknowledged(outcome=Outcome.UNKNOWN)
     if (after.acked_at, after.acked_by, after.ack_note) != (at, name, note):

@@ -1,5 +1,6 @@
 """Driving alert rules: read what is new, decide purely, store each change once per cluster."""
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, tzinfo
@@ -48,6 +49,7 @@ HANDED_OVER_S: Final = 150.0  # an event rule looks back so far over a measuring
 NOTED_EVERY_S: Final = 60.0
 MAX_ATTEMPTS: Final = 2  # another worker was faster: read its state and decide once more
 
+_log = logging.getLogger("watchkeeper")
 _GUARD: Final = guard("alert rule")
 _STATES: Final = guard("states of issues")
 _FOLLOW: Final = guard("alert follow-up")
@@ -109,13 +111,14 @@ class AlertEngine:
         self._noted_at = -inf
         self._slot_s = slot_s
         self._pause = pause
+        self._evaluated_at = 0.0
         self._workers: Sequence[Worker] = ()
         self._states = IssueStates(store, scope=scope)
         self._subjects = Subjects(
             store, scope=scope, slot_s=slot_s, zone=zone, intervals=intervals
         )
         audience = audience or Audience(
-            channels_for=channels_for, links=lambda incident: Links(page=link(incident))
+            channels_for=channels_for, links=lambda incidents: Links(page=link(incidents[0]))
         )
         self._incidents = Incidents(store, scope=scope, audience=audience)
         self._endings = Endings(
@@ -158,6 +161,7 @@ class AlertEngine:
         and does not stop the others; `is_telling` is False if messages could not be written.
         """
         subjects = self._subjects
+        self._notice_clock(now)
         self._meet_workers(now)
         subjects.windows.read(self._store, now=now, fresh=fresh, pause=self._pause)
         with _STATES:
@@ -228,6 +232,17 @@ class AlertEngine:
         except StorageError:
             return False
         return True
+
+    def _notice_clock(self, now: float) -> None:
+        """Say so, once, if this host's clock was set back: windows end earlier then."""
+        back_s = self._evaluated_at - now
+        if back_s > LIVE_SLOTS * self._slot_s:
+            _log.warning(
+                "watchkeeper: the clock was set back by %.0f s; alerts are judged by it now,"
+                " and the time between counts for no rule",
+                back_s,
+            )
+        self._evaluated_at = now
 
     def _meet_workers(self, now: float) -> None:
         self._workers = self._store.workers(

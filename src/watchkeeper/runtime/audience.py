@@ -29,7 +29,7 @@ class Audience:
     """What the settings say about telling."""
 
     channels_for: Callable[[str], Sequence[str]]  # by severity
-    links: Callable[["Incident"], Links]
+    links: Callable[[Sequence["Incident"]], Links]  # of a message: its incidents, at least one
     silences: tuple[Silence, ...] = ()  # besides those of the database
     quiet_hours: QuietHours | None = None
 

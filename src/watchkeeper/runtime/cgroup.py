@@ -80,6 +80,34 @@ def cpu_use(root: Path, *, cores: int) -> dict[str, CpuUse]:
     return limited
 
 
+def cpu_set(root: Path, *, cores: int) -> frozenset[int] | None:
+    """Return the numbers of the cores that the groups around this process leave it; None: all.
+
+    Source: Linux' documentation of cpusets (v1) and cgroup v2.
+    """
+    least = None
+    for version, path in _groups(root, "cpuset"):
+        mount = root / ("sys/fs/cgroup/cpuset" if version == 1 else "sys/fs/cgroup")
+        name = "cpuset.effective_cpus" if version == 1 else "cpuset.cpus.effective"
+        for level in _levels(mount, path):
+            found = _numbers(_text(level / name), most=cores)
+            if found and len(found) < cores and (least is None or len(found) < len(least)):
+                least = found
+    return least
+
+
+def _numbers(text: str, *, most: int) -> frozenset[int]:
+    """Read "0-2,7"; nothing if it cannot be read or a number is not below `most`."""
+    found: set[int] = set()
+    for part in text.strip().split(","):
+        first, _, last = part.partition("-")
+        start, end = _number(first), _number(last or first)
+        if start is None or end is None or end >= most:
+            return frozenset()
+        found.update(range(start, end + 1))
+    return frozenset(found)
+
+
 def _quota_v1(level: Path) -> float | None:
     quota = _number(_text(level / "cpu.cfs_quota_us"))  # -1, without a quota, is no number here
     period = _number(_text(level / "cpu.cfs_period_us"))

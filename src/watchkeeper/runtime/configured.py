@@ -31,7 +31,6 @@ from watchkeeper.runtime.resources import Resources
 from watchkeeper.runtime.rules_in_force import RulesInForce, written_rules
 from watchkeeper.runtime.samples import Sampler
 from watchkeeper.settings import Loaded, Origin, Settings
-from watchkeeper.storage.spool import folders
 
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
     from watchkeeper.runtime.alerts import AlertEngine
@@ -127,6 +126,8 @@ def make_resources(settings: Settings, recorder: Recorder, worker: Callable[[], 
     """
 
     def needed() -> list[Path]:
+        from watchkeeper.storage.spool import folders
+
         here = os.getcwd()
         spools = folders(
             "",
@@ -256,20 +257,25 @@ def make_audience(
     )
 
 
-def links(settings: Settings, key: str, clock: Callable[[], float], incident: Incident) -> Links:
-    """Return the addresses of an incident: its page, and what a reader of a message can do.
+def links(
+    settings: Settings, key: str, clock: Callable[[], float], incidents: Sequence[Incident]
+) -> Links:
+    """Return the addresses of a message's incidents: a page, and what a reader can do.
 
-    Those that act need the address of the application (`public_url`), and a stored incident.
+    The page is of the first one. Those that act are for all of them, and need the address of the
+    application (`public_url`), and stored incidents.
     """
     from watchkeeper.runtime.audience import Links
     from watchkeeper.runtime.signed_links import Purpose, sign
 
+    incident, *others = incidents
     page = link(settings, incident)
     if not settings.public_url or not incident.id or incident.state == "event":
         return Links(page=page)
     root = f"{settings.public_url.rstrip('/')}{settings.dashboard_prefix}"
+    at, further = clock(), [one.id for one in others]
     acknowledge, silence = (
-        f"{root}/{purpose.value}?t={sign(key, incident.id, purpose, at=clock())}"
+        f"{root}/{purpose.value}?t={sign(key, incident.id, purpose, at=at, others=further)}"
         for purpose in (Purpose.ACKNOWLEDGE, Purpose.SILENCE)
     )
     return Links(page=page, acknowledge=acknowledge, silence=silence)

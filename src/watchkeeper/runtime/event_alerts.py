@@ -10,6 +10,7 @@ from watchkeeper.core.instance import State
 from watchkeeper.core.issues import State as IssueState
 from watchkeeper.core.messages import digest_summary
 from watchkeeper.core.metrics import Scope
+from watchkeeper.core.queue import priority
 from watchkeeper.core.rule import ISSUE_CAME_BACK, ISSUE_NEW, Rule
 from watchkeeper.core.silences import silenced_by
 from watchkeeper.core.telling import Kind
@@ -52,11 +53,11 @@ class EventAlerts:
         added = 0
         if row is None:
             return added
-        log = EventLog.from_data(row.data)
+        log = EventLog.from_data(row.data).read_at(now)
         found, reached = self._sightings(rule, log, now=now)
         for sighting in log.unseen(found)[:MAX_NEW]:
             quiet = self._is_quiet(rule, sighting, now=now)
-            log = log.seen(sighting, quiet=quiet)
+            log = log.seen(sighting, now=now, quiet=quiet)
             saved = self._record(rule, row, log, sighting, now=now)
             if saved is None:
                 return added
@@ -202,6 +203,7 @@ class EventAlerts:
                 channel=channel,
                 payload=payload,
                 due_at=now,
+                priority=priority(rule.severity),
             )
             for channel in self._audience.channels(rule, rule.severity)
         ]

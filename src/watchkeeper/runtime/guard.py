@@ -12,6 +12,7 @@ from typing import Final
 
 LOG_EVERY_S: Final = 60.0  # one line per border and minute: a fault in the hot path must not flood
 FOLD_AT: Final = 1_000  # borders that wait to be counted
+MAX_PLACES: Final = 5  # of a trace that are named
 MAX_WAITING: Final = 100_000  # while somebody counts; the oldest are lost
 
 _log = logging.getLogger("watchkeeper")
@@ -27,8 +28,9 @@ class Guard:
 
     Holds no state, so one object serves every thread and may be entered again within itself.
     Lets `BaseException`s such as KeyboardInterrupt and CancelledError through, but where it calls
-    code of the host's that has no business to raise them (`of_host`), such as a `__str__`. What
-    that raises is not logged with its trace, since its text is made by the same code.
+    code of the host's that has no business to raise them (`of_host`), such as a `__str__`. Of what
+    that raises only the kind and the places are logged: its text is made by the same code, and may
+    hold secrets.
     """
 
     __slots__ = ("of_host", "where")
@@ -53,7 +55,10 @@ class Guard:
         # not isinstance: it asks the error's `__class__`, which may raise
         if not self.of_host and not issubclass(kind, Exception):
             return False
-        self.swallow(error)
+        if self.of_host:
+            _report(self.where, None, (kind, trace))
+        else:
+            _report(self.where, error)
         return True
 
     def swallow(self, error: BaseException) -> None:
@@ -106,7 +111,21 @@ def forget_errors() -> None:
     _errors.clear()
 
 
-def _report(where: str, error: BaseException | None) -> None:
+def _named(kind: type[BaseException], trace: TracebackType | None) -> str:
+    """Return the kind of an exception and where it came by, without asking its own code."""
+    places: deque[str] = deque(maxlen=MAX_PLACES)
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        places.append(f"{code.co_filename}:{trace.tb_lineno} in {code.co_name}")
+        trace = trace.tb_next
+    return "\n  ".join((f": {type.__repr__(kind)}", *places))
+
+
+def _report(
+    where: str,
+    error: BaseException | None,
+    of_host: tuple[type[BaseException], TracebackType | None] | None = None,
+) -> None:
     """Note an error, and log it if the border's last line is old enough; waits for no lock."""
     _noted.append(where)
     if len(_noted) >= FOLD_AT and _lock.acquire(blocking=False):
@@ -118,8 +137,11 @@ def _report(where: str, error: BaseException | None) -> None:
     if now - _logged.get(where, -LOG_EVERY_S) < LOG_EVERY_S:
         return
     _logged[where] = now
+    named = _named(*of_host) if of_host else ""
     with contextlib.suppress(Exception):  # a host's logging handler may raise, in its request
-        _log.error("watchkeeper: %s failed; your app is unaffected", where, exc_info=error)
+        _log.error(
+            "watchkeeper: %s failed; your app is unaffected%s", where, named, exc_info=error
+        )
 
 
 def _count_noted() -> None:

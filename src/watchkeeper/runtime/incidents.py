@@ -16,15 +16,10 @@ from watchkeeper.core.metrics import Scope
 from watchkeeper.core.rule import Rule
 from watchkeeper.core.telling import Kind, Manners, Told, reopens
 from watchkeeper.runtime.audience import Audience
+from watchkeeper.runtime.believed import GROUPS_KEY, REMOVED_KEY, SEVERITY_KEY, TOLD_KEY
 from watchkeeper.runtime.payloads import Payloads
-from watchkeeper.runtime.telling import (
-    GROUPS_KEY,
-    REMOVED_KEY,
-    SEVERITY_KEY,
-    TOLD_KEY,
-    Rows,
-    Telling,
-)
+from watchkeeper.runtime.telling import Rows, Telling
+from watchkeeper.storage.alerts import AGAIN_KEY
 from watchkeeper.storage.store import AlertChange, AlertRow, Incident, Store
 
 ORIGIN_KEY: Final = "origin"  # in an alert's row: who wrote the rule that it is of
@@ -150,6 +145,8 @@ class Incidents:
         found = _measured(subject, found, transition)
         data = {**found.data, "summary": _firing_summary(subject, transition)}
         data.pop("resolved_summary", None)
+        if told.resolved_at and not told.channels:
+            data[AGAIN_KEY] = now  # people took it to be over: whoever had it has it no more
         return replace(
             found,
             state="firing",

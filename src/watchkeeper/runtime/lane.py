@@ -1,17 +1,19 @@
 """One channel of the outbox in this process: its notifier, its sends, and what all know of it."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from watchkeeper.core.circuit import WORKS, Circuit
 from watchkeeper.core.queue import MAX_MESSAGES
-from watchkeeper.notify import Notifier
-from watchkeeper.storage.store import Store
 
-MAX_ERRORS: Final = 1_000  # messages lost and not yet told of, counted
+if TYPE_CHECKING:  # what a channel's settings say is read at the host's start: without a store
+    from watchkeeper.notify import Notifier
+    from watchkeeper.storage.store import OutboxRow, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,7 @@ class LaneState:
     circuit: Circuit = WORKS
     digest_at: float = 0.0  # when the last digest was made
     reported_at: float = 0.0  # when other channels were last told that this one fails
+    reported: int = 0  # messages that they were told of and that were lost right before
 
     def to_text(self) -> str:
         """Return the stored form."""
@@ -40,6 +43,7 @@ class LaneState:
                 "circuit": self.circuit.to_data(),
                 "digest_at": self.digest_at,
                 "reported_at": self.reported_at,
+                "reported": self.reported,
             }
         )
 
@@ -57,12 +61,13 @@ class LaneState:
             circuit=Circuit.from_data(circuit if isinstance(circuit, Mapping) else {}),
             digest_at=_moment(data.get("digest_at")),
             reported_at=_moment(data.get("reported_at")),
+            reported=int(_moment(data.get("reported"))),
         )
 
 
 @dataclass(slots=True)
 class Lane:
-    """One channel: its notifier, how many sends are under way, and what became of the last."""
+    """One channel: its notifier, what is being sent, and what became of the last."""
 
     name: str
     notifier: Notifier
@@ -72,7 +77,10 @@ class Lane:
     follows: bool = False  # a send of this process failed: it looks after those that wait
     look_at: float | None = None  # when it does so next
     state: LaneState = LaneState()
-    lost: list[str] = field(default_factory=list)  # why, each message that others are not told of
+    sending: dict[int, tuple[OutboxRow, float]] = field(default_factory=dict)  # since when
+    # Whether messages may be given up that others were not told of; at first who was here before
+    # may have had no time to tell.
+    has_lost: bool = True
     helped: dict[int, None] = field(default_factory=dict)  # messages that the fallback has
 
     def read(self, store: Store) -> None:
@@ -83,11 +91,6 @@ class Lane:
         """Tell all what is known now."""
         self.state = replace(self.state, **changes)
         store.set_meta(self.key, self.state.to_text())
-
-    def lose(self, error: str) -> None:
-        """Remember that a message was given up, until other channels are told."""
-        if len(self.lost) < MAX_ERRORS:
-            self.lost.append(error)
 
 
 def lane_key(service: str, environment: str, name: str) -> str:

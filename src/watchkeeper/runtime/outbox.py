@@ -11,13 +11,12 @@ from typing import Final
 
 from watchkeeper.core.circuit import OPENS_AFTER, WORKS, Circuit, Passage, gone
 from watchkeeper.core.delivery import Fault, Reason, next_try
-from watchkeeper.core.queue import UNDELIVERED
 from watchkeeper.exceptions import StorageError
 from watchkeeper.notify import ChannelGoneError, DeliveryError, Notification, Notifier
 from watchkeeper.runtime import scrubbing
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.lane import Lane, LaneOptions, lane_key
-from watchkeeper.runtime.queue import IN_FLIGHT, Queue
+from watchkeeper.runtime.queue import HOLD_S, IN_FLIGHT, Queue
 from watchkeeper.runtime.reroute import Reroute
 from watchkeeper.storage.store import OutboxRow, Store
 
@@ -26,6 +25,7 @@ STOP_WITHIN_S: Final = 2.0
 MAX_ERROR: Final = 300  # characters of what a channel said
 
 GONE: Final = "the channel is gone (410)"
+NO_ANSWER: Final = f"no answer within {HOLD_S:g} s"
 
 _log = logging.getLogger("watchkeeper")
 
@@ -36,7 +36,7 @@ class Settled:
 
     status: str  # sent | due (again) | failed
     at: float
-    next_try_at: float = 0.0
+    next_try_at: float = 0.0  # of one that failed: the moment it was given up
     error: str = ""
     circuit: Circuit | None = None  # of the channel from now on; None: nothing was learnt
 
@@ -82,6 +82,8 @@ class Outbox:
         # Results that the database did not take yet: without them they would be sent again.
         self._unsettled: OrderedDict[int, tuple[OutboxRow, Settled]] = OrderedDict()
         self._refused_at: OrderedDict[int, float] = OrderedDict()
+        # What was taken after the claim had run out: the next attempt only says so.
+        self._sent_late: OrderedDict[int, Settled] = OrderedDict()
 
     def deliver(self, *, now: float) -> int:
         """Claim what is due and start sending it; returns how many sends were started.
@@ -91,6 +93,7 @@ class Outbox:
         self._settle_rest()
         started = 0
         for lane in self._lanes.values():
+            self._doubt(lane, now=now)
             for row in self._take(lane, now=now, most=IN_FLIGHT):
                 self._start(lane, row)
                 started += 1
@@ -130,28 +133,45 @@ class Outbox:
     def _take(self, lane: Lane, *, now: float, most: int, mine: int = 0) -> list[OutboxRow]:
         """Claim up to `most` messages of a channel whose turn it is; give up those of one gone.
 
-        `mine` of those under way are the caller's own, and ended.
+        `mine` of those under way are the caller's own, and ended. None is claimed while enough
+        are under way, but digests are made and fallbacks asked: a send may hang for ever.
         """
         with self._changed:
-            lane.look_at = None  # who is sending looks again when it has ended
-            if self._stopping or lane.in_flight - mine >= IN_FLIGHT:
+            lane.look_at = None
+            if self._stopping:
                 return []
-        passage, rows = self._queue.take(lane, now=now, most=most)
+            is_full = lane.in_flight - mine >= IN_FLIGHT
+        passage, rows = self._queue.take(lane, now=now, most=0 if is_full else most)
+        if is_full:
+            with self._changed:
+                lane.look_at = None  # who is sending looks again when it has ended
         left = [row for row in rows if not self._is_done(row)]
         if passage is not Passage.GONE:
             return left
         for row in left:
-            self._settle(row, Settled(status="failed", at=now, error=GONE))
+            self._settle(row, Settled(status="failed", at=now, next_try_at=now, error=GONE))
         return []
 
     def _is_done(self, row: OutboxRow) -> bool:
         """Settle a row that was sent, but not recorded before its claim ran out."""
         with self._changed:
+            late = self._sent_late.get(row.id)
             known = self._unsettled.get(row.id)
-        if known is None or known[1].status != "sent":
+        sent = late or (known[1] if known is not None else None)
+        if sent is None or sent.status != "sent":
             return False
-        self._settle(row, known[1])
+        self._settle(row, sent)
         return True
+
+    def _doubt(self, lane: Lane, *, now: float) -> None:
+        """Count sends that do not come back as failed once their claim has run out."""
+        with self._changed:
+            hang = [row for row, since in lane.sending.values() if now - since >= HOLD_S]
+            for row in hang:
+                del lane.sending[row.id]
+        for row in hang:
+            _log.warning("watchkeeper: channel %s: %s", lane.name, NO_ANSWER)
+            self._settle(row, self._failed(lane, row, DeliveryError(NO_ANSWER)))
 
     def _start(self, lane: Lane, row: OutboxRow) -> None:
         with self._changed:
@@ -171,7 +191,9 @@ class Outbox:
             try:
                 following: OutboxRow | None = row
                 while following is not None:
-                    self._settle(following, self._attempt(lane, following))
+                    settled = self._attempt(lane, following)
+                    if settled is not None:
+                        self._settle(following, settled)
                     following = self._next(lane)
             except StorageError:
                 return  # what is not settled is kept; the flusher tells that the database is away
@@ -188,8 +210,8 @@ class Outbox:
         self._reroute.report(lane, now=self._clock())
         return rows[0] if rows else None
 
-    def _attempt(self, lane: Lane, row: OutboxRow) -> Settled:
-        """Send once and decide what that means."""
+    def _attempt(self, lane: Lane, row: OutboxRow) -> Settled | None:
+        """Send once and decide what that means; None if that was done meanwhile."""
         notification = Notification(
             id=row.message_id,
             channel=row.channel,
@@ -197,16 +219,24 @@ class Outbox:
             at=self._clock(),
             payload=row.payload,
         )
-        # What a user's own channel raises besides DeliveryError is a fault of its code.
+        # What a user's own channel raises besides DeliveryError is a fault of its code, and its
+        # text may hold an address with a secret.
         error = DeliveryError("the channel raised an unexpected exception; see the log")
-        with guard(f"channel {row.channel}"):
+        sent = None
+        with self._changed:
+            lane.sending[row.id] = (row, notification.at)
+        with guard(f"channel {row.channel}", of_host=True):
             try:
                 lane.notifier.send(notification)
             except DeliveryError as raised:
                 error = raised
             else:
-                return Settled(status="sent", at=self._clock(), circuit=WORKS)
-        return self._failed(lane, row, error)
+                sent = Settled(status="sent", at=self._clock(), circuit=WORKS)
+        with self._changed:
+            is_counted = lane.sending.pop(row.id, (None, 0.0))[0] is not row
+        if sent is None and is_counted:
+            return None  # as failed, when it hung
+        return sent or self._failed(lane, row, error)
 
     def _failed(self, lane: Lane, row: OutboxRow, error: DeliveryError) -> Settled:
         now, jitter = self._clock(), self._jitter()
@@ -231,7 +261,7 @@ class Outbox:
         told = scrubbing.text(str(error), limit=MAX_ERROR)
         if decided.at is None:
             _warn(row, decided.reason, told)
-            return Settled(status="failed", at=now, error=told, circuit=circuit)
+            return Settled(status="failed", at=now, next_try_at=now, error=told, circuit=circuit)
         return Settled(status="due", at=now, next_try_at=decided.at, error=told, circuit=circuit)
 
     def _first_refused(self, row: OutboxRow, now: float) -> float:
@@ -249,21 +279,26 @@ class Outbox:
                 self._unsettled.popitem(last=False)
             if settled.status != "due":
                 self._refused_at.pop(row.id, None)
-        self._store.settle(
+        is_ours = self._store.settle(
             row,
             status=settled.status,
             at=settled.at,
             next_try_at=settled.next_try_at,
             error=settled.error,
         )
+        lane = self._lanes[row.channel]
+        self._learn(lane, row, settled)
         with self._changed:
             self._unsettled.pop(row.id, None)
-            lane = self._lanes[row.channel]
+            self._sent_late.pop(row.id, None)
+            if settled.status == "sent" and not is_ours:
+                self._sent_late[row.id] = settled
+                while len(self._sent_late) > MAX_KNOWN:
+                    self._sent_late.popitem(last=False)
             if settled.status == "due":
                 soon = settled.next_try_at
                 lane.follows = True
                 lane.look_at = soon if lane.look_at is None else min(lane.look_at, soon)
-        self._learn(lane, row, settled)
 
     def _learn(self, lane: Lane, row: OutboxRow, settled: Settled) -> None:
         """Tell all processes how the channel is; let others have what it did not take."""
@@ -273,9 +308,8 @@ class Outbox:
             if after == WORKS and before.failures >= OPENS_AFTER:
                 self._queue.release(lane, now=settled.at)
         if settled.status == "failed":
+            lane.has_lost = True
             self._reroute.help(lane, row, now=settled.at)
-            if row.kind != UNDELIVERED:  # a report of reports would go round
-                lane.lose(settled.error)
 
     def _settle_rest(self) -> None:
         with self._changed:

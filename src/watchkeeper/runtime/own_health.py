@@ -45,8 +45,9 @@ class OwnHealth:
 
         Only the worker that leads lets the heart beat: one call a minute, however many workers.
         """
-        self._recorder.series(SELF_OUTBOX).record(store.outbox_waiting())
-        oldest = store.oldest_waiting(service=scope.service, environment=scope.environment)
+        place = {"service": scope.service, "environment": scope.environment}
+        self._recorder.series(SELF_OUTBOX).record(store.outbox_waiting(**place))
+        oldest = store.oldest_waiting(**place)
         age_s = 0.0 if oldest is None else max(0.0, now - oldest)
         self._recorder.series(SELF_OUTBOX_AGE).record(age_s)
         if leads and self._heartbeat is not None:

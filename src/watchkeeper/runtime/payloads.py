@@ -36,8 +36,8 @@ class Message:
 class Payloads:
     """Writes messages of one scope down."""
 
-    def __init__(self, scope: Scope, links: Callable[[Incident], Links]) -> None:
-        """Take the scope, and what gives an incident its addresses."""
+    def __init__(self, scope: Scope, links: Callable[[Sequence[Incident]], Links]) -> None:
+        """Take the scope, and what gives the incidents of a message their addresses."""
         self._scope = scope
         self._links = links
 
@@ -48,7 +48,7 @@ class Payloads:
         """
         first = message.incidents[0]
         listed = message.incidents[:MAX_LISTED]
-        links = self._links(first)
+        links = self._links(message.incidents)
         release = first.data.get("release")
         ended = [one.resolved_at for one in message.incidents if one.resolved_at is not None]
         over = len(ended) == len(message.incidents)
@@ -95,7 +95,7 @@ class Payloads:
             "started_at": one.started_at,
             "ended_at": one.resolved_at,
             "incident": one.id,
-            "link": self._links(one).page,
+            "link": self._links((one,)).page,
             "severity": one.severity,
         }
 

@@ -6,6 +6,7 @@ from typing import Final
 from watchkeeper.core.circuit import Passage
 from watchkeeper.core.queue import (
     HOUR_S,
+    UNBRAKED,
     Turn,
     Waiting,
     digest_due,
@@ -17,10 +18,13 @@ from watchkeeper.runtime.reroute import Reroute
 from watchkeeper.storage.store import OutboxRow, Store
 
 HOLD_S: Final = 60.0  # a claim runs out after so long: what a killed worker held is sent by others
-SENDING_S: Final = 15.0  # a send that lasts longer has ended with the process that claimed it
+# A send that lasts longer has ended with the process that claimed it, or hangs: mail may take
+# 30 s, and looking up a name some more.
+SENDING_S: Final = 40.0
 IN_FLIGHT: Final = 2  # per channel
 LOOK_AGAIN_S: Final = 1.0  # after another process' probe
 MAX_LOOKED_AT: Final = 200  # messages of one channel that are looked at together
+MAX_IN_DIGEST: Final = 1_000  # messages that one digest stands for
 
 _FREE: Final = {  # how many may be under way
     Passage.CLOSED: IN_FLIGHT,
@@ -83,7 +87,11 @@ class Queue:
         if any(not one.attempts and not one.is_unbraked for one in waiting):
             service, environment = self._scope
             sent_lately = self._store.sent_since(
-                lane.name, since=now - HOUR_S, service=service, environment=environment
+                lane.name,
+                since=now - HOUR_S,
+                service=service,
+                environment=environment,
+                uncounted=UNBRAKED,
             )
         return turns(
             waiting,
@@ -92,8 +100,14 @@ class Queue:
             max_messages=lane.options.max_messages,
         )
 
-    def _waiting(self, lane: Lane) -> list[OutboxRow]:
-        return self._store.waiting(lane.name, scope=self._scope, limit=MAX_LOOKED_AT)
+    def _all_braked(self, lane: Lane, *, now: float) -> list[OutboxRow]:
+        """Return what the brake holds, also beyond what is looked at otherwise."""
+        rows = {row.id: row for row in self._waiting(lane, limit=MAX_IN_DIGEST)}
+        found = self._turns(lane, rows, now=now)
+        return [rows[one.id] for one, turn in found if turn is Turn.BRAKED]
+
+    def _waiting(self, lane: Lane, *, limit: int = MAX_LOOKED_AT) -> list[OutboxRow]:
+        return self._store.waiting(lane.name, scope=self._scope, limit=limit)
 
     def _claim(self, lane: Lane, ids: Sequence[int], *, now: float) -> list[OutboxRow]:
         """Claim chosen rows that are still free, in the order chosen."""
@@ -120,6 +134,9 @@ class Queue:
         """Make a digest of what the brake holds, and ask the fallback for what waits too long."""
         braked = [rows[one.id] for one, turn in found if turn is Turn.BRAKED]
         if digest_due(braked=len(braked), digest_at=lane.state.digest_at, now=now):
+            if len(rows) >= MAX_LOOKED_AT:  # a flood: it is told of as a whole
+                braked = self._all_braked(lane, now=now)
+            braked.sort(key=lambda row: row.id)
             self._reroute.digest(lane, braked, now=now)
         for one, turn in found:
             if turn is not Turn.BRAKED and wants_fallback(one, now=now):

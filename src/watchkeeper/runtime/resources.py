@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from watchkeeper.core.capacity_metrics import (
     HOST_DISK,
@@ -20,7 +20,7 @@ from watchkeeper.core.catalogue import (
     PROCESS_THREADS,
 )
 from watchkeeper.core.metrics import Metric
-from watchkeeper.runtime.cgroup import CpuUse, cpu_use, memory_share
+from watchkeeper.runtime.cgroup import CpuUse, cpu_set, cpu_use, memory_share
 from watchkeeper.runtime.disks import Disks
 from watchkeeper.runtime.recorder import Recorder
 
@@ -117,7 +117,7 @@ class Resources:
         return max(0.0, used - before[1]) / (now - before[0])
 
     def _cpu_ratio(self, now: float) -> float | None:
-        """Return the share of the control group's quota that was used, else that of all cores."""
+        """Return the share of the control group's quota that was used, else that of its cores."""
         machine = self._host_ratio()
         since, before = self._groups_cpu
         groups = cpu_use(self._root, cores=self._cores)
@@ -132,17 +132,20 @@ class Resources:
         return min(1.0, max(shares)) if shares else None
 
     def _host_ratio(self) -> float | None:
-        """Return the share of all cores in use since the last sample.
+        """Return the share in use since the last sample of all cores that we may run on.
 
+        Those are the cores of the control group, not those that this process alone is bound to.
         psutil's own function keeps its last reading for the whole process: it would mix with the
         host application's use of it.
         """
         import psutil
 
-        times = psutil.cpu_times()
-        # Linux counts the time of guests within user and nice as well.
-        total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
-        busy = total - times.idle - getattr(times, "iowait", 0.0)
+        own = cpu_set(self._root, cores=self._cores)
+        several = psutil.cpu_times(percpu=True) if own else [psutil.cpu_times()]
+        if own and len(several) == self._cores:  # else some are offline: whose are they?
+            several = [several[core] for core in sorted(own)]
+        spent = [_spent(times) for times in several]
+        total, busy = sum(one[0] for one in spent), sum(one[1] for one in spent)
         before, self._host_cpu = self._host_cpu, (total, busy)
         if before is None or total <= before[0]:
             return None
@@ -155,6 +158,13 @@ class Resources:
         memory = psutil.virtual_memory()
         limited = memory_share(self._root, total_bytes=memory.total)
         return limited if limited is not None else 1 - memory.available / memory.total
+
+
+def _spent(times: Any) -> tuple[float, float]:
+    """Return the seconds of psutil's times: all, and those in use."""
+    # Linux counts the time of guests within user and nice as well.
+    total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    return total, total - times.idle - getattr(times, "iowait", 0.0)
 
 
 def _descriptors_share(process: "Process") -> float | None:

@@ -1,8 +1,10 @@
-"""Links that act without signing in: which incident, for which purpose, and until when."""
+"""Links that act without signing in: which incidents, for which purpose, and until when."""
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from enum import StrEnum
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:  # both are loaded with the first link: a host that tells nobody needs neither
@@ -12,7 +14,8 @@ if TYPE_CHECKING:  # both are loaded with the first link: a host that tells nobo
 
 VALID_S: Final = 7 * 86_400.0  # a mail may lie over a holiday week; its incident is then long over
 AHEAD_S: Final = 300.0  # how far the clock that signed may be ahead of the one that reads
-MAX_TOKEN: Final = 200  # characters; ours have about 70
+MAX_LINKED: Final = 50  # incidents of one link, as many as one silence can name
+MAX_TOKEN: Final = 1_600  # characters; ours have about 70, and 3 for each further incident
 SIGNING_KEY: Final = "signing_key"  # of cookies, forms and links, in `wk_meta`
 _HIGHEST_ID: Final = 2**63 - 1
 
@@ -36,31 +39,38 @@ def signing_key(store: "AdminStore", secret_key: str = "") -> str:
     )
 
 
-def sign(key: str, incident: int, purpose: Purpose, *, at: float) -> str:
-    """Return a token for one incident and one purpose, made at `at`: fit for an address as it is.
+def sign(
+    key: str, incident: int, purpose: Purpose, *, at: float, others: Sequence[int] = ()
+) -> str:
+    """Return a token for one purpose, made at `at`: fit for an address as it is.
 
-    The same arguments give the same token, so a message that is sent again has the same links.
+    It is for an incident and for `others` of the same message, up to MAX_LINKED in all. The same
+    arguments give the same token, so a message that is sent again has the same links.
     """
-    return str(_serializer(key, purpose).dumps([incident, int(at)]))
+    incidents = (incident, *others)[:MAX_LINKED]
+    steps = [after - before for before, after in pairwise(incidents)]  # shorter than numbers
+    return str(_serializer(key, purpose).dumps([incident, int(at), *steps]))
 
 
 def read(
     key: str, token: str, purpose: Purpose, *, now: float, max_age_s: float = VALID_S
-) -> int | None:
-    """Return the incident that a token is of; None if it is forged, too old or for another use."""
+) -> tuple[int, ...]:
+    """Return the incidents of a token; none if it is forged, too old or for another use."""
     from itsdangerous import BadData
 
     if not key or not 0 < len(token) <= MAX_TOKEN:
-        return None
+        return ()
     try:
         content = _serializer(key, purpose).loads(token)
     except BadData:
-        return None
+        return ()
     match content:
-        case [int(incident), int(at)]:
-            is_valid = -AHEAD_S <= now - at <= max_age_s and 0 < incident <= _HIGHEST_ID
-            return incident if is_valid else None
-    return None
+        case [int(incident), int(at), *steps] if all(isinstance(step, int) for step in steps):
+            incidents = tuple(accumulate((incident, *steps)))
+            is_valid = -AHEAD_S <= now - at <= max_age_s
+            is_possible = all(0 < one <= _HIGHEST_ID for one in incidents)
+            return incidents if is_valid and is_possible else ()
+    return ()
 
 
 def _serializer(key: str, purpose: Purpose) -> "URLSafeSerializer":

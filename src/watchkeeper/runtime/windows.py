@@ -30,19 +30,20 @@ class _Slots:
     def count(self, frame: Frame, among: Sequence[Series]) -> None:
         start = frame.key.start
         found = self.meter.measure_series(frame, among)
+        slots = self.by_slot.setdefault(start, {})
+        known = {group: slots[group] for group in found if group in slots}
         for running in self.sums.values():
-            running.count(start, found)
-        slots = self.by_slot.get(start)
-        if slots is None:
-            slots = self.by_slot[start] = {}
+            running.take(start, known)
         for group, tally in found.items():
-            known = slots.get(group)
-            if known is None:
-                slots[group] = tally
+            if group in known:
+                known[group].add(tally)
             else:
-                known.add(tally)
+                slots[group] = tally
             if start > self.used.get(group, 0):
                 self.used[group] = start
+        now = {group: slots[group] for group in found}
+        for running in self.sums.values():
+            running.put(start, now)
 
     def forget(self, before: int) -> None:
         old = [start for start in self.by_slot if start < before]

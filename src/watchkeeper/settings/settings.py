@@ -168,7 +168,7 @@ class Settings:
     routes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Route template → its own `bad_statuses`, `expected_exceptions`, `bad_above`."""
     quiet_routes: Sequence[str] = QUIET_ROUTES
-    """Routes counted as one, `(quiet)`, and not sampled, as static files are."""
+    """Counted as one, `(quiet)`; like static files not sampled, and no requests to rules."""
     route_name: Callable[[Any], str | None] | None = None
     """Names requests: gets method, path and route; None: as it is, "": not recorded."""
     scrub_keys: Sequence[str] = ()

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from watchkeeper.storage.outbox import Outgoing
+
+AGAIN_KEY: Final = "again_at"  # in an incident's data: when it came again, told to be over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,18 @@ class Incident:
     acked_at: float | None = None
     acked_by: str = ""
     ack_note: str = ""
+
+    @property
+    def again_at(self) -> float:
+        """When it came again after people were told that it is over; 0 if it did not."""
+        return float(self.data.get(AGAIN_KEY) or 0.0)
+
+    @property
+    def taken_at(self) -> float | None:
+        """When somebody took it on; None if nobody has, or only before it came again."""
+        if self.acked_at is None or self.acked_at < self.again_at:
+            return None
+        return self.acked_at
 
 
 MakeOutgoing = Callable[[int], Sequence[Outgoing]]
@@ -100,8 +114,10 @@ class AlertStore(Protocol):
     ) -> list[Incident]:
         """List incidents in one of `states` that started or ended since, newest first."""
 
-    def acknowledge(self, incident_id: int, *, by: str, note: str, at: float) -> Incident | None:
-        """Write down who took an incident on; the first one stays, whoever comes later.
+    def acknowledge(
+        self, incident_id: int, *, by: str, note: str, at: float, since: float = 0.0
+    ) -> Incident | None:
+        """Write down who took an incident on; the first one since stays, whoever comes later.
 
         Returns the incident as it is then, or None if there is none.
         """

@@ -121,19 +121,32 @@ class OutboxStore(Protocol):
     def waiting(
         self, channel: str, *, limit: int, scope: tuple[str, str] | None = None
     ) -> list[OutboxRow]:
-        """List the messages of a channel that are due now or later, oldest first.
+        """List the messages of a channel that are due now or later.
 
+        The highest priority first, where those of one incident have the highest of them all; of
+        each the oldest.
         Also those that are being sent: until their `claim_until`. `scope` as with `claim`.
         """
 
-    def sent_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
-        """Count the messages of a scope that a channel took since."""
+    def sent_since(
+        self,
+        channel: str,
+        *,
+        since: float,
+        service: str,
+        environment: str,
+        uncounted: Collection[str] = (),
+    ) -> int:
+        """Count the messages of a scope that a channel took since.
+
+        Of those of no incident the `uncounted` kinds are left out.
+        """
 
     def messages_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
         """Count what a scope put into the outbox for a channel since, without the withdrawn."""
 
-    def outbox_waiting(self) -> int:
-        """Count the messages that are due now or later."""
+    def outbox_waiting(self, *, service: str, environment: str) -> int:
+        """Count the messages of a scope that are due now or later."""
 
     def oldest_waiting(self, *, service: str, environment: str) -> float | None:
         """Return when the oldest due message of a scope was put there; None if none waits."""

@@ -243,7 +243,14 @@ def cut_change(change: CheckChange) -> CheckChange:
 
 
 def require_incident(change: AlertChange) -> None:
-    """Raise ValueError for messages without an incident, or further incidents not stored yet."""
+    """Raise ValueError for what no store takes.
+
+    Messages without an incident, further incidents that are not stored yet, or one row twice.
+    """
+    keys = {(row.service, row.environment, row.rule, row.group) for row in change.also}
+    own = (change.row.service, change.row.environment, change.row.rule, change.row.group)
+    if len({*keys, own}) != 1 + len(change.also):
+        raise ValueError("an alert change has each row once")
     if not all(one.id for one in change.incidents):
         raise ValueError("further incidents of an alert change are stored already")
     if change.incident is not None or change.row.incident is not None:

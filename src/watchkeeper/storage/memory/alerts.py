@@ -103,11 +103,13 @@ class MemoryAlerts(MemoryOutbox):
             ]
         return sorted(found, key=lambda one: (one.started_at, one.id), reverse=True)[:limit]
 
-    def acknowledge(self, incident_id: int, *, by: str, note: str, at: float) -> Incident | None:
-        """Write down who took an incident on; the first one stays, whoever comes later."""
+    def acknowledge(
+        self, incident_id: int, *, by: str, note: str, at: float, since: float = 0.0
+    ) -> Incident | None:
+        """Write down who took an incident on; the first one since stays, whoever comes later."""
         with self._lock:
             found = self._incidents.get(incident_id)
-            if found is not None and found.acked_at is None:
+            if found is not None and (found.acked_at is None or found.acked_at < since):
                 found = self._incidents[incident_id] = replace(
                     found,
                     acked_at=at,

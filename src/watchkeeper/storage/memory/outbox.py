@@ -120,7 +120,7 @@ class MemoryOutbox(Tables):
     def waiting(
         self, channel: str, *, limit: int, scope: tuple[str, str] | None = None
     ) -> list[OutboxRow]:
-        """List the messages of a channel that are due now or later, oldest first."""
+        """List the messages of a channel that are due now or later, the most urgent first."""
         with self._lock:
             found = [
                 replace(one.row, claim="", claim_until=one.claimed_until)
@@ -129,16 +129,32 @@ class MemoryOutbox(Tables):
                 and one.row.channel == channel
                 and _is_of(one.row, scope)
             ]
-        return sorted(found, key=lambda row: row.id)[:limit]
+        most: dict[int, int] = {}  # of each incident
+        for row in found:
+            most[row.incident] = max(row.priority, most.get(row.incident, row.priority))
 
-    def sent_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
-        """Count the messages of a scope that a channel took since."""
+        def place(row: OutboxRow) -> tuple[int, int]:
+            return -(most[row.incident] if row.incident > NO_INCIDENT else row.priority), row.id
+
+        return sorted(found, key=place)[:limit]
+
+    def sent_since(
+        self,
+        channel: str,
+        *,
+        since: float,
+        service: str,
+        environment: str,
+        uncounted: Collection[str] = (),
+    ) -> int:
+        """Count the messages of a scope that a channel took since, without uncounted kinds."""
         with self._lock:
             return sum(
                 _place(one.row) == (service, environment)
                 and one.row.channel == channel
                 and one.row.sent_at is not None
                 and one.row.sent_at >= since
+                and not (one.row.incident == NO_INCIDENT and one.row.kind in uncounted)
                 for one in self._outbox.values()
             )
 
@@ -153,10 +169,13 @@ class MemoryOutbox(Tables):
                 for one in self._outbox.values()
             )
 
-    def outbox_waiting(self) -> int:
-        """Count the messages that are due now or later."""
+    def outbox_waiting(self, *, service: str, environment: str) -> int:
+        """Count the messages of a scope that are due now or later."""
         with self._lock:
-            return sum(one.row.status == "due" for one in self._outbox.values())
+            return sum(
+                one.row.status == "due" and _place(one.row) == (service, environment)
+                for one in self._outbox.values()
+            )
 
     def oldest_waiting(self, *, service: str, environment: str) -> float | None:
         """Return when the oldest due message of a scope was put there; None if none waits."""

@@ -181,12 +181,17 @@ class SqlAlerts(Part):
         with self._database.read() as connection:
             return [read_incident(row) for row in connection.execute(statement)]
 
-    def acknowledge(self, incident_id: int, *, by: str, note: str, at: float) -> Incident | None:
-        """Write down who took an incident on; the first one stays, whoever comes later."""
+    def acknowledge(
+        self, incident_id: int, *, by: str, note: str, at: float, since: float = 0.0
+    ) -> Incident | None:
+        """Write down who took an incident on; the first one since stays, whoever comes later."""
         # Write the first one down.
         first = (
             update(incident)
-            .where(incident.c.id == incident_id, incident.c.acked_at.is_(None))
+            .where(
+                incident.c.id == incident_id,
+                or_(incident.c.acked_at.is_(None), incident.c.acked_at < since),
+            )
             .values(
                 acked_at=at,
                 acked_by=rows.cut(by, rows.MAX_NAME),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Subquery, and_, func, or_, select, update
 
 from watchkeeper.core.delivery import GIVE_UP_AFTER_S
 from watchkeeper.storage import rows
@@ -147,12 +147,15 @@ class SqlOutbox(Part):
     def waiting(
         self, channel: str, *, limit: int, scope: tuple[str, str] | None = None
     ) -> list[OutboxRow]:
-        """List the messages of a channel that are due now or later, oldest first."""
+        """List the messages of a channel that are due now or later, the most urgent first."""
         # Read what is due, which is little.
+        highest = _highest_priorities(channel)
+        priority = func.coalesce(highest.c.priority, outbox.c.priority)
         statement = (
             select(outbox)
+            .outerjoin(highest, highest.c.incident == outbox.c.incident)
             .where(outbox.c.status == "due", outbox.c.channel == channel)
-            .order_by(outbox.c.id)
+            .order_by(priority.desc(), outbox.c.id)
             .limit(limit)
         )
         if scope is not None:
@@ -163,8 +166,16 @@ class SqlOutbox(Part):
                 for row in connection.execute(statement)
             ]
 
-    def sent_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
-        """Count the messages of a scope that a channel took since."""
+    def sent_since(
+        self,
+        channel: str,
+        *,
+        since: float,
+        service: str,
+        environment: str,
+        uncounted: Collection[str] = (),
+    ) -> int:
+        """Count the messages of a scope that a channel took since, without uncounted kinds."""
         # A message is put there before it is sent, and given up after a day.
         statement = (
             select(func.count())
@@ -174,6 +185,7 @@ class SqlOutbox(Part):
                 outbox.c.channel == channel,
                 outbox.c.created_at >= since - GIVE_UP_AFTER_S,
                 outbox.c.sent_at >= since,
+                or_(outbox.c.incident > NO_INCIDENT, outbox.c.kind.not_in(sorted(uncounted))),
             )
         )
         with self._database.read() as connection:
@@ -195,10 +207,11 @@ class SqlOutbox(Part):
         with self._database.read() as connection:
             return int(connection.execute(statement).scalar_one())
 
-    def outbox_waiting(self) -> int:
-        """Count the messages that are due now or later."""
+    def outbox_waiting(self, *, service: str, environment: str) -> int:
+        """Count the messages of a scope that are due now or later."""
+        scope = {"service": service, "environment": environment}
         with self._database.read() as connection:
-            return int(connection.execute(standing.WAITING).scalar_one())
+            return int(connection.execute(standing.WAITING, scope).scalar_one())
 
     def oldest_waiting(self, *, service: str, environment: str) -> float | None:
         """Return when the oldest due message of a scope was put there; None if none waits."""
@@ -271,6 +284,24 @@ def past_messages(before: float) -> tuple[ColumnElement[bool], ...]:
 
 def _of(service: str, environment: str) -> ColumnElement[bool]:
     return and_(outbox.c.service == service, outbox.c.environment == environment)
+
+
+def _highest_priorities(channel: str) -> Subquery:
+    """Find the highest priority among what is due of each incident on a channel.
+
+    Joined, not asked row by row: SQLite would go through all that is due each time.
+    """
+    other = outbox.alias("other")
+    return (
+        select(other.c.incident, func.max(other.c.priority).label("priority"))
+        .where(
+            other.c.status == "due",
+            other.c.channel == channel,
+            other.c.incident > NO_INCIDENT,
+        )
+        .group_by(other.c.incident)
+        .subquery("highest")
+    )
 
 
 def _unclaimed(at: float) -> ColumnElement[bool]:

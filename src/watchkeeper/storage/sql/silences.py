@@ -1,6 +1,7 @@
 """Silences and planned windows in a SQL database."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -94,12 +95,21 @@ def past_silences(before: float) -> ColumnElement[bool]:
     return or_(table.c.ends_at < before, table.c.ended_at < before)
 
 
+def _matchers(text: str) -> Mapping[str, Any]:
+    """Return what a silence is about; damaged, what is no label and so of no alert.
+
+    An empty object is one of all alerts: what cannot be read must not become that.
+    """
+    found = read_object(text)
+    return found if found or text.strip() == "{}" else {"": text[: rows.MAX_NAME]}
+
+
 def _read(row: Any) -> Silence:
     return Silence(
         id=row.id,
         service=row.service,
         environment=row.environment,
-        matchers=read_object(row.matchers),
+        matchers=_matchers(row.matchers),
         starts_at=row.starts_at,
         ends_at=row.ends_at,
         schedule=row.schedule,

@@ -94,8 +94,16 @@ UNROLLED: Final = (
     .order_by(frame.c.start, frame.c.worker, frame.c.sequence)
     .limit(bindparam("most"))
 )
-# Count what is due now or later; the index on the status answers it.
-WAITING: Final = select(func.count()).select_from(outbox).where(outbox.c.status == "due")
+# Count what is due now or later, which the index on the status finds.
+WAITING: Final = (
+    select(func.count())
+    .select_from(outbox)
+    .where(
+        outbox.c.status == "due",
+        outbox.c.service == _SERVICE,
+        outbox.c.environment == _ENVIRONMENT,
+    )
+)
 # Read the workers of a scope by their last heartbeat.
 WORKERS: Final = (
     select(worker)
