@@ -117,13 +117,19 @@ class Groups:
             self.lock.release()
 
     def take(self, at: float) -> tuple[list[Group], list[Sample]]:
-        """Hand over what was counted and sampled since the last call; samples may begin anew."""
+        """Hand over what was counted and sampled since the last call; samples may begin anew.
+
+        Holds the lock for one group at a time, for requests may wait for it.
+        """
         with self.lock:
-            for inlet in list(self._inlets.values()):
+            inlets = list(self._inlets.values())
+        for inlet in inlets:
+            with self.lock:
                 if inlet:
                     self._drain(inlet)
                 else:
                     self._close(inlet)
+        with self.lock:
             self._begins_anew = not 0 <= at - self._began_at < SAMPLED_S
             if self._begins_anew:
                 self._began_at, self._earlier = at, {}
