@@ -3,8 +3,10 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -16,7 +18,9 @@ from watchkeeper.core.metrics import Kind, Scope, Series
 from watchkeeper.core.rules import Alert, Origin, Rule, compile_alert
 from watchkeeper.core.slot import Frame, FrameKey, Value
 from watchkeeper.runtime.alerts import AlertEngine
+from watchkeeper.runtime.configured import make_engine
 from watchkeeper.runtime.hours import seal
+from watchkeeper.settings import Settings
 from watchkeeper.storage import open_store
 from watchkeeper.storage.memory import MemoryStore
 from watchkeeper.storage.store import ALL_WORKERS, Batch, Store
@@ -178,6 +182,23 @@ def test_a_spike_is_compared_with_the_same_hour_of_earlier_weeks(
     slot(store, worker, NOW, served("/", bad, 500))
 
     judge.evaluate(now=NOW + 9.9)
+
+    assert fires is (told(store) == [("Spike", "firing")])
+
+
+@pytest.mark.parametrize(("zone", "fires"), [("Europe/Berlin", True), ("UTC", False)])
+def test_hours_are_those_of_the_users_clock(store: Store, zone: str, fires: bool) -> None:
+    """After a change of clocks ten in the morning is compared with ten in the morning."""
+    changed = datetime(2026, 10, 26, 10, 30, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()
+    before = datetime(2026, 10, 19, 10, 0, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()
+    hours_of_errors(store, {int(before): 0})
+    rules, now = compiled(SPIKE), int(changed)
+    settings = Settings(time_zone=zone, channels={"hook": {"type": "log"}})
+    hook = {"hook": object()}
+    judge = make_engine(settings, rules, hook, store, scope=SCOPE, now=float(now - WEEK_S * 5))
+    slot(store, store.register(SCOPE, host="h", pid=1, at=now - 99).id, now, served("/", 30, 90))
+
+    judge.evaluate(now=now + 9.9)
 
     assert fires is (told(store) == [("Spike", "firing")])
 

@@ -37,6 +37,7 @@ from watchkeeper.settings import Settings
         ({"database_url": "oracle://db/shop"}, "database_url: 'oracle'"),
         ({"silences": [{"match": {}}]}, "silences[0]: say when"),
         ({"quiet_hours": {"every": "nights"}}, "quiet_hours.every: 'nights' is no time"),
+        ({"time_zone": "Berlin"}, "time_zone: 'Berlin' is no time zone known here"),
         ({"alerts": ["error_rate > 5%"]}, "alerts[0]: 'error_rate > 5%' is not an Alert"),
     ],
 )

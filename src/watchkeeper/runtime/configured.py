@@ -18,6 +18,7 @@ from watchkeeper.core.budget import Storing
 from watchkeeper.core.fingerprint import Rule as GroupingRule
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.rule import Rule
+from watchkeeper.core.schedules import zone_named
 from watchkeeper.core.silences import parse_quiet_hours, parse_silences
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify import Notifier
@@ -212,6 +213,7 @@ def make_engine(
         slot_s=slot_s or settings.slot_s,
         installed_at=float(store.set_meta("installed_at", str(now), only_new=True)),
         pause=pause,
+        zone=zone_named(settings.time_zone, where="time_zone"),
         intervals=health.intervals if health is not None else None,
         may_remove=health is not None,
     )

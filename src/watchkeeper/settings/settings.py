@@ -14,6 +14,7 @@ from watchkeeper.core.budget import (
     SERVER_BUDGET_BYTES,
 )
 from watchkeeper.core.rules import Alert
+from watchkeeper.core.schedules import zone_named
 from watchkeeper.core.scrub import Rules
 from watchkeeper.core.silences import parse_quiet_hours, parse_silences
 from watchkeeper.core.units import parse_duration, parse_share, parse_size, write_size
@@ -196,6 +197,8 @@ class Settings:
     silences: Sequence[Any] = ()
     """Planned times at which nobody is told, as tables with `match`, `every` or `from` and
     `until`, and `comment`; in a file `[[silence]]`."""
+    time_zone: str = "UTC"
+    """Where the users are: rules compare hours with the same local hour of weeks before."""
     quiet_hours: Mapping[str, Any] = field(default_factory=dict)
     """When alerts below a severity wait: `{every = "daily 22:00-07:00 Europe/Berlin", below =
     "critical"}`; unset: never."""
@@ -244,6 +247,7 @@ class Settings:
         self._check_routing()
         parse_silences(self.silences, where="silences")
         parse_quiet_hours(self.quiet_hours, where="quiet_hours")
+        zone_named(self.time_zone, where="time_zone")
 
     @property
     def slot_s(self) -> int:
@@ -356,7 +360,6 @@ class Settings:
                 f"database_schema: {self.database_schema!r} must be of lower-case letters, "
                 "digits and underscores, and begin with a letter"
             )
-
         if self.migrate not in _MIGRATE:
             raise ConfigurationError(f'migrate: {self.migrate!r} is neither "auto" nor "manual"')
 
