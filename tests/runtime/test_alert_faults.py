@@ -1,7 +1,7 @@
 """What the engine does when something it needs is damaged, away, gone or not its own."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from watchkeeper.core.slot import Frame, FrameKey, Value
 from watchkeeper.exceptions import StorageError
 from watchkeeper.runtime import idle_rules
 from watchkeeper.runtime.alerts import AlertEngine
+from watchkeeper.runtime.audience import Audience, Links
 from watchkeeper.settings import UNREADABLE_FILE
 from watchkeeper.storage import open_store
 from watchkeeper.storage.memory import MemoryStore
@@ -228,19 +229,18 @@ def test_a_damaged_row_does_not_stop_the_other_rules(tmp_path: Path, damage: str
     store.close()
 
 
-def test_what_cannot_be_told_is_no_evaluation(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_told_is_no_evaluation(store: Store) -> None:
     """The moment of the last evaluation stays, so that the silence can be seen from outside."""
-    service = Service(store, *compiled(ERRORS))
+
+    def broken(incidents: Sequence[Incident]) -> Links:
+        raise ValueError("links")
+
+    audience = Audience(channels_for=lambda severity: ("hook",), links=broken)
+    service = Service(store, *compiled(ERRORS), audience=audience)
     service.slot()
     before = store.evaluated_at(**HERE)
 
-    def broken(*rest: Any, **options: Any) -> int:
-        raise ValueError("links")
-
-    monkeypatch.setattr(service.engine._incidents, "follow", broken)
-    service.slot(bad=90)
+    service.slots(3, bad=90)
 
     assert before == store.evaluated_at(**HERE)
     assert not service.engine.is_telling

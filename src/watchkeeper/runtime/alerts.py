@@ -201,7 +201,7 @@ class AlertEngine:
             except StorageError as error:
                 away = error
             else:
-                return True
+                return self._incidents.is_telling
         if away is not None:
             raise away
         return False

@@ -115,6 +115,11 @@ class Incidents:
         pairs = zip(measured, saved, strict=True)
         return [(one.transition, row) for one, row in pairs if row is not None]
 
+    @property
+    def is_telling(self) -> bool:
+        """Whether all that was due at the last `follow` could be told."""
+        return not self._telling.failed
+
     def follow(self, rows: Rows, rules: Collection[Rule], *, now: float) -> int:
         """Tell what is due by now, after all rules were evaluated; see `Telling.follow`."""
         self._releases = {}

@@ -57,6 +57,7 @@ class Telling:
         self._store = store
         self._scope = scope
         self._audience = audience
+        self.failed = 0  # alerts and messages that something was wrong with at the last `follow`
         self._payloads = payloads
         self._silences = Silences(store, scope=scope, planned=audience.silences)
 
@@ -64,8 +65,9 @@ class Telling:
         """Send what is due by now; return how many messages were put into the outbox.
 
         `rows` are the alerts of the scope as they are in the store; they are kept up to date.
-        Raises StorageError.
+        What is wrong with one alert or message counts as `failed`. Raises StorageError.
         """
+        self.failed = 0
         named = {rule.name: rule for rule in rules}
         put, away = 0, list[StorageError]()
         for _ in range(MAX_ATTEMPTS):
@@ -92,11 +94,13 @@ class Telling:
     ) -> int | None:
         """Save a batch; what is wrong with one message does not keep others from being sent."""
         saved: int | None = 0
+        self.failed += 1
         with _MESSAGE:
             try:
                 saved = self._save(batch, rows, now=now)
             except StorageError as error:
                 away.append(error)
+            self.failed -= 1
         if len(away) >= MAX_AWAY:
             raise away[0]
         return saved
@@ -117,7 +121,7 @@ class Telling:
     def _cases(
         self, rows: Rows, rules: Mapping[str, Rule], deliveries: Deliveries, *, now: float
     ) -> Iterator[Case]:
-        found = [one for one in _read(rows, rules) if one.is_of_interest]
+        found = [one for one in self._read(rows, rules) if one.is_of_interest]
         if not found:
             return
         of_rules = {name: Manners.of(rule) for name, rule in rules.items()}
@@ -129,15 +133,28 @@ class Telling:
                 continue  # a worker with other rules evaluates it, or its end comes soon
             manners = of_rules.get(one.row.rule) or Manners.of(None)
             case, away = None, None
+            self.failed += 1
             with _ALERT:
                 try:
                     case = self._case(one, manners, around, deliveries, now=now)
                 except StorageError as error:
                     away = error
+                self.failed -= 1
             if away is not None:
                 raise away
             if case is not None:
                 yield case
+
+    def _read(self, rows: Rows, rules: Mapping[str, Rule]) -> Iterator[Believed]:
+        """Read the rows; one that cannot be read is left out, logged and counted."""
+        for row in rows.values():
+            one = None
+            with _ALERT:
+                one = believed(row, rules.get(row.rule))
+            if one is None:
+                self.failed += 1
+            else:
+                yield one
 
     def _case(
         self,
@@ -319,16 +336,6 @@ class Telling:
         )
         groups = {**row.data.get(GROUPS_KEY, {}), sort: now}
         changed[own] = replace(row, data={**row.data, GROUPS_KEY: groups})
-
-
-def _read(rows: Rows, rules: Mapping[str, Rule]) -> Iterator[Believed]:
-    """Read the rows; one that cannot be read is left out, logged and counted."""
-    for row in rows.values():
-        one = None
-        with _ALERT:
-            one = believed(row, rules.get(row.rule))
-        if one is not None:
-            yield one
 
 
 def _is_known(one: Believed) -> bool:
