@@ -18,6 +18,7 @@ from watchkeeper.storage.store import (
     Outgoing,
     Sample,
     Statement,
+    Store,
 )
 
 SHOP = Scope(service="shop", environment="production", release="v1")
@@ -170,3 +171,9 @@ def fired(*channels: str) -> AlertChange:
     return AlertChange(
         row=state(), incident=incident(), outgoing=[notice(channel) for channel in channels]
     )
+
+
+def side_by_side(store: Store, *, service: str, environment: str) -> bool:
+    """Tell whether each worker has written since the last of them began: none followed another."""
+    workers = store.workers(service=service, environment=environment, seen_since=0)
+    return min(one.seen_at for one in workers) > max(one.started_at for one in workers)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from processes import Server, get, until, uvicorn
 from receivers import Receiver
+from stored import side_by_side
 
 from watchkeeper.storage import Store, open_store
 
@@ -143,6 +144,7 @@ def test_a_worker_that_lives_tells_of_one_that_was_killed(
     other = uvicorn("shop:app", folder=tmp_path)
     with server, other:
         assert until(lambda: get(server.url) and get(other.url) and live(store) == 3, within_s=30)
+        assert until(lambda: side_by_side(store, service="shop", environment="test"))
         other.kill()
         assert until(lambda: receiver.received)
         time.sleep(3)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from processes import until
+from stored import side_by_side
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.missing import ALL, Missing, Reason
@@ -75,12 +76,6 @@ def pids(store: Store) -> set[int]:
     return {worker.pid for worker in workers}
 
 
-def side_by_side(store: Store) -> bool:
-    """Tell whether each has written since the last of them began: none followed another."""
-    workers = store.workers(service="shop", environment="test", seen_since=0)
-    return min(one.seen_at for one in workers) > max(one.started_at for one in workers)
-
-
 def gone(store: Store) -> list[Missing]:
     """Return who is missing by now."""
     return missing_workers(store, SHOP, now=time.time(), slot_s=1)
@@ -95,7 +90,7 @@ def test_a_killed_worker_is_missed_and_its_successor_ends_that(spawn: Spawn, sha
     """kill -9 is seen by those who live; a clean stop is not; a restart takes the place."""
     one, killed, stopping = spawn(), spawn(), spawn()
     assert until(lambda: {one.pid, killed.pid, stopping.pid} <= pids(shared))
-    assert until(lambda: side_by_side(shared))
+    assert until(lambda: side_by_side(shared, service="shop", environment="test"))
 
     stopping.communicate()
     os.kill(killed.pid, signal.SIGKILL)
