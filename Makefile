@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NEEDS_PYTHON := import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=" if sys.version_info < (3, 11) else 0)
 
-.PHONY: demo test test-fast lint types bench bench-storage bench-errors bench-alerts screenshot format clean
+.PHONY: demo test test-fast lint types bench bench-storage bench-errors bench-alerts bench-resources bench-verdict screenshot format clean
 
 demo: .venv/demo
 	@$(BIN)/watchkeeper demo $(ARGS)
@@ -34,6 +34,12 @@ bench-errors: .venv/dev
 
 bench-alerts: .venv/dev
 	@$(BIN)/python bench/alerts.py $(ARGS)
+
+bench-resources: .venv/dev
+	@$(BIN)/python bench/resources.py $(ARGS)
+
+bench-verdict: .venv/dev
+	@$(BIN)/python bench/verdict.py $(ARGS)
 
 screenshot: .venv/dev
 	$(BIN)/python scripts/screenshot.py

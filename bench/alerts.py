@@ -30,10 +30,11 @@ class Extent:
 
     rounds: int
     deployments: tuple[str, ...]
+    per_s: float  # requests of the lag's load
     good_s: float  # before the trouble
     away_s: float
     hold_s: float
-    days: int
+    days: float
     runs: int
     routes: int
 
@@ -41,6 +42,7 @@ class Extent:
 FULL: Final = Extent(
     rounds=9,
     deployments=tuple(lags.DEPLOYMENTS),
+    per_s=lags.PER_S,
     good_s=20.0,
     away_s=60.0,
     hold_s=60.0,
@@ -51,6 +53,7 @@ FULL: Final = Extent(
 QUICK: Final = Extent(
     rounds=1,
     deployments=tuple(lags.DEPLOYMENTS),
+    per_s=lags.PER_S,
     good_s=15.0,
     away_s=60.0,
     hold_s=30.0,
@@ -61,10 +64,11 @@ QUICK: Final = Extent(
 TINY: Final = Extent(
     rounds=1,
     deployments=("1",),
+    per_s=10.0,
     good_s=2.0,
     away_s=1.0,
     hold_s=20.0,
-    days=1,
+    days=0.02,
     runs=1,
     routes=2,
 )
@@ -79,6 +83,7 @@ def run(extent: Extent, parts: list[str], names: list[str]) -> dict[str, Any]:
                 found["lag"][name] = lags.measure(
                     place,
                     rounds=extent.rounds,
+                    per_s=extent.per_s,
                     good_s=extent.good_s,
                     names=list(extent.deployments),
                 )

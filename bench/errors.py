@@ -26,7 +26,6 @@ DATABASES: Final = ("sqlite", "postgresql")
 class Extent:
     """How much is measured: more is surer."""
 
-    whole_corpus: bool
     rounds: int
     storm_s: float
     storms: int
@@ -39,36 +38,33 @@ class Extent:
 
 
 FULL: Final = Extent(
-    whole_corpus=True,
     rounds=200,
     storm_s=5.0,
     storms=9,
-    beside_rounds=15,
-    pairs=2_000,
+    beside_rounds=9,
+    pairs=4_000,
     many=100_000,
     hostile_bytes=65_536,
     hostile_rounds=15,
     new_bugs=20,
 )
 QUICK: Final = Extent(
-    whole_corpus=True,
     rounds=40,
     storm_s=2.0,
     storms=3,
-    beside_rounds=3,
-    pairs=1_000,
+    beside_rounds=5,
+    pairs=4_000,
     many=100_000,
     hostile_bytes=65_536,
     hostile_rounds=5,
     new_bugs=20,
 )
 TINY: Final = Extent(
-    whole_corpus=False,
     rounds=1,
     storm_s=0.2,
     storms=1,
     beside_rounds=1,
-    pairs=50,
+    pairs=20,
     many=1_000,
     hostile_bytes=2_048,
     hostile_rounds=1,
@@ -80,7 +76,7 @@ def run(extent: Extent, parts: list[str], names: list[str]) -> dict[str, Any]:
     """Measure, each part in processes of its own, and say on what and when."""
     found = options.head()
     if "grouping" in parts:
-        found["grouping"] = grouping.measure(quick=not extent.whole_corpus)
+        found["grouping"] = grouping.measure()
         print(grouping.text(found["grouping"]), file=sys.stderr)
     if "capture" in parts:
         found["capture"] = children.measured("capture.py", extent.rounds)

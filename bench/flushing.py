@@ -130,20 +130,20 @@ def transactions() -> Iterator[list[float]]:
         event.remove(Pool, "checkin", checkin)
 
 
-def together(place: databases.Place, *, seconds: int) -> dict[str, Any]:
+def together(place: databases.Place, *, workers: int, seconds: int) -> dict[str, Any]:
     """Measure workers, each a process, that flush at each full second: p99 and errors."""
     with place.database("together") as url:
         with databases.opened(url):
             pass
         begin = time.time() + START_S
         found = children.together(
-            "flushing.py", [(url, seed, seconds, begin) for seed in range(WORKERS)]
+            "flushing.py", [(url, seed, seconds, begin) for seed in range(workers)]
         )
     taken = sorted(ms for one in found for ms in one["write_ms"])
     p99 = taken[int(len(taken) * 0.99)]
     goal = TOGETHER_GOALS_MS.get(place.name)
     return {
-        "workers": WORKERS,
+        "workers": workers,
         "flushes": len(taken),
         "errors": goals.at_most(0, sum(one["errors"] for one in found), "flushes"),
         "p50_ms": round(statistics.median(taken), 2),

@@ -16,6 +16,7 @@ import sysconfig
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,9 +40,23 @@ _TIMEOUT_S: Final = 300
 Occurrence = dict[str, Any]
 
 
-def measure(*, quick: bool = False) -> dict[str, Any]:
-    """Run the corpus and compare the rules; `quick` leaves most circumstances out."""
-    found = occurrences(quick=quick)
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of the corpus: an application in a folder, an interpreter, ways into it.
+
+    Without a name of its own each way is a circumstance.
+    """
+
+    circumstance: str
+    where: Path
+    python: Path
+    values: int = 0  # the number of the bugs' values
+    ways: Iterable[str] = ("view",)
+
+
+def measure() -> dict[str, Any]:
+    """Run the corpus and compare the rules."""
+    found = occurrences()
     circumstances = {one["circumstance"] for one in found}
     per_bug = Counter(one["bug"] for one in found)
     return {
@@ -56,16 +71,24 @@ def measure(*, quick: bool = False) -> dict[str, Any]:
     }
 
 
-def occurrences(*, quick: bool = False) -> list[Occurrence]:
+def occurrences() -> list[Occurrence]:
     """Run into every bug in every circumstance; one entry each, with its groups."""
     found: list[Occurrence] = []
     with tempfile.TemporaryDirectory(prefix="watchkeeper-corpus-") as folder:
-        for circumstance, where, values, ways, python in _processes(Path(folder), quick=quick):
-            for one in _run(where, values, ways, python):
-                name = circumstance or one["way"]
-                found.append(one | {"circumstance": name, "python": _version(python)})
+        by_python: dict[Path, list[Process]] = defaultdict(list)
+        for one in _processes(Path(folder)):
+            by_python[one.python].append(one)
+        for python, processes in by_python.items():
+            for process, some in zip(processes, _run(python, processes), strict=True):
+                found += [_placed(one, process) for one in some]
     _check(found)
     return found
+
+
+def _placed(one: Occurrence, process: Process) -> Occurrence:
+    """Say in which circumstance, and by which version of Python."""
+    name = process.circumstance or one["way"]
+    return one | {"circumstance": name, "python": _version(process.python)}
 
 
 def _check(found: list[Occurrence]) -> None:
@@ -79,28 +102,22 @@ def _check(found: list[Occurrence]) -> None:
             raise RuntimeError(f"{bug} raises {sorted(names)}: the corpus is broken")
 
 
-def _processes(
-    folder: Path, *, quick: bool
-) -> Iterator[tuple[str, Path, int, Iterable[str], Path]]:
-    """Yield (name, folder of the application, number of values, ways, interpreter)."""
+def _processes(folder: Path) -> Iterator[Process]:
     this = Path(sys.executable)
     plain = _deployed(folder / "plain")
-    yield "", plain, 0, ["view", "again", "a job"] if quick else WAYS, this
+    yield Process("", plain, this, ways=WAYS)
     for name, edit in edits.EDITS.items():
-        if not quick or edit is edits.everything:
-            yield name, _deployed(folder / name.replace(" ", "_"), edit), 0, ["view"], this
-    if quick:
-        return
-    yield "another folder", _deployed(folder / "srv" / "releases" / "r17"), 0, ["view"], this
+        yield Process(name, _deployed(folder / name.replace(" ", "_"), edit), this)
+    yield Process("another folder", _deployed(folder / "srv" / "releases" / "r17"), this)
     for values in (1, 2):
         where = _deployed(folder / f"values{values}", values=values)
-        yield f"values {values + 1}", where, values, ["view"], this
+        yield Process(f"values {values + 1}", where, this, values=values)
     elsewhere = _deployed(folder / "elsewhere", elsewhere=True)
-    yield "another service", elsewhere, 0, ["another view"], this
+    yield Process("another service", elsewhere, this, ways=["another view"])
     for version in INTERPRETERS:
         python = interpreter(version)
         if python is not None and version != _version(this):
-            yield f"Python {version}", plain, 0, ["view"], python
+            yield Process(f"Python {version}", plain, python)
 
 
 def _deployed(
@@ -124,12 +141,12 @@ def interpreter(version: str) -> Path | None:
     return candidates[-1] if candidates else None
 
 
-def _run(where: Path, values: int, ways: Iterable[str], python: Path) -> list[Occurrence]:
-    """Run one process of the corpus; packages come from this interpreter's environment."""
+def _run(python: Path, processes: Iterable[Process]) -> list[list[Occurrence]]:
+    """Run processes of the corpus; packages come from this interpreter's environment."""
+    asked = [(str(one.where), one.values, list(one.ways)) for one in processes]
     packages = os.pathsep.join([str(HERE.parent / "src"), sysconfig.get_path("purelib")])
     done = subprocess.run(
-        [python, HERE / "corpus" / "occurrences.py", where, str(values), *ways],
-        cwd=where,  # the project's root
+        [python, HERE / "corpus" / "occurrences.py", json.dumps(asked)],
         env={**os.environ, "PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
@@ -137,8 +154,8 @@ def _run(where: Path, values: int, ways: Iterable[str], python: Path) -> list[Oc
         timeout=_TIMEOUT_S,
     )
     if done.returncode:
-        raise RuntimeError(f"{where.name} with {python}: {done.stderr[-2000:]}")
-    found: list[Occurrence] = json.loads(done.stdout)
+        raise RuntimeError(f"{python}: {done.stderr[-2000:]}")
+    found: list[list[Occurrence]] = json.loads(done.stdout)
     return found
 
 
@@ -210,4 +227,4 @@ def text(found: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    print(text(measure(quick="--quick" in sys.argv)))
+    print(text(measure()))

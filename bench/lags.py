@@ -1,6 +1,6 @@
 """How long after a threshold is crossed somebody is told, by real servers under real load.
 
-python bench/lags.py URL hosts workers path seed good_s      one round, as JSON
+python bench/lags.py URL hosts workers path seed per_s good_s      one round, as JSON
 """
 
 import json
@@ -33,16 +33,17 @@ WORST_S: Final = 12.0
 AFTER_S: Final = 3.0  # in which a second copy would arrive
 
 
-def measure(place: databases.Place, *, rounds: int, good_s: float, names: list[str]) -> Any:
+def measure(
+    place: databases.Place, *, rounds: int, per_s: float, good_s: float, names: list[str]
+) -> Any:
     """Measure every deployment, each round with servers of its own."""
     found = {}
     for name in names:
         several = []
         for number in range(rounds):
             with place.database(f"lags_{number}") as url:
-                several.append(
-                    children.measured("lags.py", url, *DEPLOYMENTS[name], number, good_s)
-                )
+                asked = (*DEPLOYMENTS[name], number, per_s, good_s)
+                several.append(children.measured("lags.py", url, *asked))
         found[name] = {
             "rounds": rounds,
             **_figures(several, "plain"),
@@ -60,7 +61,9 @@ def _figures(several: list[dict[str, Any]], rule: str) -> dict[str, Any]:
     }
 
 
-def run(url: str, deployment: shops.Deployment, path: str, seed: int, good_s: float) -> Any:
+def run(
+    url: str, deployment: shops.Deployment, path: str, seed: int, *, per_s: float, good_s: float
+) -> Any:
     """Serve well for a while, then badly; how long after the true crossing each rule told."""
     chance = random.Random(seed)  # noqa: S311  # when within a slot the trouble begins
     with shops.Receiver() as receiver, tempfile.TemporaryDirectory() as folder:
@@ -71,7 +74,7 @@ def run(url: str, deployment: shops.Deployment, path: str, seed: int, good_s: fl
             alerts=[shops.PLAIN, shops.SURE],
             channels=shops.webhook(receiver),
         )
-        with shop, shops.Load(shop.urls, per_s=PER_S, path=path) as load:
+        with shop, shops.Load(shop.urls, per_s=per_s, path=path) as load:
             time.sleep(good_s + chance.uniform(0, SLOT_S))
             load.failing = FAILING if path == "/fail" else FAILING * 4 / 3  # one in four holds it
             told = {
@@ -94,6 +97,7 @@ def _lag(told: list[Any], crossed_at: float | None) -> float:
 
 
 if __name__ == "__main__":
-    _, where, hosts, workers, fails_at, number, good = sys.argv
+    _, where, hosts, workers, fails_at, number, rate, good = sys.argv
     of = shops.Deployment(hosts=int(hosts), workers=int(workers))
-    print(json.dumps(run(where, of, fails_at, int(number), float(good))))
+    found = run(where, of, fails_at, int(number), per_s=float(rate), good_s=float(good))
+    print(json.dumps(found))

@@ -6,17 +6,13 @@ make bench ARGS="--only cpu"      one part: cpu, memory or stall
 make bench ARGS=--markdown        everything, and the table of docs/what-it-costs.md written anew
 """
 
-import argparse
-import datetime
-import json
-import os
-import platform
 from dataclasses import dataclass
 from typing import Any, Final
 
 import apps
 import cpu
 import memory
+import options
 import report
 import stall
 
@@ -60,19 +56,14 @@ TINY: Final = Extent(
     least_s=0.0,
     requests=1_000,
     memory_runs=1,
-    stall_s=0.2,
+    stall_s=0.05,
     stall_runs=1,
 )
 
 
 def run(extent: Extent, parts: list[str]) -> dict[str, Any]:
     """Measure, and say on what and when."""
-    found: dict[str, Any] = {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "slot": extent.slot,
-    }
+    found: dict[str, Any] = options.head() | {"slot": extent.slot}
     if "cpu" in parts:
         found["cpu"] = cpu.measure(extent.slot, rounds=extent.rounds, least_s=extent.least_s)
     if "memory" in parts:
@@ -84,21 +75,11 @@ def run(extent: Extent, parts: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     """Run the benchmark and print what it found."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    asked = options.parse(
+        __doc__, extents={"full": FULL, "quick": QUICK, "tiny": TINY}, parts=PARTS, names=()
     )
-    extents = parser.add_mutually_exclusive_group()
-    extents.add_argument("--quick", dest="extent", action="store_const", const=QUICK)
-    extents.add_argument("--tiny", dest="extent", action="store_const", const=TINY)
-    parser.add_argument("--only", choices=PARTS, action="append", default=[])
-    parser.add_argument("--markdown", action="store_true", help="write the page of the docs")
-    options = parser.parse_args()
-    if options.markdown and options.only:
-        parser.error("--markdown needs every part")
-    found = run(options.extent or FULL, options.only or list(PARTS))
-    print(json.dumps(found, indent=2))
-    if options.markdown:
-        report.write(found)
+    found = run(asked.extent, asked.parts)
+    options.show(found, markdown=asked.markdown, write=report.write)
 
 
 if __name__ == "__main__":

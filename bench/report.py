@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any, Final
 
+from watchkeeper.core.statistics import wilson_lower
+
 DOCS: Final = Path(__file__).parents[1] / "docs"
 PAGE: Final = DOCS / "what-it-costs.md"
 BEGIN: Final = "<!-- figures: written by `make bench ARGS=--markdown` -->\n"
@@ -12,6 +14,8 @@ ERRORS_PAGE: Final = DOCS / "errors.md"
 ERRORS_BEGIN: Final = "<!-- figures: written by `make bench-errors ARGS=--markdown` -->\n"
 ALERTS_PAGE: Final = DOCS / "how-fast-alerts-are.md"
 ALERTS_BEGIN: Final = "<!-- figures: written by `make bench-alerts ARGS=--markdown` -->\n"
+VERDICT_PAGE: Final = DOCS / "deploys.md"
+VERDICT_BEGIN: Final = "<!-- figures: written by `make bench-verdict ARGS=--markdown` -->\n"
 END: Final = "<!-- end of figures -->\n"
 
 
@@ -33,6 +37,11 @@ def write_errors(found: dict[str, Any]) -> None:
 def write_alerts(found: dict[str, Any]) -> None:
     """Put the figures of alerts into their page."""
     _put(ALERTS_PAGE, ALERTS_BEGIN, alerts_tables(found))
+
+
+def write_verdict(found: dict[str, Any]) -> None:
+    """Put the figures of verdicts on releases into their page."""
+    _put(VERDICT_PAGE, VERDICT_BEGIN, verdict_table(found))
 
 
 def _put(page: Path, begin: str, figures: str) -> None:
@@ -179,6 +188,48 @@ One evaluation of {evaluation["rules"]} rules on {evaluation["routes"]} routes, 
 requests: {_shown(evaluation["cpu_ms"])} ms of CPU.
 
 """
+
+
+def verdict_table(found: dict[str, Any]) -> str:
+    """Return the figures of verdicts on releases as Markdown."""
+    releases, changed = found["releases"], found["changed"]
+    kinds = found["kinds"]
+    power = next(iter(kinds.values()))["power"]
+    head = "".join(
+        f" | {name} ×{factor:g}" for name in power for factor in map(float, power[name])
+    )
+    rows = "\n".join(
+        f"| {name.replace(' ', ' | ')} | {one['wrong']} of {releases} "
+        + "".join(f"| {n / changed:.0%} " for some in one["power"].values() for n in some.values())
+        + "|"
+        for name, one in kinds.items()
+    )
+    wrong = "; ".join(
+        f"{noise} minutes {_shown(found[noise])}, {between(some['wrong'], some['of'])}"
+        for noise, some in found["false_alarms"].items()
+    )
+    shares = ", ".join(
+        f"{share:.0%} is {between(round(share * changed), changed)}" for share in (0.1, 0.5, 0.9)
+    )
+    return f"""
+Simulated on {found["date"]}. False alarms, worse or doubtful, of all verdicts on releases that \
+changed nothing: {wrong} (95 % intervals). \
+Goals are in brackets; ✗ marks one that was missed.
+
+| minutes | requests a minute | errors before | false alarms{head} |
+|---|--:|--:|--:{"|--:" * sum(map(len, power.values()))}|
+{rows}
+
+The shares found are of {changed} releases each, and no surer than that: {shares}.
+
+"""
+
+
+def between(number: int, total: int) -> str:
+    """Return the interval of a share (Wilson, 95 %)."""
+    low = wilson_lower(number, total, z=1.96)
+    high = 1 - wilson_lower(total - number, total, z=1.96)
+    return f"{100 * low:.1f} – {100 * high:.1f} %"
 
 
 def _lags(database: str, figures: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ class Extent:
 
     flushes: int
     together_s: int
+    workers: int  # that flush together
     slots: int
     other_slots: int  # of the designs that need more room
     hours: int  # that are made of requests
@@ -44,6 +45,7 @@ class Extent:
 FULL: Final = Extent(
     flushes=500,
     together_s=60,
+    workers=flushing.WORKERS,
     slots=720,
     other_slots=60,
     hours=12,
@@ -59,6 +61,7 @@ FULL: Final = Extent(
 QUICK: Final = Extent(
     flushes=100,
     together_s=10,
+    workers=flushing.WORKERS,
     slots=180,
     other_slots=18,
     hours=3,
@@ -74,16 +77,17 @@ QUICK: Final = Extent(
 TINY: Final = Extent(
     flushes=5,
     together_s=2,
+    workers=2,
     slots=12,
     other_slots=2,
     hours=1,
     per_minute=200,
-    curve_slots=2,
+    curve_slots=1,
     curve_minutes=1,
     runs=1,
     month_routes=20,
     month_days=1,
-    host_s=0.5,
+    host_s=0.1,
     host_rounds=1,
 )
 
@@ -105,7 +109,9 @@ def _on(place: databases.Place, extent: Extent, parts: list[str]) -> dict[str, A
     if "flush" in parts:
         found["flush"] = {
             "alone": flushing.alone(place, flushes=extent.flushes),
-            "together": flushing.together(place, seconds=extent.together_s),
+            "together": flushing.together(
+                place, workers=extent.workers, seconds=extent.together_s
+            ),
         }
     if "room" in parts:
         found["room"] = _room(place, extent)

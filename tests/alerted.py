@@ -50,6 +50,11 @@ class Shop:
         for group in groups or ("",):
             self._becomes(State.FIRING, name, group, data)
 
+    def recovers(self, *groups: str, name: str = "Errors") -> None:
+        """Let alerts be clear that still count as firing."""
+        for group in groups or ("",):
+            self._becomes(State.RECOVERING, name, group, {})
+
     def ends(self, *groups: str, name: str = "Errors", **data: Any) -> None:
         """Let alerts end, without telling yet."""
         for group in groups or ("",):

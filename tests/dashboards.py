@@ -18,6 +18,7 @@ from watchkeeper.core.rule import Rule
 from watchkeeper.core.slot import Frame, FrameKey, Gauge, Value
 from watchkeeper.dashboard.http import Request, Response
 from watchkeeper.dashboard.routes import Dashboard
+from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.settings import Settings
 from watchkeeper.storage.memory import MemoryStore
@@ -78,6 +79,7 @@ class Watched:
     problems: list[str] = field(default_factory=list)
     now: float = NOW
     recorder: Recorder = field(default_factory=lambda: Recorder(SCOPE))
+    health: Health = field(default_factory=lambda: Health((), clock=lambda: NOW))
     rules: Sequence[Rule] = PACK
 
     @property

@@ -1,17 +1,20 @@
-"""The real command as a process, and a database with something of everything, for its verbs."""
+"""The real command, here or in a process, and a database with something of all for its verbs."""
 
 import json
 import os
 import pty
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import chdir, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from click.testing import CliRunner
 from stored import SHOP, batch, counted, event, frame, sample, statement
 
+from watchkeeper.cli import watchkeeper
 from watchkeeper.core.catalogue import HTTP_DURATION, SELF_UP
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Scope, Series
@@ -26,6 +29,20 @@ OURS = ("--service", "shop")
 
 
 def run(
+    *arguments: str, folder: Path, environ: dict[str, str] | None = None, stdin: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    """Run `watchkeeper` in this very process, which takes a tenth of the time of another one.
+
+    In a folder, with nothing set in its environment but what is given. What imports an
+    application's code is for `run_process`.
+    """
+    environment = {**_clean(), **(environ or {})}
+    with chdir(folder), patch.dict(os.environ, environment, clear=True):
+        done = CliRunner().invoke(watchkeeper, arguments, input=stdin, prog_name="watchkeeper")
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+
+def run_process(
     *arguments: str, folder: Path, environ: dict[str, str] | None = None, stdin: str = ""
 ) -> "subprocess.CompletedProcess[str]":
     """Run `watchkeeper` in a folder, with nothing set in its environment but what is given."""

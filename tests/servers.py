@@ -101,6 +101,7 @@ class Postgres:
             "unix_socket_directories": "",
             "max_connections": 100,
             "shared_buffers": "32MB",
+            "max_wal_size": "128MB",  # it may lie in memory
         }
         if not self._durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -134,7 +135,7 @@ def postgres(*, durable: bool = False) -> Iterator[Postgres]:
         missing("PostgreSQL is not installed (no initdb found)")
         return
     user = _other_user("postgres", "nobody")
-    folder = Path(tempfile.mkdtemp(prefix="watchkeeper-postgres-"))
+    folder = _folder("postgres", durable=durable)
     try:
         if user is not None:
             os.chown(folder, user.pw_uid, user.pw_gid)
@@ -180,8 +181,9 @@ class MariaDB:
         import pymysql
 
         with (
+            # to load the certificates for TLS takes a hundred times as long as to connect
             pymysql.connect(
-                host="127.0.0.1", port=self._port, user="root", autocommit=True
+                host="127.0.0.1", port=self._port, user="root", autocommit=True, ssl_disabled=True
             ) as connection,
             connection.cursor() as cursor,
         ):
@@ -224,8 +226,18 @@ class MariaDB:
             server.wait()
 
 
+def _folder(kind: str, *, durable: bool) -> Path:
+    """Make the folder of a server: in memory, if nobody asks what the disk keeps."""
+    place = None if durable else _roomy_memory()
+    return Path(tempfile.mkdtemp(prefix=f"watchkeeper-{kind}-", dir=place))
+
+
 def _roomy_memory() -> str | None:
-    """Find a file system in memory: MariaDB waits for the disk at each change of a table."""
+    """Find a file system in memory.
+
+    MariaDB waits for the disk at each change of a table. To copy a database, PostgreSQL makes 300
+    files: that takes 0.02 s of the processor there, and 0.2 s and more on a disk.
+    """
     place = "/dev/shm"  # noqa: S108  # a folder of our own is made there
     if not os.path.isdir(place) or shutil.disk_usage(place).free < ROOMY_BYTES:
         return None
@@ -243,9 +255,7 @@ def mariadb(*, durable: bool = False) -> Iterator[MariaDB]:
         missing("MariaDB is not installed (no mariadbd found)")
         return
     user = _other_user("mysql", "nobody")
-    folder = Path(
-        tempfile.mkdtemp(prefix="watchkeeper-mariadb-", dir=None if durable else _roomy_memory())
-    )
+    folder = _folder("mariadb", durable=durable)
     try:
         if user is not None:
             os.chown(folder, user.pw_uid, user.pw_gid)

@@ -1,9 +1,10 @@
-"""A process of the corpus: runs into every bug in some ways, and prints how each was grouped.
+"""Processes of the corpus: each runs into every bug in some ways, and tells how it was grouped.
 
-occurrences.py FOLDER VALUES WAY…
+occurrences.py '[["FOLDER", VALUES, ["WAY", …]], …]'            prints a list for each, as JSON
 """
 
 import json
+import os
 import re
 import sys
 import warnings
@@ -72,8 +73,23 @@ def run(folder: str, values: int, ways: list[str]) -> list[dict[str, Any]]:
     return found
 
 
+def apart(folder: str, values: int, ways: list[str]) -> list[dict[str, Any]]:
+    """Run in a process of its own, which has loaded nothing of an application yet."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.chdir(folder)  # the project's root
+        sys.path.insert(0, folder)
+        with open(writing, "w") as told:
+            json.dump(run(folder, values, ways), told)
+        os._exit(0)
+    os.close(writing)
+    with open(reading) as told:
+        found = told.read()
+    os.waitpid(child, 0)
+    return json.loads(found)
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")  # coroutines that were never awaited, for one
-    where = sys.argv[1]
-    sys.path.insert(0, where)
-    print(json.dumps(run(where, int(sys.argv[2]), sys.argv[3:])))
+    print(json.dumps([apart(*one) for one in json.loads(sys.argv[1])]))

@@ -1,7 +1,7 @@
 """Watchkeeper: production monitoring inside your web application, in your own database."""
 
 from watchkeeper.app import capture_exception
-from watchkeeper.core.rules import Alert
+from watchkeeper.core.rule import Alert
 from watchkeeper.integrations import asgi, watch, wsgi
 from watchkeeper.runtime.checks import health_check
 from watchkeeper.runtime.instruments import counter, gauge, histogram

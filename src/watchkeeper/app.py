@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import CodeType
 from typing import TYPE_CHECKING, Protocol
 
 from watchkeeper.core.metrics import Scope
@@ -22,6 +21,7 @@ from watchkeeper.runtime.channels import make_outbox
 from watchkeeper.runtime.configured import (
     keep_to,
     make_engine,
+    make_health,
     make_issues,
     make_own_health,
     make_places,
@@ -32,12 +32,12 @@ from watchkeeper.runtime.configured import (
     start_line,
 )
 from watchkeeper.runtime.expected import expects_here
-from watchkeeper.runtime.flusher import STOP_WITHIN_S, Flusher, Parts
+from watchkeeper.runtime.flusher import STOP_WITHIN_S, Flusher
 from watchkeeper.runtime.guard import guard
-from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.held import Held
 from watchkeeper.runtime.observer import Observer
 from watchkeeper.runtime.own_cost import OwnCost
+from watchkeeper.runtime.parts import Parts
 from watchkeeper.runtime.record import RequestContext
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.samples import Sampler
@@ -48,6 +48,7 @@ from watchkeeper.settings import Loaded, Settings, load
 if TYPE_CHECKING:  # loaded when the store is open, so that the host's start does not wait
     from watchkeeper.core.rule import Rule
     from watchkeeper.runtime.alerts import AlertEngine
+    from watchkeeper.runtime.endpoints import Endpoint
     from watchkeeper.runtime.known import Known
     from watchkeeper.storage.store import Store
 
@@ -112,7 +113,9 @@ class Watchkeeper:
             self.recorder, slot_s=settings.slot_s, budget=settings.own_cpu_share
         )
         self.own_cost.on_level = self.sampler.set_level
-        self.health = Health.declared(settings.health_checks, clock=clock, on_change=self._hurry)
+        self.health = make_health(
+            loaded, self.problems, clock=clock, on_change=self._hurry, own=self
+        )
         self._flusher = Flusher(self._parts())
         self._lock = threading.RLock()  # an error amid a start or a stop calls `start`
 
@@ -136,25 +139,33 @@ class Watchkeeper:
 
         Prints one line, unless it is `quiet`: a script's words may be somebody's mail.
         Call it where something new is met, too: it costs half a microsecond. It is safe amid a
-        start or a stop, and in a finalizer.
+        start or a stop, and in a finalizer. Where a thread cannot start the next call tries again.
         """
         if self._pid != os.getpid():
             self._begin_here()
         if not self._may_start():
             return
-        with self._lock:
-            if not self._may_start():
-                return
-            self.started = True
+        with guard("start"):
+            with self._lock:
+                if not self._may_start():
+                    return
+                self._begin()
+            lifetime.began(self)
+            self._announce()
+
+    def _begin(self) -> None:
+        self.started = True  # first: what the rest meets may call `start`
+        try:
             if self.instruments is not None:
                 self.instruments.install()  # libraries that were imported since `watch`
             if self.hooks is not None:
                 self.hooks.install()
-            self.health.started = True
-            self.health.stopped = self.health.draining = False
-            self._flusher.start(obstacle=lifetime.obstacle())
-        lifetime.began(self)
-        self._announce()
+            self._flusher.start(obstacle=self.loaded.obstacle or lifetime.obstacle())
+        except BaseException:
+            self.started = False
+            raise
+        self.health.started = True
+        self.health.stopped = self.health.draining = False
 
     def drain(self) -> None:
         """Answer "not ready" from now on: the process is about to end."""
@@ -195,7 +206,7 @@ class Watchkeeper:
         exc: BaseException,
         *,
         request: RequestContext | None = None,
-        endpoint: CodeType | None = None,
+        endpoint: Endpoint | None = None,
         fingerprint: tuple[str, ...] | None = None,
         context: Mapping[str, object] | None = None,
         level: str = "error",
@@ -203,14 +214,8 @@ class Watchkeeper:
         """Record an exception as an occurrence of its issue; see `Issues.capture`."""
         if self.badness.expect_any and expects_here(self.badness, exc):
             return None
-        return self.issues.capture(
-            exc,
-            request=request,
-            endpoint=endpoint,
-            fingerprint=fingerprint,
-            context=context or {},
-            level=level,
-        )
+        # by position, which the interpreter passes on twice as fast
+        return self.issues.capture(exc, request, endpoint, fingerprint, context, level)
 
     def forget(self) -> None:
         """Start anew in a forked child, where threads and connections are the parent's."""
@@ -306,6 +311,7 @@ class Watchkeeper:
             now=self.clock(),
             pause=pause,
             health=self.health,
+            lost=lambda: self.rules_in_force.lost_channels,
         )
         keep_to(self.rules_in_force, engine, self.recorder, self.sampler, self._wake)
         return engine
@@ -365,7 +371,7 @@ def forget_current() -> None:
         if made.instruments is not None:
             made.instruments.uninstall()
         lifetime.leave()
-        made.stop()
+        made.end()  # an answer that is only now let go must not start it again
 
 
 def capture_exception(

@@ -74,14 +74,6 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request, folder):
-    """A database that several processes share."""
-    if request.param == "sqlite":
-        return f"sqlite:///{folder / 'watchkeeper.db'}"
-    return request.getfixturevalue("postgres_url")
-
-
 def masked(answer):
     """An answer without what differs each time."""
     status, headers, body = answer
@@ -98,11 +90,11 @@ def masked(answer):
 
 
 @pytest.mark.slow
-def test_answers_are_the_same_and_every_request_is_counted(folder, database_url):
+def test_answers_are_the_same_and_every_request_is_counted(folder, postgres_url):
     """Behind two workers datasette answers byte for byte as without us, and counts are exact."""
-    (folder / "watched.py").write_text(BARE + WATCHED.replace("DATABASE", repr(database_url)))
+    (folder / "watched.py").write_text(BARE + WATCHED.replace("DATABASE", repr(postgres_url)))
     sent = 0
-    with uvicorn("bare:app", folder=folder, workers=2, ready="/-/versions.json") as bare:
+    with uvicorn("bare:app", folder=folder, ready="/-/versions.json") as bare:
         expected = [masked(get(bare.url + path)) for path in PATHS]
 
     with uvicorn("watched:app", folder=folder, workers=2, ready="/watchkeeper/livez") as watched:
@@ -113,7 +105,7 @@ def test_answers_are_the_same_and_every_request_is_counted(folder, database_url)
                 assert answer == got, path
         assert 200 == get(watched.url + "/watchkeeper/livez")[0]
 
-    store = open_store(database_url)
+    store = open_store(postgres_url)
     frames = store.frames(
         1, since=0, until=time.time() + 60, service="datasette", environment="test"
     )

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kept import object_of, run
+from kept import object_of, run_process
 from processes import get, until, uvicorn
 
 from watchkeeper.storage import Store, open_store
@@ -42,10 +42,13 @@ def users(store: Store) -> list[set[str]]:
 
 
 @pytest.mark.slow
-def test_a_user_is_forgotten_and_others_are_not(sql_url: str, tmp_path: Path):
-    """With `--app` the key comes from the code; the other user's requests and errors stay."""
-    (tmp_path / "shop.py").write_text(APP.replace("DATABASE", repr(sql_url)))
-    store = open_store(sql_url)
+def test_a_user_is_forgotten_and_others_are_not(sqlite_url: str, tmp_path: Path):
+    """With `--app` the key comes from the code; the other user's requests and errors stay.
+
+    What is deleted in which database is shown with the verb, and with the stores.
+    """
+    (tmp_path / "shop.py").write_text(APP.replace("DATABASE", repr(sqlite_url)))
+    store = open_store(sqlite_url)
     store.migrate()
     with uvicorn("shop:app", folder=tmp_path, ready="/watchkeeper/livez") as server:
         for user in (42, 7):
@@ -54,9 +57,9 @@ def test_a_user_is_forgotten_and_others_are_not(sql_url: str, tmp_path: Path):
     (issue,) = store.next_issues(**SCOPE, seen_since=0, after=0, limit=9)
     arguments = ("erase", "--user", "42", "--app", "shop:app", "--json")
 
-    told = object_of(run(*arguments, "--dry-run", folder=tmp_path))
-    done = object_of(run(*arguments, "--yes", folder=tmp_path))
-    again = object_of(run(*arguments, "--yes", folder=tmp_path))
+    told = object_of(run_process(*arguments, "--dry-run", folder=tmp_path))
+    done = object_of(run_process(*arguments, "--yes", folder=tmp_path))
+    again = object_of(run_process(*arguments, "--yes", folder=tmp_path))
 
     assert told["samples"] == done["samples"] > 0
     assert told["events"] == done["events"] > 0

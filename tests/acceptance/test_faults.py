@@ -34,28 +34,28 @@ time.time = wrong
 """
 APP = """
 import watchkeeper
-from fastapi import FastAPI, Response
-
-app = FastAPI()
-
-
-@app.get("/hello")
-def hello() -> str:
-    return "hello"
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 
-@app.get("/fail")
-def fail(response: Response) -> str:
-    response.status_code = 500
-    return "no"
+def hello(request: Request) -> PlainTextResponse:
+    return PlainTextResponse("hello")
 
 
+def fail(request: Request) -> PlainTextResponse:
+    return PlainTextResponse("no", status_code=500)
+
+
+app = Starlette(routes=[Route("/hello", hello), Route("/fail", fail)])
 watchkeeper.watch(app, watchkeeper.Settings(
     database_url=DATABASE, service="shop", environment="test", slot="1s", flush_jitter="0s",
     spool="spool",
 ))
 """
 SLOT_S = 1.0
+EVERY_S = 0.1  # a request of each customer's: more of them show no more
 AWAY_S = 60.0
 STOPPED_WITHIN_S = 6.0  # two for the last slot; the server itself, on a busy machine, the rest
 
@@ -83,7 +83,7 @@ def incidents(database_url: str) -> list[str]:
 
 
 class Customer:
-    """Sends a request each 20 ms from a thread and notes each answer and its time."""
+    """Sends a request every so often from a thread and notes each answer and its time."""
 
     def __init__(self, url: str) -> None:
         self.answers: list[tuple[float, int]] = []
@@ -98,7 +98,7 @@ class Customer:
             except OSError:
                 return
             self.answers.append((time.time(), status))
-            time.sleep(0.02)
+            time.sleep(EVERY_S)
 
     def __enter__(self) -> "Customer":
         self._thread.start()
@@ -201,7 +201,7 @@ def test_a_killed_worker_loses_at_most_one_slot(tmp_path):
     """After `kill -9` everything older than one flush interval is in the database."""
     url = str(tmp_path / "watchkeeper.db")
     with shop(tmp_path, url) as server, Customer(server.url) as customer:
-        assert until(lambda: counted(url) > 100)
+        assert until(lambda: counted(url) > 20)
         killed_at = time.time()
         server.kill()
         customer.__exit__()
@@ -299,7 +299,7 @@ def test_a_clock_that_jumps_loses_nothing(tmp_path):
             clock.write_text(str(offset_s))
             time.sleep(1)
             before = counted(url)
-            assert until(lambda before=before: counted(url) > before, within_s=5)
+            assert until(lambda before=before: counted(url) > before)
         assert [] == incidents(url)
         for _ in range(100):
             get(f"{server.url}/fail")
@@ -322,11 +322,11 @@ def test_a_clock_set_back_while_the_database_is_away_ends_no_waiting_late(tmp_pa
         assert until(lambda: counted(url))
         lock = sqlite3.connect(url, isolation_level=None)
         lock.execute("begin exclusive")
-        assert until(lambda: "database unreachable for" in server.log.read_text())
+        assert until(lambda: "database unreachable for" in server.log.read_text(), within_s=40)
         clock.write_text("0")
         lock.execute("rollback")
         lock.close()
-        assert until(lambda: "database is back after" in server.log.read_text(), within_s=10)
+        assert until(lambda: "database is back after" in server.log.read_text(), within_s=40)
         customer.__exit__()
 
         assert_nothing_lost(server, customer, url)

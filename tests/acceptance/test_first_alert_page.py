@@ -73,9 +73,8 @@ def test_whoever_follows_the_page_is_told_of_the_fault_and_of_its_end(tmp_path: 
         # How many of the five it names depends on when the first new error was written.
         assert firing == re.sub(r"[\d.]+ % \([345] of 2\d ", "20 % (5 of 25 ", told(oncall)[0])
         assert "High error rate" in shell("watchkeeper status || true")
-        (number,) = re.findall(r"High error rate \[(\d+)\]", shell("watchkeeper alerts || true"))
-        acknowledge = page.named("", "watchkeeper ack")
-        assert "has incident" in shell(re.sub(r"ack \d+", f"ack {number}", acknowledge))
+        assert re.search(r"High error rate \[\d+\]", shell("watchkeeper alerts || true"))
+        assert "has incident" in shell(page.named("", "watchkeeper ack"))
         assert until(lambda: get(f"{shop.url}/hello") and told(oncall)[1:], within_s=150)
         assert told(oncall)[1].startswith("resolved High error rate: resolved after 1 min ")
 

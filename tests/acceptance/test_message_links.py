@@ -6,7 +6,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
-from kept import object_of, run
+from kept import object_of, run_process
 from processes import get, until, uvicorn
 
 from watchkeeper.storage import open_store
@@ -62,8 +62,10 @@ def test_a_link_of_a_message_acknowledges_and_silences(tmp_path: Path):
         assert b"Failing" in get(ack)[2]
         assert post(ack, name="ada", note="on it") == 200
         assert post(silence, name="ada", **{"for": "4h"}) == 200
-    alerts = object_of(run("alerts", "--json", *HERE, folder=tmp_path))["alerts"]
-    silences = object_of(run("silence", "list", "--json", *HERE, folder=tmp_path))["silences"]
+    alerts = object_of(run_process("alerts", "--json", *HERE, folder=tmp_path))["alerts"]
+    silences = object_of(run_process("silence", "list", "--json", *HERE, folder=tmp_path))[
+        "silences"
+    ]
     store.close()
 
     assert payload["ack_link"].startswith("https://shop.example/watchkeeper/ack?t=")

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import re
 import threading
+import time
 
 import pytest
 
@@ -11,10 +13,11 @@ from watchkeeper.core.catalogue import HTTP_DURATION
 from watchkeeper.core.rules import Alert
 from watchkeeper.core.sampling import Reason
 from watchkeeper.exceptions import ConfigurationError
-from watchkeeper.notify.notifier import Notification
+from watchkeeper.notify.notifier import DeliveryError, Notification
 from watchkeeper.runtime.record import Taken
 from watchkeeper.runtime.triage import Triage
 from watchkeeper.settings import Settings, load
+from watchkeeper.storage.store import Outgoing
 from watchkeeper.testing import ManualClock
 
 LABELS = {"method": "GET", "route": "/", "status": "200"}
@@ -207,6 +210,50 @@ def test_what_a_file_sets_wrongly_is_one_line(tmp_path, capsys, caplog):
     assert "this channel is off" in wk.problems[0]
 
 
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        (
+            '[health.checks.mail]\ntype = "mial"\n',
+            r"watchkeeper\.toml:2: health\.checks\.mail\.type: 'mial' is not a built-in check.*"
+            "; this check is off",
+        ),
+        (
+            '[health.checks.db]\ntype = "database"\nurl = "sqlite://"\nevry = "1m"\n',
+            r"watchkeeper\.toml:4: health\.checks\.db\.evry: unknown key",
+        ),
+        (
+            '[health.checks.db]\ntype = "database"\n',
+            r"watchkeeper\.toml:1: health\.checks\.db\.url: missing; write",
+        ),
+        ("[health]\nchecks = 3\n", r"watchkeeper\.toml:2: write a table for each check"),
+        ("health = 3\n", r"watchkeeper\.toml:1: write a table for each check"),
+        (
+            "[health.chekcs.db]\n",
+            r"watchkeeper\.toml:1: in \[health\], unknown key 'chekcs'; did you mean 'checks'\?",
+        ),
+        ("[health]\nevery = 3\n", r"watchkeeper\.toml:2: .*; write \[health\.checks\.NAME\]"),
+    ],
+)
+def test_a_wrong_check_in_a_file_is_told_with_its_line(tmp_path, file: str, expected: str):
+    """The check is off, the host starts, and the message names file, line, key and cure."""
+    (tmp_path / "watchkeeper.toml").write_text(file)
+
+    wk = Watchkeeper(load(environ={}, directory=tmp_path))
+
+    assert re.match(expected, wk.problems[0]), wk.problems
+    assert [] == [one for one in wk.health.report(0.0) if one.name in {"mail", "db"}]
+
+
+def test_a_wrong_check_in_the_environment_names_the_variable(tmp_path):
+    """There is no line, but a name to look for."""
+    environ = {"WATCHKEEPER_HEALTH_CHECKS": '{"mail": {"type": "mial"}}'}
+
+    wk = Watchkeeper(load(environ=environ, directory=tmp_path))
+
+    assert wk.problems[0].startswith("WATCHKEEPER_HEALTH_CHECKS: health.checks.mail.type: 'mial'")
+
+
 def test_one_line_at_start(make, capsys):
     """Starting prints one line: where things are kept, where to look, who is told."""
     wk = make()
@@ -346,3 +393,75 @@ def test_an_ignored_issue_is_counted_and_no_more(make, clock):
         len(wk.store.events(issue.id, limit=9)),
         len(found),
     )
+
+
+def test_a_built_in_check_looks_at_this_watchkeeper(make, clock):
+    """A check of the workers finds them in the store of its own process."""
+    wk = make(health_checks={"us": {"type": "worker_heartbeat", "scope": "worker"}})
+    requests(wk, 1)
+    wk.flush()
+    wk.health.run_due(clock())
+    until = time.monotonic() + 10
+
+    while (report := wk.health.report(clock())[0]).at is None:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+    assert ("pass", "") == (report.state.value, report.output)
+
+
+def test_checks_go_on_while_a_flush_hangs(make, clock):
+    """Our own database takes connections and never answers: checks keep their schedule."""
+    checks = {"us": {"type": "worker_heartbeat", "scope": "worker", "every": "1s"}}
+    wk = make(slot="1s", health_checks=checks)
+    wk.start()
+    wait_for_run(wk, since=clock())
+
+    with wk._flusher._cycle:  # as while a flush waits
+        for _ in range(4):
+            clock.move(2)
+            wait_for_run(wk, since=clock())
+
+
+def test_a_retry_waits_for_the_flush_that_finds_the_database_back(make, clock):
+    """Asking a database that is away for messages would hold up the slots, or spin."""
+    tried: list[float] = []
+
+    class Down:
+        def send(self, notification: Notification) -> None:
+            tried.append(clock())
+            raise DeliveryError("refused")
+
+    wk = make(channels={"down": Down()})
+    wk.flush()
+    assert wk.store is not None
+    wk.store.enqueue(
+        [Outgoing(kind="test", sequence=1, channel="down", payload={}, due_at=clock())],
+        service="shop",
+        environment="test",
+        at=clock(),
+    )
+    wk.flush()
+    outbox, writer = wk._flusher._opening.outbox, wk._flusher._parts.writer
+    assert outbox is not None
+    assert outbox.wait(timeout_s=15)
+    clock.move(2)
+    due = outbox.is_due(clock())
+
+    writer.unavailable("no route to it")
+    clock.move(2)  # so that the next try to write is due, but no slot ends
+    wk._flusher._look()
+    assert outbox.wait(timeout_s=15)
+    while_away = len(tried)
+    wk.flush()
+    assert outbox.wait(timeout_s=15)
+
+    assert due
+    assert (1, 2) == (while_away, len(tried))
+
+
+def wait_for_run(wk: Watchkeeper, *, since: float) -> None:
+    until = time.monotonic() + 10
+    while (wk.health.report(since)[0].at or 0.0) < since:
+        assert time.monotonic() < until
+        time.sleep(0.01)

@@ -190,6 +190,28 @@ def test_an_incident_that_is_none_is_said(folder: Path):
             assert f"there is no incident {number}" in done.stderr
 
 
+def test_a_number_that_no_database_holds_is_said(folder: Path):
+    """Twenty digits are a slip: one line, and no traceback."""
+    number = "9" * 20
+
+    done = run("ack", number, *OURS, folder=folder)
+    others = [
+        run(*words, number, *OURS, folder=folder)
+        for words in (["alerts", "show"], ["silence", "end"])
+    ]
+
+    assert (
+        1,
+        f"watchkeeper: no alert '{number}' fires; watchkeeper alerts lists what does\n",
+    ) == (
+        done.returncode,
+        done.stderr,
+    )
+    for one in others:
+        assert 64 == one.returncode
+        assert "is not in the range" in one.stderr
+
+
 @everywhere
 def test_an_incident_is_acknowledged_once(folder: Path, url: str):
     """Who has it is said and written down; the first one stays."""
@@ -206,6 +228,20 @@ def test_an_incident_is_acknowledged_once(folder: Path, url: str):
     assert "does not fire" in over.stderr
     assert "ada has it, since" in listed.stdout
     assert [("incident.acknowledge", {"by": "ada", "note": "on it"})] == audited(url)
+
+
+def test_all_that_fires_of_a_rule_is_acknowledged(folder: Path):
+    """By the rule's name, so that nobody has to look for numbers; what does not fire is said."""
+    taken = run("ack", "slow route", "--by", "ada", *OURS, folder=folder)
+    shown = object_of(run("ack", "Slow route", "--json", *OURS, folder=folder))
+    over = run("ack", "Memory", *OURS, folder=folder)
+
+    assert "ada has incident 2, Slow route\n" == taken.stdout
+    assert [(2, "already", "ada")] == [
+        (one["incident"], one["outcome"], one["by"]) for one in shown
+    ]
+    assert 1 == over.returncode
+    assert "no alert 'Memory' fires" in over.stderr
 
 
 @everywhere

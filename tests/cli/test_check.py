@@ -282,6 +282,24 @@ def test_a_receiver_that_is_away_for_a_moment_is_tried_again(
     assert "not delivered yet" not in result.stdout
 
 
+def test_what_a_worker_is_about_to_try_again_is_waited_for(
+    store: Store, file: Path, receiver: Receiver
+):
+    """It failed elsewhere a moment ago; its next turn is within the ten seconds."""
+    now = time.time()
+    alive(store)
+    row = AlertRow(**HERE, rule="Gone", group="", state="firing", data={})
+    gone = Incident(
+        **HERE, rule="Gone", group="", severity="warning", state="firing", started_at=now
+    )
+    change = AlertChange(row=row, incident=gone, outgoing=[notice("oncall", due_at=now + 2.0)])
+    assert store.save_alert(change, at=now) is not None
+
+    check(file, "--alert")
+
+    assert 1 == len(receiver.received)
+
+
 def test_a_message_left_by_a_killed_worker_is_delivered(
     store: Store, file: Path, receiver: Receiver
 ):

@@ -118,6 +118,16 @@ def test_everything_wrong_is_told_with_its_place(folder: Path, monkeypatch: pyte
     assert "channels.team.type" in result.stderr
 
 
+def test_a_wrong_health_check_is_told_with_its_line(folder: Path):
+    """A check that would be off is found before the start."""
+    (folder / "watchkeeper.toml").write_text('[health.checks.mail]\ntype = "mial"\n')
+
+    result = CliRunner().invoke(watchkeeper, ["config", "check"])
+
+    assert 64 == result.exit_code
+    assert "watchkeeper.toml:2: health.checks.mail.type: 'mial' is not" in result.stderr
+
+
 def test_a_rule_is_checked_with_the_slots_that_are_set(folder: Path):
     """A window that is fine for short slots is fine, and one that is too short is not."""
     rule = '[[alert]]\nname = "Fast"\nwhen = "error_rate > 5%"\nover = "10s"\n'
@@ -126,3 +136,18 @@ def test_a_rule_is_checked_with_the_slots_that_are_set(folder: Path):
     result = CliRunner().invoke(watchkeeper, ["config", "check"])
 
     assert result.exit_code == 0
+
+
+def test_a_verb_does_not_guess_what_the_file_cannot_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Exit code 64 with the cure; an option is as good as the line."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "watchkeeper.toml").write_text("service = shop\n")
+
+    guessed = CliRunner().invoke(watchkeeper, ["deploy", "v1"])
+    named = CliRunner().invoke(watchkeeper, ["deploy", "v1", "--service", "shop"])
+
+    assert 64 == guessed.exit_code
+    assert "WATCHKEEPER_SERVICE" in guessed.stderr
+    assert "there is no database" in named.stderr

@@ -23,12 +23,12 @@ def now() -> float:
 
 
 @pytest.fixture
-def store(sql_url: str, now: float) -> Iterator[Store]:
+def store(migrated_url: str, now: float) -> Iterator[Store]:
     """A database with requests of two users and of nobody, and of another service's user 42."""
     use_key(KEY)
     ada, bob = hashed_user(42), hashed_user(7)
     use_key("")
-    opened = open_store(sql_url)
+    opened = open_store(migrated_url)
     opened.migrate()
     for number, user in enumerate((ada, bob, ada, "", ada)):
         keep_request(opened, number, at=now - number, user=user)
@@ -45,11 +45,11 @@ def left(store: Store, service: str = "shop") -> list[list[str]]:
     return [sorted(one.id[-1] for one in samples), sorted(one.id[-1] for _, one in events)]
 
 
-def test_what_is_kept_about_a_user_goes(store: Store, sql_url: str, tmp_path: Path):
+def test_what_is_kept_about_a_user_goes(store: Store, migrated_url: str, tmp_path: Path):
     """Samples, events and marks of the user go, all others stay, and counts of issues too."""
     done = object_of(
         run(
-            "erase", "--user", "42", "--db", sql_url, *OURS, "--yes", "--json",
+            "erase", "--user", "42", "--db", migrated_url, *OURS, "--yes", "--json",
             folder=tmp_path, environ=WITH_KEY,
         )
     )  # fmt: skip
@@ -59,16 +59,16 @@ def test_what_is_kept_about_a_user_goes(store: Store, sql_url: str, tmp_path: Pa
     )
     assert [["1", "3"]] * 2 == left(store)
     assert [["9"]] * 2 == left(store, "other")
-    assert [("user.erase", {"samples": 3, "events": 3, "issues": 3})] == audited(sql_url)
+    assert [("user.erase", {"samples": 3, "events": 3, "issues": 3})] == audited(migrated_url)
     assert [1] * 5 == [
         one.count for one in store.next_issues(**SCOPE, seen_since=0, after=0, limit=99)
     ]
 
 
-def test_a_dry_run_counts_and_changes_nothing(store: Store, sql_url: str, tmp_path: Path):
+def test_a_dry_run_counts_and_changes_nothing(store: Store, migrated_url: str, tmp_path: Path):
     """What would go is told; it is still there."""
     done = run(
-        "erase", "--user", "42", "--db", sql_url, *OURS, "--dry-run",
+        "erase", "--user", "42", "--db", migrated_url, *OURS, "--dry-run",
         folder=tmp_path, environ=WITH_KEY,
     )  # fmt: skip
 
@@ -79,9 +79,9 @@ def test_a_dry_run_counts_and_changes_nothing(store: Store, sql_url: str, tmp_pa
     assert [["0", "1", "2", "3", "4"]] * 2 == left(store)
 
 
-def test_another_key_finds_nobody_and_says_why(store: Store, sql_url: str, tmp_path: Path):
+def test_another_key_finds_nobody_and_says_why(store: Store, migrated_url: str, tmp_path: Path):
     """Without the application's key the hash is another one: nothing goes, and a hint is given."""
-    done = run("erase", "--user", "42", "--db", sql_url, *OURS, "--yes", folder=tmp_path)
+    done = run("erase", "--user", "42", "--db", migrated_url, *OURS, "--yes", folder=tmp_path)
 
     assert 0 == done.returncode
     assert done.stdout.startswith("erased 0 samples and 0 events")
@@ -89,10 +89,12 @@ def test_another_key_finds_nobody_and_says_why(store: Store, sql_url: str, tmp_p
     assert [["0", "1", "2", "3", "4"]] * 2 == left(store)
 
 
-@pytest.mark.parametrize("sql_url", ["sqlite"], indirect=True)
-def test_nobody_to_ask_means_no(store: Store, sql_url: str, tmp_path: Path):
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+def test_nobody_to_ask_means_no(store: Store, migrated_url: str, tmp_path: Path):
     """Without a terminal and without --yes nothing is erased."""
-    done = run("erase", "--user", "42", "--db", sql_url, *OURS, folder=tmp_path, environ=WITH_KEY)
+    done = run(
+        "erase", "--user", "42", "--db", migrated_url, *OURS, folder=tmp_path, environ=WITH_KEY
+    )
 
     assert 64 == done.returncode
     assert [["0", "1", "2", "3", "4"]] * 2 == left(store)

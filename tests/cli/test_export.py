@@ -1,4 +1,4 @@
-"""`watchkeeper export` as a process: what is parsed back is what is stored."""
+"""`watchkeeper export`: what is parsed back is what is stored."""
 
 import csv
 import io
@@ -25,6 +25,7 @@ from kept import (
     keep_request,
     run,
     run_on_terminal,
+    run_process,
 )
 from kept import requests as durations
 from processes import until
@@ -91,9 +92,9 @@ def now() -> float:
 
 
 @pytest.fixture
-def store(sql_url: str) -> Iterator[Store]:
+def store(migrated_url: str) -> Iterator[Store]:
     """Open an empty database."""
-    opened = open_store(sql_url)
+    opened = open_store(migrated_url)
     opened.migrate()
     yield opened
     opened.close()
@@ -101,17 +102,16 @@ def store(sql_url: str) -> Iterator[Store]:
 
 def export(url: str, kind: str, form: str, folder: Path, *more: str) -> list[dict[str, Any]]:
     """Run the verb, parse what it wrote."""
-    done = subprocess.run(
-        [sys.executable, "-m", "watchkeeper.cli", "export", kind, "--format", form,
-         "--db", url, *OURS, *more],
-        cwd=folder, capture_output=True, check=False, timeout=60,
+    done = run(
+        "export", kind, "--format", form, "--db", url, *OURS, "--output", kind, *more,
+        folder=folder,
     )  # fmt: skip
     assert 0 == done.returncode, done.stderr
-    return parsed(done.stdout.decode(), form)
+    return parsed((folder / kind).read_bytes().decode(), form)
 
 
 def test_samples_and_events_come_back_as_they_are(
-    store: Store, sql_url: str, form: str, now: float, tmp_path: Path
+    store: Store, migrated_url: str, form: str, now: float, tmp_path: Path
 ):
     """Every field, also of hostile texts, is what the store holds; more than one page of them."""
     samples = [
@@ -126,8 +126,8 @@ def test_samples_and_events_come_back_as_they_are(
     one = frame(int(now), worker.id, values={counter(): 1.0})
     store.write(batch(one, issues=[counted()], events=events, samples=samples).owned_by(worker.id))
 
-    found = export(sql_url, "samples", form, tmp_path)
-    found_events = export(sql_url, "events", form, tmp_path)
+    found = export(migrated_url, "samples", form, tmp_path)
+    found_events = export(migrated_url, "events", form, tmp_path)
 
     kind = type(samples[0])
     expected = [replace(cut_sample(one), worker=worker.id) for one in reversed(samples)]
@@ -140,7 +140,7 @@ def test_samples_and_events_come_back_as_they_are(
 
 
 def test_issues_and_incidents_come_back_as_they_are(
-    store: Store, sql_url: str, form: str, now: float, tmp_path: Path
+    store: Store, migrated_url: str, form: str, now: float, tmp_path: Path
 ):
     """Titles and rules of any text, nulls and numbers are what the store holds."""
     for number, text in enumerate(HOSTILE):
@@ -150,8 +150,8 @@ def test_issues_and_incidents_come_back_as_they_are(
         rule = cut(text, MAX_NAME)
         keep_incident(store, rule, at=now - number, over_at=now if number % 2 else None)
 
-    issues = export(sql_url, "issues", form, tmp_path)
-    incidents = export(sql_url, "incidents", form, tmp_path)
+    issues = export(migrated_url, "issues", form, tmp_path)
+    incidents = export(migrated_url, "incidents", form, tmp_path)
 
     stored = store.next_issues(**SCOPE, seen_since=0, after=0, limit=99)
     assert len(HOSTILE) == len(stored)
@@ -164,7 +164,7 @@ def test_issues_and_incidents_come_back_as_they_are(
 
 
 def test_hours_and_requests_have_the_stored_figures(
-    store: Store, sql_url: str, form: str, now: float, tmp_path: Path
+    store: Store, migrated_url: str, form: str, now: float, tmp_path: Path
 ):
     """Figures of each kind of metric are exact; half a character of a label survives too."""
     route = '=1+1\n"x", \ud800'
@@ -178,8 +178,8 @@ def test_hours_and_requests_have_the_stored_figures(
         now=now,
     )
 
-    hours = export(sql_url, "hours", form, tmp_path)
-    requests = export(sql_url, "requests", form, tmp_path)
+    hours = export(migrated_url, "hours", form, tmp_path)
+    requests = export(migrated_url, "requests", form, tmp_path)
 
     def read(value: Any) -> Any:
         if form == "csv":
@@ -218,14 +218,33 @@ def test_hours_and_requests_have_the_stored_figures(
     assert (3, 0.1) == (read(first["count"]), read(first["min"]))
 
 
-@pytest.mark.parametrize("sql_url", ["sqlite"], indirect=True)
-def test_no_cell_is_a_formula(store: Store, sql_url: str, now: float, tmp_path: Path):
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+def test_standard_output_has_what_a_file_has(
+    store: Store, migrated_url: str, form: str, now: float, tmp_path: Path
+):
+    """Whatever the text, a process writes the same bytes to a pipe."""
+    for number, text in enumerate(HOSTILE):
+        one = frame(int(now) - 10 * number, 0, values={counter(): 1.0})
+        store.write(batch(one, issues=[counted(f"1:{number:016x}", at=now, title=text)]))
+    command = [sys.executable, "-m", "watchkeeper.cli", "export", "issues", "--format", form]
+
+    done = subprocess.run(
+        [*command, "--db", migrated_url, *OURS],
+        cwd=tmp_path, capture_output=True, check=True, timeout=60,
+    )  # fmt: skip
+
+    assert len(HOSTILE) == len(export(migrated_url, "issues", form, tmp_path))
+    assert (tmp_path / "issues").read_bytes() == done.stdout
+
+
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+def test_no_cell_is_a_formula(store: Store, migrated_url: str, now: float, tmp_path: Path):
     """A spreadsheet takes no text of an export for a formula."""
     for number, text in enumerate(HOSTILE):
         one = frame(int(now) - 10 * number, 0, values={counter(): 1.0})
         store.write(batch(one, issues=[counted(f"1:{number:016x}", at=now, title=text)]))
 
-    done = run("export", "issues", "--db", sql_url, *OURS, folder=tmp_path)
+    done = run_process("export", "issues", "--db", migrated_url, *OURS, folder=tmp_path)
 
     cells = [
         cell for row in csv.reader(io.StringIO(done.stdout, newline="")) for cell in row if cell
@@ -234,8 +253,8 @@ def test_no_cell_is_a_formula(store: Store, sql_url: str, now: float, tmp_path: 
     assert [] == [cell for cell in cells if cell[0] in "=+-@\t\r\n"]
 
 
-@pytest.mark.parametrize("sql_url", ["sqlite"], indirect=True)
-def test_since_and_scope_choose(store: Store, sql_url: str, now: float, tmp_path: Path):
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+def test_since_and_scope_choose(store: Store, migrated_url: str, now: float, tmp_path: Path):
     """Rows of before, and of other services, are left out."""
     for number, days in enumerate((0.5, 3, 10)):
         keep_request(store, number, at=now - days * DAY_S)
@@ -245,7 +264,7 @@ def test_since_and_scope_choose(store: Store, sql_url: str, now: float, tmp_path
     keep_incident(store, "late", at=now - 20 * DAY_S, over_at=now - DAY_S)
 
     def count(kind: str, since: str) -> int:
-        return len(export(sql_url, kind, "jsonl", tmp_path, "--since", since))
+        return len(export(migrated_url, kind, "jsonl", tmp_path, "--since", since))
 
     assert [1, 2, 3] == [count("samples", since) for since in ("1d", "7d", "30d")]
     assert [1, 2, 3] == [count("events", since) for since in ("1d", "7d", "30d")]
@@ -253,8 +272,10 @@ def test_since_and_scope_choose(store: Store, sql_url: str, now: float, tmp_path
     assert [1, 3] == [count("incidents", since) for since in ("7d", "30d")]
 
 
-@pytest.mark.parametrize("sql_url", ["sqlite"], indirect=True)
-def test_a_file_is_there_when_it_is_whole(store: Store, sql_url: str, now: float, tmp_path: Path):
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+def test_a_file_is_there_when_it_is_whole(
+    store: Store, migrated_url: str, now: float, tmp_path: Path
+):
     """The file replaces an older one in one move; nothing else is left in the folder."""
     keep_request(store, 1, at=now)
     folder = tmp_path / "out"
@@ -262,7 +283,7 @@ def test_a_file_is_there_when_it_is_whole(store: Store, sql_url: str, now: float
     (folder / "samples.csv").write_text("yesterday's", "utf-8")
 
     done = run(
-        "export", "samples", "--db", sql_url, *OURS, "--output", "out/samples.csv",
+        "export", "samples", "--db", migrated_url, *OURS, "--output", "out/samples.csv",
         folder=tmp_path,
     )  # fmt: skip
 
@@ -272,13 +293,13 @@ def test_a_file_is_there_when_it_is_whole(store: Store, sql_url: str, now: float
     assert 1 == len(parsed((folder / "samples.csv").read_text("utf-8"), "csv"))
 
 
-@pytest.mark.parametrize("sql_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
 def test_an_export_that_fails_leaves_the_old_file(
-    store: Store, sql_url: str, now: float, tmp_path: Path
+    store: Store, migrated_url: str, now: float, tmp_path: Path
 ):
     """When the database fails in the midst, the old file stays and no half one lies beside it."""
     keep_request(store, 1, at=now)
-    connection = sqlite3.connect(sql_url.removeprefix("sqlite:///"))
+    connection = sqlite3.connect(migrated_url.removeprefix("sqlite:///"))
     connection.execute("DROP TABLE wk_sample")
     connection.commit()
     connection.close()
@@ -287,7 +308,7 @@ def test_an_export_that_fails_leaves_the_old_file(
     (folder / "samples.csv").write_text("yesterday's", "utf-8")
 
     done = run(
-        "export", "samples", "--db", sql_url, *OURS, "--output", "out/samples.csv",
+        "export", "samples", "--db", migrated_url, *OURS, "--output", "out/samples.csv",
         folder=tmp_path,
     )  # fmt: skip
 
@@ -297,15 +318,26 @@ def test_an_export_that_fails_leaves_the_old_file(
     assert "yesterday's" == (folder / "samples.csv").read_text("utf-8")
 
 
-@pytest.mark.parametrize("sql_url", ["sqlite"], indirect=True)
-def test_who_stops_reading_ends_the_export(store: Store, sql_url: str, now: float, tmp_path: Path):
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+def test_who_stops_reading_ends_the_export(
+    store: Store, migrated_url: str, now: float, tmp_path: Path
+):
     """`| head -1` ends the verb without a word about pipes."""
     worker = store.register(SHOP, host="web-1", pid=1, at=now)
     some = [sample(number, at=now, data={"text": "x" * 5_000}) for number in range(500)]
     one = frame(int(now), worker.id, values={counter(): 1.0})
     store.write(batch(one, samples=some).owned_by(worker.id))
     process = subprocess.Popen(
-        [sys.executable, "-m", "watchkeeper.cli", "export", "samples", "--db", sql_url, *OURS],
+        [
+            sys.executable,
+            "-m",
+            "watchkeeper.cli",
+            "export",
+            "samples",
+            "--db",
+            migrated_url,
+            *OURS,
+        ],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

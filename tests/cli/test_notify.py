@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from kept import object_of, run
+from kept import object_of, run, run_process
 from mail_servers import MailServer
 from receivers import Receiver
 from servers import free_port
@@ -30,7 +30,9 @@ def test_a_test_message_arrives_and_says_what_it_is(tmp_path: Path):
 
         done = run("notify", "test", "oncall", folder=tmp_path)
 
-        body = receiver.received[0].json()
+        body, end = (one.json() for one in receiver.received)
+    assert ("firing", "resolved") == (body["status"], end["status"])
+    assert body["alerts"][0]["fingerprint"] == end["alerts"][0]["fingerprint"]
     assert (0, "") == (done.returncode, done.stderr)
     assert f"✔ oncall: taken by http://127.0.0.1:{receiver.port}/*** in " in done.stdout
     assert "test" == body["watchkeeper"]["kind"]
@@ -88,7 +90,9 @@ def test_a_class_of_the_user_that_breaks_is_told_in_a_line(tmp_path: Path):
     )
     configure(tmp_path, own={"type": "shop_channels:Broken"})
 
-    done = run("notify", "test", "own", folder=tmp_path, environ={"PYTHONPATH": str(tmp_path)})
+    done = run_process(
+        "notify", "test", "own", folder=tmp_path, environ={"PYTHONPATH": str(tmp_path)}
+    )
 
     assert 2 == done.returncode
     assert "✘ own: the channel raised an unexpected exception" in done.stderr

@@ -1,5 +1,6 @@
 """`watchkeeper open`."""
 
+import re
 import sqlite3
 import time
 from pathlib import Path
@@ -7,10 +8,20 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from click.testing import CliRunner
+from processes import until, uvicorn
 
 from watchkeeper.cli import watchkeeper
+from watchkeeper.cli.probing import places
 from watchkeeper.dashboard.access import Access, mention
 from watchkeeper.storage import open_store
+
+APP = """
+import watchkeeper
+from fastapi import FastAPI
+
+app = FastAPI()
+watchkeeper.watch(app, watchkeeper.Settings(enabled=True))
+"""
 
 
 @pytest.fixture
@@ -39,14 +50,41 @@ def test_the_link_signs_in_once(file: Path):
     store.close()
 
 
+def test_the_link_is_printed_where_nobody_says_who_listens(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Some systems hide it: the address is a guess then."""
+
+    def hidden(kind: str) -> list[object]:
+        raise PermissionError("/proc/net/tcp")
+
+    monkeypatch.setattr("psutil.net_connections", hidden)
+
+    result = CliRunner().invoke(watchkeeper, ["open", "--db", str(file)])
+
+    assert 0 == result.exit_code
+    assert result.stdout.startswith("http://127.0.0.1:8000/watchkeeper/login?token=")
+    assert "is a guess" in result.stderr
+
+
 def test_the_link_is_all_of_standard_output(file: Path):
     """Only the link goes to standard output, so that it can be piped."""
     result = CliRunner().invoke(watchkeeper, ["open", "--db", str(file)])
 
-    assert result.stdout.startswith("http://127.0.0.1:8000/watchkeeper/login?token=")
-    assert result.stdout.count("\n") == 1
-    assert "public_url is not set" in result.stderr
+    assert re.fullmatch(r"http://[^/]+/watchkeeper/login\?token=[\w.-]+\n", result.stdout)
     assert "works once, for 5 min" in result.stderr
+
+
+def test_the_link_leads_to_where_the_application_listens(file: Path):
+    """Nobody needs to say the port; of several applications on the machine all are named."""
+    (file.parent / "shop.py").write_text(APP)
+
+    with uvicorn("shop:app", folder=file.parent, ready="/watchkeeper/livez") as server:
+        place = f"http://127.0.0.1:{server.port}"
+        assert until(lambda: place in map(str, places("", watched_only=True)))
+        result = CliRunner().invoke(watchkeeper, ["open"])
+
+    assert place in result.stdout + result.stderr
 
 
 def test_the_public_address_is_used(file: Path, monkeypatch: pytest.MonkeyPatch):

@@ -30,9 +30,9 @@ def now() -> float:
 
 
 @pytest.fixture
-def url(sql_url: str, now: float) -> str:
+def url(migrated_url: str, now: float) -> str:
     """A database with three days of everything: of today, forty and five hundred days ago."""
-    store = open_store(sql_url)
+    store = open_store(migrated_url)
     store.migrate()
     keep_hours(store, {http(route="/"): durations(0.1)}, now=now - 500 * DAY_S)
     keep_hours(store, {http(route="/"): durations(0.1)}, now=now)
@@ -41,7 +41,7 @@ def url(sql_url: str, now: float) -> str:
     keep_incident(store, "old", at=now - 500 * DAY_S, over_at=now - 499 * DAY_S)
     keep_incident(store, "firing since long", at=now - 500 * DAY_S)
     store.close()
-    return sql_url
+    return migrated_url
 
 
 def everything(store: Store, now: float) -> list[object]:

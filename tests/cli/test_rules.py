@@ -1,13 +1,17 @@
 """`watchkeeper rules`."""
 
 import json
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from kept import OURS, http, requests
+from stored import frame
 
 from watchkeeper.cli import watchkeeper
+from watchkeeper.core.slot import slot_start
 from watchkeeper.core.verdicts import Basis
 from watchkeeper.runtime import idle_rules
 from watchkeeper.storage import open_store
@@ -166,6 +170,25 @@ def test_a_file_is_checked_without_a_database(folder: Path):
     assert ["A"] == [rule["name"] for rule in json.loads(shown.stdout)["rules"]]
 
 
+def test_a_misspelt_channel_is_marked_and_left_out(folder: Path):
+    """It says who is told instead: the other channels of the rule, else those of its severity."""
+    (folder / "other.toml").write_text(
+        '[channels.ops]\ntype = "log"\n[channels.team]\ntype = "log"\n'
+        '[routing]\nwarning = ["team"]\n'
+        '[[alert]]\nname = "A"\nwhen = "errors > 5"\nchannels = ["opps", "ops"]\n'
+        '[[alert]]\nname = "B"\nwhen = "errors > 5"\nchannels = ["opps"]\n',
+        "utf-8",
+    )
+
+    result = run("check", "other.toml")
+
+    shown = [line.strip().split(",")[0] for line in result.stdout.splitlines()]
+    assert ["✘ A", "Tells ops", "✘ B", "Tells team"] == [
+        line for line in shown if line.startswith(("✘", "✔", "Tells"))
+    ]
+    assert 2 == result.stderr.count("there is no channel 'opps'; did you mean 'ops'?")
+
+
 def test_an_empty_file_says_what_to_write(folder: Path):
     """Nothing wrong, and nothing there."""
     (folder / "empty.toml").write_text("", "utf-8")
@@ -209,7 +232,7 @@ def test_a_rule_is_changed_and_reset(folder: Path):
         f"Mine is on; {follows}\n",
         "Mine is that of the file again\n",
     ] == said
-    history = run("history", "Mine").stdout
+    history = run("history", "mine").stdout
     assert ["rule.reset", "rule.enable", "rule.disable", "rule.set"] == [
         line.split()[3] for line in history.splitlines() if " UTC " in line
     ]
@@ -256,3 +279,68 @@ def test_what_is_wrong_is_not_stored(message: str, text: str, folder: Path):
     assert 64 == result.exit_code
     assert message in result.stderr
     assert "database" not in {origin for origin, _ in listed().values()}
+
+
+MISSPELT = """\
+service = "shop"
+[[alert]]
+name = "Checkout"
+when = 'error_rate{route="/chekout"} > 5%'
+"""
+
+
+def test_what_was_never_recorded_is_hinted_at(folder: Path):
+    """By check and list, where a database holds data; nothing is wrong with the rule itself."""
+    (folder / "watchkeeper.toml").write_text(MISSPELT, "utf-8")
+
+    before = run("check")
+    store = open_store(str(folder / "watchkeeper.db"))
+    series = http(method="GET", route="/checkout", status="200")
+    start = slot_start(time.time() - 60, 10)
+    store.add_frames([frame(start, 1, values={series: requests(0.1)})])
+    store.close()
+    after, listed_now = run("check"), run("list")
+
+    assert "!" not in before.stderr
+    assert (0, 0) == (after.exit_code, listed_now.exit_code)
+    for shown in (after, listed_now):
+        assert "! Checkout: route = '/chekout' was never recorded" in shown.stderr
+        assert "did you mean '/checkout'?" in shown.stderr
+    assert 1 == len(data("check")["hints"])
+    assert 1 == len(data("list")["hints"])
+
+
+def test_hints_are_looked_up_where_it_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """A check of rules elsewhere, as in a pipeline, names database and service."""
+    (folder / "rules").mkdir()
+    (folder / "rules" / "rules.toml").write_text(MISSPELT.replace('service = "shop"', ""))
+    store = open_store(str(folder / "watchkeeper.db"))
+    series = http(method="GET", route="/checkout", status="200")
+    store.add_frames([frame(slot_start(time.time() - 60, 10), 1, values={series: requests(0.1)})])
+    store.close()
+    monkeypatch.chdir(folder / "rules")
+
+    here = data("check", "rules.toml")
+    there = data("check", "rules.toml", "--db", str(folder / "watchkeeper.db"), *OURS)
+
+    assert (0, 1) == (len(here["hints"]), len(there["hints"]))
+
+
+def test_a_silence_for_no_rule_is_hinted_at(folder: Path):
+    """It is set, for the rule may be one of the code; the nearest name is told."""
+    arguments = ["silence", "add", "--rule", "Slow response", "--rule", "Min*", "--for", "1h"]
+
+    shown = CliRunner().invoke(watchkeeper, arguments)
+
+    assert 0 == shown.exit_code, shown.output
+    assert "there is no rule 'Slow response'; did you mean 'Slow responses'?" in shown.stderr
+    assert "Min*" not in shown.stderr
+
+
+def test_where_no_terminal_is_a_rule_is_one_line(folder: Path):
+    """What is piped can be searched by line: no condition is broken, nothing trails."""
+    done = run("list")
+
+    (line,) = [one for one in done.stdout.splitlines() if one.startswith("Job failed")]
+    assert 'share(job_duration_seconds{outcome="failed"}) >= 20%' in line
+    assert not [one for one in done.stdout.splitlines() if one != one.rstrip()]

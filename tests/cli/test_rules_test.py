@@ -33,6 +33,16 @@ keep = "0s"
 sure = false
 
 [[alert]]
+name = "Long"
+when = "error_rate > 5%"
+over = "1m"
+hold = "1h"
+
+[[alert]]
+name = "Typo"
+when = "error_rate{route = '/x'} > 5%"
+
+[[alert]]
 name = "Off"
 when = "requests == 0"
 over = "5m"
@@ -74,13 +84,16 @@ def test_each_rule_is_told_in_a_line(folder: Path):
     """How often, when and for how long; how near it came; what would calm it."""
     done = run("rules", "test", "rules.toml", "--last", "3h", *OURS, folder=folder)
 
-    errors, slow, noisy, off = done.stdout.splitlines()
+    errors, slow, noisy, long, typo, off = done.stdout.splitlines()
     assert 0 == done.returncode, done.stderr
     assert "Errors      would fire 1×, 2 messages" in errors
     assert "12 min" in errors
     assert "Very slow   never; closest 0 % slower than 10 s (limit 5 %)" in slow
     assert "would fire 9×" in noisy
     assert 'noisy: 8 of 9 shorter than 2 min; with hold = "2m": 1×' in noisy
+    assert ", but for less than 1 h," in long
+    assert "Typo        unknown: nothing was recorded of what it reads" == typo
+    assert "! Typo: route = '/x' was never recorded of" in done.stderr
     assert "Off         switched off" == off
     assert "in slots of 10 s" in done.stderr
 
@@ -94,6 +107,8 @@ def test_the_same_as_json(folder: Path):
     assert (1, 2, False) == (errors["fired"], errors["messages"], errors["noisy"])
     assert 600 <= errors["spells"][0]["true_s"] <= 660
     assert {"hold_s": 120.0, "fired": 1} == done["rules"][2]["calmer"]
+    assert "hold" == done["rules"][3]["closest"]["short_of"]
+    assert 1 == len(done["hints"])
 
 
 def test_the_rules_in_force_are_tested_without_a_file(folder: Path):

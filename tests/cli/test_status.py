@@ -12,7 +12,8 @@ from watchkeeper.cli import watchkeeper
 from watchkeeper.core.catalogue import HTTP_DURATION, SELF_FLUSH
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Scope, Series
-from watchkeeper.core.slot import Frame, FrameKey, slot_start
+from watchkeeper.core.self_metrics import SELF_CLOCK_SKEW
+from watchkeeper.core.slot import Frame, FrameKey, Gauge, slot_start
 from watchkeeper.storage import Store, open_store
 from watchkeeper.storage.store import (
     AlertChange,
@@ -165,6 +166,7 @@ def test_who_was_told_is_shown(file: Path, store: Store):
     shown, read = status(file), json.loads(status(file, "--json").output)
 
     assert "        told ops " in shown.output
+    assert "nobody is told" not in shown.output  # the channel is set in the application's code
     (told,) = read["incidents"][0]["told"]
     assert ("ops", "sent") == (told["channel"], told["status"])
 
@@ -198,6 +200,10 @@ def test_another_service_is_unknown(file: Path, store: Store):
 
     assert result.exit_code == 3
     assert "no data" in result.output
+    assert (
+        "nobody has written as other (production) here; there is shop (production)"
+        in result.output
+    )
 
 
 def test_slots_of_another_length_are_found(file: Path, store: Store):
@@ -277,3 +283,32 @@ def test_the_file_names_the_database(file: Path, store: Store):
 
     assert result.exit_code == 0
     assert "(from watchkeeper.toml)" in result.output
+
+
+def test_a_clock_that_is_apart_is_said(store: Store, file: Path):
+    """By the name of the host, as it was last measured."""
+    now = time.time()
+    write(store)
+    worker = store.register(SCOPE, host="web-2", pid=2, at=now)
+    for number, skew in enumerate((-3.0, 95.0)):
+        labels = (("host", "web-2"), *SCOPE.labels)
+        measured = Series(SELF_CLOCK_SKEW.name, SELF_CLOCK_SKEW.kind, tuple(sorted(labels)))
+        start = slot_start(now - 60 + 10 * number, 10)
+        key = FrameKey(10, start, worker.id, number)
+        frame = Frame(key=key, values={measured: Gauge(skew, skew, skew)})
+        store.write(Batch(scope=SCOPE, frame=frame, at=now))
+
+    shown = status(file, "--json")
+
+    (problem,) = json.loads(shown.stdout)["problems"]
+    assert problem.startswith("the clock of web-2 is 1 min 35 s ahead of the database's")
+
+
+def test_that_nobody_is_told_is_said(file: Path, store: Store):
+    """Something fires and no channel is set: who looks here may be the first to learn of it."""
+    write(store, failed=3)
+    fire(store, severity="warning")
+
+    result = status(file)
+
+    assert "nobody is told of what fires: no channel is set; those in the" in result.output

@@ -103,3 +103,14 @@ def test_no_file_is_made_to_be_emptied(sqlite_url: str, tmp_path: Path):
     assert 3 == done.returncode
     assert "there is no database" in done.stderr
     assert [] == list(tmp_path.iterdir())
+
+
+def test_the_page_shows_this_versions_tables(tmp_path: Path):
+    """What the samples of the command line's page count is what there is."""
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text("utf-8")
+
+    made = run("migrate", folder=tmp_path).stdout.strip()
+    listed = run("uninstall", folder=tmp_path)
+
+    assert made in page
+    assert (listed.stdout + listed.stderr).strip().splitlines()[-1] in page

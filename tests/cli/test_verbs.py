@@ -39,13 +39,30 @@ def test_every_verb_explains_itself(name: str):
     assert import_module(f"watchkeeper.cli.{VERBS[name].module}").command.help
 
 
-@pytest.mark.parametrize("args", [["statsu"], ["status", "--wrong"], ["demo", "--port", "x"]])
-def test_wrong_usage_exits_64(args: list[str]):
-    """What is not understood is told in words, with the code of wrong usage."""
-    result = CliRunner().invoke(watchkeeper, args)
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["statsu"], "No such command 'statsu'. Did you mean 'status'? See: watchkeeper --help"),
+        (["status", "--xyz"], "No such option '--xyz'. See: watchkeeper status --help"),
+        (["errors", "shwo"], "Did you mean 'show'?"),
+        (["demo", "--port", "x"], "'x' is not a valid integer"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_64(args: list[str], said: str):
+    """What is not understood is told in words, with where to read on."""
+    result = CliRunner().invoke(watchkeeper, args, prog_name="watchkeeper")
 
     assert result.exit_code == 64
-    assert result.stderr
+    assert said in result.stderr
+    assert 1 == result.stderr.count("\n")
+
+
+def test_the_version_is_an_option_too():
+    """Who tries `--version` first is answered as by the verb."""
+    asked, verb = (CliRunner().invoke(watchkeeper, [word]) for word in ("--version", "version"))
+
+    assert 0 == asked.exit_code
+    assert verb.output == asked.output
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ BETWEEN = Verdict(breach=False, calm=False, basis=Basis.MEASURED, value=0.04, ba
 CLEAR = Verdict(breach=False, calm=True, basis=Basis.MEASURED, value=0.0, bad=0, total=100)
 TOO_FEW = Verdict(breach=None, calm=None, basis=Basis.TOO_FEW, value=0.5, bad=1, total=2)
 NO_DATA = Verdict(breach=None, calm=None, basis=Basis.NO_DATA)
+OLD_GOOD = Verdict(breach=None, calm=True, basis=Basis.NO_DATA)  # in the longer window
 NOT_ASKED = Verdict(breach=None, calm=None, basis=Basis.NOT_ASKED)
 NO_HISTORY = Verdict(breach=None, calm=None, basis=Basis.NO_HISTORY)
 WORSE = replace(TRUE, worse=True)
@@ -136,6 +137,26 @@ EDGES = [
         Reason.UNKNOWN,
         None,
     ),
+    # What fires because data stay away is over once they are back, or nobody asks for them.
+    (instance(FIRING, no_data=True), OLD_GOOD, ALERT, FIRING, Reason.UNKNOWN, None),
+    (
+        instance(RECOVERING, no_data=True, clear_slots=11),
+        OLD_GOOD,
+        ALERT,
+        RECOVERING,
+        Reason.UNKNOWN,
+        None,
+    ),
+    (instance(FIRING, no_data=True), CLEAR, ALERT, RECOVERING, Reason.CLEAR, None),
+    (
+        instance(FIRING, no_data=True),
+        replace(OLD_GOOD, basis=Basis.NOT_ASKED),
+        ALERT,
+        RECOVERING,
+        Reason.CLEAR,
+        None,
+    ),
+    (instance(FIRING), OLD_GOOD, ALERT, RECOVERING, Reason.CLEAR, None),
     (instance(RECOVERING, clear_slots=3), CLEAR, {}, RECOVERING, Reason.KEEPING, None),
     (instance(RECOVERING, clear_slots=11), CLEAR, {}, OK, Reason.RESOLVED, Notice.RESOLVED),
     (instance(RECOVERING, clear_slots=11), TRUE, {}, FIRING, Reason.RELAPSED, None),

@@ -92,3 +92,25 @@ def test_a_channel_is_told_of_once_an_hour():
     assert report_due(reported_at=NOW - 3_600, now=NOW)
     assert report_sequence("team", now=NOW) != report_sequence("team", now=NOW + 3_600)
     assert report_sequence("team", now=NOW) != report_sequence("oncall", now=NOW)
+
+
+def test_a_digest_of_one_message_keeps_its_links():
+    """Those of several act on the incidents of one of them: then it is said how to act."""
+    acting = {"ack_link": "https://shop.example/ack", "silence_link": "", "incidents": [1]}
+
+    one, two = digest([payload(1, **acting)], now=NOW), digest([payload(1), payload(2)], now=NOW)
+    over = digest([payload(1, ended_at=NOW), payload(2, ended_at=NOW)], now=NOW)
+
+    assert acting == {key: one[key] for key in acting}
+    assert "ack_link" not in two
+    assert "https://shop.example/" == two["link"]
+    assert [0, 1, 0] == [len(told["next_steps"]) for told in (one, two, over)]
+
+
+def test_a_digest_leads_to_the_page_that_shows_all():
+    """The page of one issue, or of the checks, does not show the others."""
+    issue, time = "https://shop.example/errors/7", "https://shop.example/?range=1h&end=7"
+
+    assert time == digest([payload(1, link=issue), payload(2, link=time)], now=NOW)["link"]
+    assert issue == digest([payload(1, link=issue)], now=NOW)["link"]
+    assert "" == digest([], now=NOW)["link"]

@@ -1,9 +1,18 @@
 """When a disk will be full, from how it filled so far."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.core.filling import FARTHEST_S, LEARN_S, TREND_S, full_in_s
+from watchkeeper.core.filling import (
+    FARTHEST_S,
+    LEARN_S,
+    MAX_READINGS,
+    READ_EVERY_S,
+    TREND_S,
+    Trend,
+    full_in_s,
+)
 
 HOUR_S = 3_600.0
 STEP_S = 300.0
@@ -72,3 +81,31 @@ def test_any_readings_give_a_time_that_can_be_shown(readings):
     found = full_in_s(sorted(readings))
 
     assert found is None or 0 <= found <= FARTHEST_S
+
+
+def test_a_trend_is_read_each_five_minutes():
+    """What is told between two readings follows from those before; the first hour has none."""
+    trend = Trend()
+    told = [trend.full_in_s(100.0 - at / HOUR_S, now=at) for at in range(0, 3_601, 60)]
+
+    assert [None] * 60 == told[:60]
+    assert told[60] == pytest.approx(99 * HOUR_S)
+
+
+def test_a_trend_has_no_more_readings_than_it_looks_back():
+    """What was noted more than six hours ago is gone."""
+    trend = Trend()
+    for step in range(MAX_READINGS + 50):
+        trend.full_in_s(1_000.0 - step, now=step * READ_EVERY_S)
+
+    assert MAX_READINGS == len(trend._readings)
+
+
+def test_a_clock_set_back_begins_a_trend_anew():
+    """Readings of a time that has not come yet are worth nothing."""
+    trend = Trend()
+    for step in range(20):
+        trend.full_in_s(1_000.0 - step, now=10_000 + step * READ_EVERY_S)
+
+    assert trend.full_in_s(900.0, now=9_000.0) is None
+    assert trend.full_in_s(900.0, now=9_000.0 + LEARN_S) == FARTHEST_S

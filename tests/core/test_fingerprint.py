@@ -10,13 +10,12 @@ from watchkeeper.core.fingerprint import (
     MAX_CAUSES,
     MAX_CUSTOM_PARTS,
     Rule,
-    below_endpoint,
     customize,
     fingerprint,
-    fold,
     value_of,
 )
 from watchkeeper.core.masking import mask_digits, parametrize, type_name
+from watchkeeper.core.placing import fold
 from watchkeeper.core.raised import Raised, TraceFrame, complete, is_complete, logged
 from watchkeeper.core.syntax import Statement
 
@@ -96,6 +95,54 @@ def test_an_endpoint_outside_of_the_trace_drops_nothing():
     ).counted
 
 
+def test_what_hands_the_request_on_stands_for_an_endpoint_that_is_not_in_the_trace():
+    """A middleware counts neither for a dependency nor for what a library does behind it."""
+    middleware, show = frame("middleware", "shop.web"), frame("show", "shop.views")
+    call = replace(LIBRARY, function="app", dispatches=True)
+    write = replace(LIBRARY, function="write")
+    alone = raised(call, write, endpoint=show, statement=STATEMENT)
+    behind = replace(alone, frames=[middleware, call, write])
+    itself = replace(alone, frames=[middleware, call])
+    dependency = replace(alone, frames=[middleware, call, frame("user", "shop.auth")])
+
+    assert fingerprint(alone).counted == fingerprint(behind).counted
+    assert ("in shop.views:show", "in framework.routing:write") == fingerprint(behind).counted[1:]
+    assert "framework.routing:write" == fingerprint(behind).culprit
+    assert {"above": 1} == fingerprint(behind).left_out
+    assert ("in shop.views:show", "in framework.routing:app") == fingerprint(itself).counted[1:]
+    assert ("in shop.auth:user", "at 00aa") == fingerprint(dependency).counted[1:]
+
+
+def test_the_endpoint_counts_with_its_class():
+    """`get` of two views is two places; functions around it, and other methods, count nothing."""
+    get = replace(frame("get", "shop.views"), qualname="make.<locals>.Orders.get")
+    library = replace(LIBRARY, function="get", qualname="View.get")
+    view = replace(get, qualname="Users.get")
+    unknown = TraceFrame(module="", function="get", qualname="Page2.get", file="shop/views.py")
+
+    assert ("in shop.views:Orders.get",) == fingerprint(raised(get, endpoint=get)).counted[1:]
+    assert ("in shop.views:Users.get", "in framework.routing:get") == fingerprint(
+        raised(LIBRARY, library, endpoint=library, view=view)
+    ).counted[1:]
+    assert (
+        "in shop/views.py:Page2.get" == fingerprint(raised(LIBRARY, endpoint=unknown)).counted[1]
+    )
+    assert ("in shop.cart:total",) == fingerprint(
+        raised(LIBRARY, library, frame("total"), endpoint=library, view=view)
+    ).counted[1:]
+
+
+def test_an_endpoint_that_is_looked_through_is_the_place_if_it_is_alone():
+    """What stands above it is the place, if anything does."""
+    show = replace(frame("show", "shop.views"), transparent=True)
+    above = frame("middleware", "shop.web")
+
+    assert ("in shop.views:show",) == fingerprint(raised(show, endpoint=show)).counted[1:]
+    assert ("in shop.web:middleware",) == fingerprint(raised(above, show, endpoint=show)).counted[
+        1:
+    ]
+
+
 def test_what_leads_to_the_endpoint_does_not_count():
     """A middleware around the endpoint does not make another error of it."""
     error = raised(
@@ -145,11 +192,6 @@ def test_a_cause_inside_of_a_library_does_not_count():
     caused = replace(plain, cause=raised(LIBRARY, type="OSError"))
 
     assert fingerprint(plain).counted == fingerprint(caused).counted
-
-
-def test_an_empty_path_stays_empty():
-    """There is nothing to drop where no application frame was."""
-    assert [] == below_endpoint([], raised())
 
 
 def test_at_most_eight_causes_count():

@@ -174,6 +174,7 @@ def test_conditions_are_read(condition: Condition, text: str) -> None:
         ("a size needs its unit: write 512MB.", "last(heap_bytes) > 512"),
         ("write a plain number such as 100.", "requests > 5%"),
         ("write a plain number such as 100.", "last(queue) > inf"),
+        ("a number so large is never reached", "last(queue) > 1e999"),
         ("did you mean 'error_rate'?", "eror_rate > 5%"),
         ("rate(queue), last(queue) or p95(queue)", "queue > 5"),
         ("p100 is no percentile between p0 and p100; write p95", "p100 > 1s"),

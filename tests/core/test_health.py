@@ -11,6 +11,7 @@ from watchkeeper.core.health import (
     Step,
     Warned,
     current,
+    lapsed,
     overall,
     step,
     warn,
@@ -111,3 +112,23 @@ def test_an_old_result_says_nothing(now: float, state: str):
 def test_the_whole_passes_only_if_every_check_does(states: list[tuple[str, bool]], expected: str):
     """Unknown is never shown as green, and only a critical check fails the whole."""
     assert expected == overall([(CheckState(state), critical) for state, critical in states])
+
+
+def test_what_another_worker_told_may_come_later():
+    """Its result has to be written and read before it is missing."""
+    status = Status(state=CheckState.PASS, since=0.0)
+    told = {"ran_at": 100.0, "every_s": 30.0, "timeout_s": 5.0}
+
+    assert CheckState.UNKNOWN is current(status, **told, now=196.0)
+    assert CheckState.PASS is current(status, **told, now=196.0, late_s=60.0)
+    assert CheckState.UNKNOWN is current(status, **told, now=256.0, late_s=60.0)
+
+
+def test_a_check_that_fell_silent_is_unknown_and_its_failures_are_not_forgotten():
+    """Two failures before and one after a silence are three."""
+    before = Status(state=CheckState.PASS, since=1.0, failures=2)
+
+    after = lapsed(before, at=50.0)
+
+    assert Status(state=CheckState.UNKNOWN, since=50.0, failures=2) == after
+    assert CheckState.FAIL is step(after, CheckState.FAIL, at=60.0).after.state

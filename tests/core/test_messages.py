@@ -13,6 +13,7 @@ from watchkeeper.core.messages import (
     removed_summary,
     resolved_summary,
     several_summary,
+    without_name,
 )
 from watchkeeper.core.pack import PACK
 from watchkeeper.core.rules import Alert, Origin, Rule, compile_alert
@@ -200,3 +201,60 @@ def test_the_largest_of_many_groups_says_how_many_more_there_are():
         window_s=60.0,
         more=7,
     )
+
+
+def test_a_message_about_a_share_of_a_metric_prints_the_counts():
+    """A share without its counts hides that it was one run of one."""
+    failed = rule('share(job_duration_seconds{outcome="failed"}) >= 20%', by="job")
+
+    assert "A (job nightly): 100 % (3 of 3 in 1 h) >= 20 %" == firing_summary(
+        failed, {"job": "nightly"}, value=1.0, bad=3, total=3, window_s=3600.0
+    )
+
+
+def test_where_nobody_serves_any_more_the_message_says_so():
+    """The worst message of all is a sentence, not two names of labels."""
+    missing = next(one for one in PACK if one.name == "Worker missing")
+    everybody = {"host": "(all)", "worker": "(all)"}
+    told = {"bad": 4.0, "total": 0.0, "window_s": 0.0}
+
+    assert "Worker missing: no worker has written for 54.9 s" == firing_summary(
+        missing, everybody, value=54.9, **told
+    )
+    assert "Worker missing: no worker has written any more" == firing_summary(
+        missing, everybody, value=None, **told
+    )
+    assert "Worker missing: resolved after 2 min" == resolved_summary(
+        missing, everybody, value=0.0, lasted_s=120.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "summary", "labels"),
+    [
+        ("40 % > 5 %", "A: 40 % > 5 %", {}),
+        ("40 % > 5 %", "A (route /x): 40 % > 5 %", {"route": "/x"}),
+        ("40 % > 5 %", "A (route /x: (1 of 2)): 40 % > 5 %", {"route": "/x: (1 of 2)"}),
+        ("40 % > 5 %", "A (route /a b): 40 % > 5 %", {"route": "/a \n b"}),
+        ("db is silent", "A: db is silent", {"check": "db"}),
+        ("A", "A", {}),
+        ("Another: 40 %", "Another: 40 %", {"route": "/x"}),
+        ("Ab: 40 %", "Ab: 40 %", {}),
+    ],
+)
+def test_a_summary_can_leave_out_what_stands_beside_it(
+    said: str, summary: str, labels: dict[str, str]
+):
+    """Rule and group are shown once, whatever the group's name holds."""
+    assert said == without_name(summary, "A", labels)
+
+
+def test_a_long_group_costs_no_figure():
+    """The name of a group is cut before what was measured."""
+    labels = {"route": "/" + "x" * 400}
+    summary = firing_summary(
+        rule("error_rate > 5%", by="route"), labels, value=0.4, bad=4, total=10, window_s=60.0
+    )
+
+    assert MAX_SUMMARY == len(summary)
+    assert "40 % (4 of 10 in 1 min) > 5 %" == without_name(summary, "A", labels)

@@ -123,6 +123,34 @@ def test_a_crash_whose_successor_was_recycled_is_over():
     assert [] == found(One(number=1), crashed, successor, began(59, number=4))
 
 
+def test_a_crash_whose_successor_stopped_cleanly_is_over():
+    """Four crashed and were replaced at once, and the replacements scaled down to two."""
+    crashed = [silent(200, number=n) for n in range(1, 5)]
+    successors = [stopped(80, started_at=NOW - 195, number=n) for n in range(5, 9)]
+    rest = [began(78, number=n) for n in (9, 10)]
+
+    assert [] == found(*crashed, *successors, *rest)
+
+
+def test_a_successor_of_another_that_stopped_cleanly_took_no_crashed_ones_place():
+    """It came for one that was recycled, and held one place."""
+    crashed = silent(200, number=2)
+    recycled = stopped(185, number=3)
+    successor = stopped(80, started_at=NOW - 184, number=4)
+
+    assert [("a", "2", Reason.WORKER_SILENT)] == found(One(number=1), crashed, recycled, successor)
+
+
+@pytest.mark.parametrize(("began_ago", "stopped_ago"), [(139, 60), (180, 121)])
+def test_who_came_late_or_left_soon_held_no_place(began_ago: int, stopped_ago: int):
+    """A supervisor starts another one at once, and a script does not stay."""
+    script = stopped(stopped_ago, started_at=NOW - began_ago, number=3)
+
+    assert [("a", "2", Reason.WORKER_SILENT)] == found(
+        One(number=1), silent(200, number=2), script
+    )
+
+
 def test_a_place_that_was_given_up_is_not_taken():
     """A scale-down leaves a place for good; who comes later came instead of the crashed one."""
     crashed = silent(200, number=2)
@@ -266,3 +294,16 @@ def test_the_order_of_rows_does_not_matter(crew: list[One], random):
         return sorted(one.seen_at for one in missing(rows, now=NOW, slot_s=SLOT_S))
 
     assert told(crew) == told(mixed)
+
+
+def test_of_two_that_ended_in_one_moment_the_silent_one_is_told():
+    """One said goodbye just as the other fell silent: that nobody is left is not by intent."""
+    scope = Scope(service="shop", environment="test", release="v1")
+    times = {"started_at": NOW - 45, "seen_at": NOW - 45}
+    fell = One(number=1, host="a", scope=scope, stopped_at=None, id=1, **times)
+    stopped = One(number=1, host="a", scope=scope, stopped_at=NOW - 45, id=2, **times)
+
+    for crew in ([fell, stopped], [stopped, fell]):
+        assert [Reason.ALL_SILENT] == [
+            one.reason for one in missing(crew, now=NOW, slot_s=SLOT_S) if one.host == ALL
+        ]

@@ -25,6 +25,12 @@ def rule(**fields: object) -> Rule:
         ({"when": "error_rate > 5%"}, "Look at the issues that began shortly before."),
         ({"when": "errors > 5"}, "Look at the issues that began shortly before."),
         ({"when": "requests == 0"}, "See whether requests reach the application"),
+        ({"when": "requests < 10"}, "See whether requests reach the application"),
+        ({"when": "requests > 1000"}, "See which routes the requests are for"),
+        ({"when": 'requests{status=~"4*"} > 100'}, "See which routes the requests are for"),
+        ({"when": "error_rate > 10% and requests >= 20"}, "Look at the issues"),
+        ({"when": "apdex < 0.7"}, "Look at the slowest routes"),
+        ({"when": "last(watchkeeper_unreadable_rules) > 0"}, "Run watchkeeper config check"),
         ({"when": "p95 > 1s"}, "Look at the slowest routes"),
         ({"when": "memory_used > 90%"}, "See which worker grows"),
         ({"when": "cpu_used > 90%"}, "See which routes take the time"),
@@ -50,9 +56,11 @@ def test_runbook_and_release_come_first():
     ) == next_steps(errors, release="42")
 
 
-def test_a_metric_of_ones_own_has_no_next_step():
-    """Nothing is said rather than something empty."""
-    assert () == next_steps(rule(when="last(queue_depth) > 100"))
+def test_a_metric_of_ones_own_is_named():
+    """Nobody but its author knows it, so that it is said where to begin."""
+    assert ("See what drives queue_depth, and what else has changed since it began.",) == (
+        next_steps(rule(when="last(queue_depth) > 100"))
+    )
 
 
 def test_of_several_conditions_each_has_its_step_once():

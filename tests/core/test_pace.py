@@ -48,7 +48,18 @@ def test_trouble_needs_three_bad_events_above_the_rate(bad, total, rate, expecte
 )
 def test_flushes_come_quickly_in_trouble_only(trouble, flushed_at, now, expected):
     """Trouble is flushed at once, then each second, then each two, then as ever."""
-    assert expected == next_flush(trouble, flushed_at=flushed_at, slot_end=SLOT_END, now=now)
+    assert expected == next_flush(
+        trouble, flushed_at=flushed_at, slot_end=SLOT_END, now=now, bad=1
+    )
+
+
+def test_nothing_hurries_while_all_requests_are_good():
+    """After a new issue, or while errors come from elsewhere, no rule of requests can fire."""
+    trouble = Trouble(1_004, 1_005)
+
+    assert (SLOT_END, Reason.SLOT_ENDS) == next_flush(
+        trouble, flushed_at=1_004.5, slot_end=SLOT_END, now=1_005, bad=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -64,7 +75,7 @@ def test_news_does_not_wait_for_the_rhythm_of_trouble(flushed_at, now, expected)
     long = Trouble(600, 1_003)
 
     assert expected == next_flush(
-        long, flushed_at=flushed_at, slot_end=SLOT_END, now=now, has_news=True
+        long, flushed_at=flushed_at, slot_end=SLOT_END, now=now, bad=0, has_news=True
     )
 
 

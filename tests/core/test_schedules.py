@@ -2,14 +2,21 @@
 
 import subprocess
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from watchkeeper.core.schedules import Reason, Schedule, lateness, next_cron, parse_schedule
+from watchkeeper.core.schedules import (
+    Reason,
+    Schedule,
+    lateness,
+    next_cron,
+    parse_schedule,
+    previous_cron,
+)
 from watchkeeper.exceptions import ConfigurationError
 
 HOUR = 3_600.0
@@ -102,6 +109,41 @@ def test_cron_follows_the_clocks_of_its_zone(due: str, cron: str, after: str):
     found = next_cron(cron, datetime.fromisoformat(after).timestamp(), BERLIN)
 
     assert datetime.fromisoformat(due).timestamp() == found
+
+
+@pytest.mark.parametrize(
+    ("due", "cron", "grace_s", "success"),
+    [
+        pytest.param(
+            "2026-01-11T03:00", "0 3 * * *", 3_600.0, "2026-01-10T02:59:59", id="its run"
+        ),
+        pytest.param(
+            "2026-01-11T03:00", "0 3 * * *", 3_600.0, "2026-01-10T02:59:00", id="a minute"
+        ),
+        pytest.param(
+            "2026-01-10T03:00", "0 3 * * *", 3_600.0, "2026-01-10T02:58:59", id="earlier"
+        ),
+        pytest.param(
+            "2026-01-10T03:00", "0 3 * * *", 0.5, "2026-01-10T02:59:59", id="beyond grace"
+        ),
+        pytest.param(
+            "2026-01-10T03:00", "* * * * *", None, "2026-01-10T02:59:30", id="each minute"
+        ),
+        pytest.param(
+            "2026-01-10T03:01", "* * * * *", None, "2026-01-10T02:59:55", id="just before"
+        ),
+    ],
+)
+def test_a_success_just_before_its_minute_is_the_run_of_it(
+    due: str, cron: str, grace_s: float | None, success: str
+):
+    """The clock of the host that ran it may be ahead of ours."""
+    schedule = Schedule(cron=cron, grace_s=grace_s)
+    at, then = utc(success), utc(due)
+
+    assert then == schedule.due(at, is_success=True)
+    _, reason = lateness(schedule, last_success=at, declared_at=0, now=then - 0.01)
+    assert Reason.IN_TIME is reason
 
 
 def test_a_day_of_25_hours_makes_nobody_late():
@@ -225,3 +267,129 @@ def test_only_cron_needs_a_library():
     )
 
     assert "[]\n" == done.stdout
+
+
+CRON_FIELDS = (
+    (range(60), ("0", "7", "59", "*/15", "5-10", "1,31", "20-40/7", "3/20")),
+    (range(24), ("*", "0", "2", "3", "*/6", "1-3", "2,14")),
+    (range(1, 32), ("*", "1", "31", "13", "10-12", "*/9")),
+    (range(1, 13), ("*", "3", "OCT", "mar-apr", "*/5", "2")),
+    (range(8), ("*", "0", "7", "SUN", "mon-fri", "2,4", "*/3")),
+)
+WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+MONTHS = ("", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+NAMES = {name: number for some in (WEEKDAYS, MONTHS) for number, name in enumerate(some) if name}
+
+
+def chosen(text: str, allowed: range) -> set[int]:
+    """Read one field of an expression, as crontab(5) describes it."""
+    found: set[int] = set()
+    for part in text.lower().split(","):
+        span, _, step = part.partition("/")
+        first, _, last = span.partition("-")
+        low = allowed.start if first == "*" else NAMES.get(first, first)
+        high = (NAMES.get(last, last) if last else low) if first != "*" else allowed.stop - 1
+        high = allowed.stop - 1 if step and not last else high
+        found |= set(range(int(low), int(high) + 1, int(step or 1)))
+    return found
+
+
+def names(cron: str, moment: datetime) -> bool:
+    """Tell whether an expression names a minute, field by field: the oracle."""
+    fields = cron.split()
+    minute, hour, day, month, weekday = (
+        chosen(text, allowed) for text, (allowed, _) in zip(fields, CRON_FIELDS, strict=True)
+    )
+    is_day, is_weekday = moment.day in day, moment.isoweekday() % 7 in {one % 7 for one in weekday}
+    starred = fields[2].startswith("*") or fields[4].startswith("*")
+    fits = (is_day and is_weekday) if starred else (is_day or is_weekday)
+    return moment.minute in minute and moment.hour in hour and moment.month in month and fits
+
+
+@given(
+    st.tuples(*[st.sampled_from(texts) for _, texts in CRON_FIELDS]).map(" ".join),
+    st.integers(1_700_000_000, 1_900_000_000),
+)
+def test_cron_names_the_minutes_that_its_fields_name(cron: str, after: int):
+    """An expression's next run is the first minute that an oracle finds, minute by minute."""
+    _, _, day, month, weekday = cron.split()
+    assume((day, month) != ("31", "2") or not weekday.startswith("*"))  # refused: it never comes
+
+    found = next_cron(cron, float(after), ZoneInfo("Etc/UTC"))
+
+    assert names(cron, datetime.fromtimestamp(found, UTC))
+    first = after // 60 * 60 + 60
+    searched = range(first, int(min(found, first + 2 * DAY)), 60)
+    assert not any(names(cron, datetime.fromtimestamp(at, UTC)) for at in searched)
+
+
+@given(
+    st.tuples(*[st.sampled_from(texts) for _, texts in CRON_FIELDS[:3]]).map(
+        lambda parts: " ".join([*parts, "*", "*"])
+    ),
+    st.integers(-3 * 24 * 60, 3 * 24 * 60),
+    st.sampled_from(["2026-03-29 02:30", "2026-10-25 02:30"]),
+)
+def test_back_and_ahead_agree_where_the_clocks_change(cron: str, minutes: int, change: str):
+    """The last run before is followed by the next one: none is left out or seen twice."""
+    at = berlin(change) + 60 * minutes
+    before, due = previous_cron(cron, at, BERLIN), next_cron(cron, at, BERLIN)
+
+    assert before is not None
+    assert before <= at < due
+    assert due == next_cron(cron, max(before, at - 60), BERLIN) or before > at - 60
+
+
+def test_a_run_has_a_moment_before_it():
+    """An expression names the moment since which a run has waited; `every` names none."""
+    assert utc("2026-03-04 03:00:00") == AT_THREE.due_before(utc("2026-03-04 03:00:07"))
+    assert utc("2026-03-04 03:00:00") == AT_THREE.due_before(utc("2026-03-04 03:00:00"))
+    assert utc("2026-03-03 03:00:00") == AT_THREE.due_before(utc("2026-03-04 02:59:59"))
+    assert None is DAILY.due_before(1e9)
+    assert None is previous_cron("0 0 */31 * MON#2", 1e9, UTC)
+
+
+def test_schedules_are_shown_in_a_few_words():
+    """As they are written."""
+    assert ("every 1 d", "0 3 * * * UTC") == (DAILY.text, AT_THREE.text)
+
+
+@pytest.mark.parametrize(
+    ("message", "schedule"),
+    [
+        ("'Mars/Base' is no time zone known here", Schedule(cron="0 3 * * *", tz="Mars/Base")),
+        ("'0 3 99 \\* \\*' names no time", Schedule(cron="0 3 99 * *")),
+        ("'0 0 \\*/31 \\* MON#2' names no time", Schedule(cron="0 0 */31 * MON#2")),
+    ],
+)
+def test_what_another_host_wrote_may_mean_nothing_here(message: str, schedule: Schedule):
+    """A host without the time zone says so, and does not break."""
+    with pytest.raises(ConfigurationError, match=message):
+        schedule.due(1e9)
+
+
+@pytest.mark.parametrize(
+    "cron", ["0 3 15W * *", "0 3 W * *", "0 3 L-2 * *", "0 3 * * 1W", "@daily"]
+)
+def test_what_only_other_crons_know_is_refused(cron: str):
+    """`L` is the last day, `LW` the last working day; the rest of Quartz' letters is refused."""
+    with pytest.raises(ConfigurationError, match="write minute, hour, day, month and weekday"):
+        parse_schedule(cron=cron, where="job 'report'")
+    assert parse_schedule(cron="0 3 L * *", where="job 'report'") is not None
+    assert parse_schedule(cron="0 3 LW * *", where="job 'report'") is not None
+
+
+def test_without_a_time_zone_database_the_cure_is_named(monkeypatch: pytest.MonkeyPatch):
+    """A slim image may have no zones at all: UTC works, the others name the package."""
+    import zoneinfo
+
+    before = zoneinfo.TZPATH
+    ZoneInfo.clear_cache()
+    monkeypatch.setitem(sys.modules, "tzdata", None)
+    zoneinfo.reset_tzpath(())
+    try:
+        assert parse_schedule(cron="0 3 * * *", where="job 'report'") is not None
+        with pytest.raises(ConfigurationError, match="or install tzdata"):
+            parse_schedule(cron="0 3 * * *", tz="Asia/Tokyo", where="job 'report'")
+    finally:
+        zoneinfo.reset_tzpath(before)

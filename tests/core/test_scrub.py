@@ -232,6 +232,18 @@ def test_literals_given_to_sensitive_names_are_masked_in_source(expected: str, s
 
 
 @pytest.mark.parametrize(
+    ("expected", "source"),
+    [
+        ("kind = token\nclient = connect(kind)", "kind = token\nclient = connect(kind)"),
+        (f"run(['curl', '-u',\n 'ann:{MASK}'])\nx", "run(['curl', '-u',\n 'ann:x1'])\nx"),
+    ],
+)
+def test_lines_stay_where_a_form_goes_over_their_end(expected: str, source: str):
+    """What is masked there, or looks like it, gives no line more than there was."""
+    assert expected == scrub_source(source)
+
+
+@pytest.mark.parametrize(
     "source",
     [
         "password = form['password']",
@@ -352,6 +364,14 @@ FORMS = [
     "ghp_{}",
     "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----",
     "https://hooks.example/{}",
+    "{{'auth': ('ann', '{}')}}",
+    "password='a b' '{}'",
+    "[('tokens', ('a', '{}'))]",
+    '<n:password n:a="b">{}</n:password>',
+    "?password[]={}",
+    "Command '['curl', '-u', 'ann:{}']' failed",
+    "mysqldump -p{} shop",
+    "redis-cli -a {}",
 ]
 
 
@@ -413,6 +433,44 @@ def test_a_value_named_beside_it_is_masked():
     )
 
 
+@pytest.mark.parametrize(
+    ("expected", "command"),
+    [
+        (["curl", "-u", MASK, "x"], ["curl", "-u", "ann:hunter2", "x"]),
+        (["curl", "-u", MASK], ["curl", "-u", "a" * 30 + ":'|"]),
+        (["mysqldump", MASK, "shop"], ["mysqldump", "-phunter2 '", "shop"]),
+        (["psql", "--token", MASK, "x"], ["psql", "--token", "hunter2", "x"]),
+        (["sshpass", "-p", MASK, "ssh", "-p", "22"], ["sshpass", "-p", "x", "ssh", "-p", "22"]),
+        (["redis-cli", "-p", 1, "-a", MASK], ["redis-cli", "-p", 1, "-a", "hunter2"]),
+    ],
+)
+def test_a_command_in_a_list_shows_no_password(expected: list[object], command: list[object]):
+    """Its options say what is one, as in a command that is a text."""
+    assert {"cmd": expected} == scrub({"cmd": command})
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["docker", "run", "-u", "1000:1000", "-p", "80:80", "-p8080:80"],
+        ["login", "--token", "--verbose"],
+        ["curl", "-u", "ann", "https://shop"],
+        ["mysql", "-p", "shop"],
+        ["-p", "x", None, "-a", 3],
+    ],
+)
+def test_a_command_without_a_password_stays(command: list[object]):
+    """An option is a program's own."""
+    assert command == scrub(command)
+
+
+def test_a_list_of_too_many_options_is_masked():
+    """What is not looked at is not kept."""
+    commands = [["curl", "-u", "ann"] * 16] * 20
+
+    assert ["-p", MASK] == scrub([*commands, ["-p", "x"]])[-1]
+
+
 def test_a_secret_used_as_a_key_is_masked():
     """Keys are texts too."""
     assert {f"Bearer {MASK}": 1} == scrub({"Bearer abc123": 1})
@@ -462,6 +520,10 @@ MANY_IN_SOURCE = [
     f"x = 'a'\nsecret: str = '{PLANTED}'\n",
     f"x = 'token={PLANTED} '\n",
     f"tokens = [\n'{PLANTED}',\n",
+    f"token: A[f('a')] = '{PLANTED}'\n",
+    f"if '{PLANTED}!' == password:\n",
+    f"set_password('{PLANTED}', 'a')\n",
+    f"token in ('a', '{PLANTED}')\n",
 ]
 
 

@@ -2,6 +2,7 @@
 
 import ast
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -28,7 +29,7 @@ def at(source: str, mark: str) -> Position:
     return Position(line=line, end_line=line + len(lines) - 1, column=start, end_column=end)
 
 
-def found(source: str, mark: str, **more: frozenset[str]) -> Failing:
+def found(source: str, mark: str, **more: Any) -> Failing:
     """Return the statement around a piece of text."""
     source = dedent(source)
     failing = find_failing(ast.parse(source), at(source, mark), **more)
@@ -251,3 +252,19 @@ def test_statements_within_each_other_are_one():
     assert both.digest not in (inner.digest, joined([outer, inner]).digest)  # type: ignore[union-attr]
     assert inner == joined([inner])
     assert joined([]) is None
+
+
+def test_a_lambda_or_a_generator_is_its_own_statement():
+    """What stands around it counts only where columns are not known, or where it is not found."""
+    source = 'TABLE = {"a": lambda x: (lambda y: y["sku"])(x), "b": sum(y["sku"] for y in [])}\n'
+    tree = ast.parse(source)
+    around = found(source, '"b"')
+    inner = found(source, 'y["sku"]', within="<lambda>")
+    outer = found(source, '(lambda y: y["sku"])(x)', within="<lambda>")
+    line = find_failing(tree, Position(line=1, end_line=1), within="<lambda>")
+
+    assert 3 == len({one.digest for one in (around, inner, outer)})
+    assert inner.digest == found('f = lambda z: z["sku"]', 'z["sku"]', within="<lambda>").digest
+    assert around == line
+    assert find_failing(tree, at(source, '"b"'), within="<lambda>") is None
+    assert find_failing(tree, at(source, 'y["sku"]'), within="<genexpr>") is None

@@ -94,6 +94,14 @@ SENT = [
         ("boss",),
     ),
     (replace(KNOWN, last_at=NOW + 300_000), FIRES, Kind.REMINDER, Why.REMINDER_DUE, BOTH),
+    # What comes and goes is summed up, whether it is there just now or not.
+    (
+        replace(KNOWN, last_at=NOW - 14_400, flapping=True, escalated=True),
+        replace(FIRES, recovering=True, flapping=True),
+        Kind.FLAPPING,
+        Why.REMINDER_DUE,
+        BOTH,
+    ),
     (KNOWN, ENDED, Kind.RESOLVED, Why.OVER, BOTH),
     (
         replace(KNOWN, again=True),
@@ -133,6 +141,9 @@ NOT_SENT = [
     (replace(KNOWN, last_at=NOW - 14_400, acknowledged=True), FIRES, Why.ACKNOWLEDGED),
     (replace(KNOWN, first_at=NOW - 900, escalated=True), FIRES, Why.NOT_DUE),
     (replace(KNOWN, last_at=NOW + 60), FIRES, Why.NOT_DUE),
+    # What is about to be over calls nobody.
+    (replace(KNOWN, first_at=NOW - 900), replace(FIRES, recovering=True), Why.NOT_DUE),
+    (replace(KNOWN, last_at=NOW - 14_400), replace(FIRES, recovering=True), Why.NOT_DUE),
     (replace(KNOWN, flapping=True), replace(ENDED, flapping=True), Why.FLAPS),
     (replace(KNOWN, again=True), replace(ENDED, ended_at=NOW - 599), Why.CALMING),
     (KNOWN, replace(ENDED, quiet_hours=True), Why.QUIET_HOURS),

@@ -4,8 +4,9 @@ from math import inf
 
 import pytest
 
+from watchkeeper.core.pack import default_pack
 from watchkeeper.core.rules import Alert, Origin, compile_alert
-from watchkeeper.core.trouble import Thresholds, thresholds
+from watchkeeper.core.trouble import Thresholds, is_urgent, thresholds
 
 LEVELS = {"when": "error_rate > 3%", "severity": "critical"}
 
@@ -43,3 +44,37 @@ def test_the_lowest_of_all_rules_and_levels_counts() -> None:
     ]
 
     assert Thresholds(error_rate=0.01, slow_s=2.0) == thresholds(rules)
+
+
+def test_rules_that_counts_decide_are_urgent() -> None:
+    """Of the pack: what requests and jobs may make fire within a slot."""
+    assert {
+        "High error rate",
+        "Slow responses",
+        "Everything fails",
+        "Errors on a quiet service",
+        "Error spike",
+        "Job failed",
+    } == {rule.name for rule in default_pack() if is_urgent(rule)}
+
+
+@pytest.mark.parametrize(
+    ("when", "urgent"),
+    [
+        ("error_rate > 5%", True),
+        ("error_rate < 1%", False),
+        ("increase(orders_total) > 5", True),
+        ("last(orders_waiting) > 5", True),
+        ("requests == 0", False),
+        ("memory_used > 90%", False),
+        ("memory_used > 90% or error_rate > 5%", True),
+        ("max(watchkeeper_failed_flushes) >= 3", False),
+        ("check failing", False),
+        ("worker missing", False),
+    ],
+)
+def test_a_rule_is_urgent_if_a_count_may_make_it_fire(when: str, urgent: bool) -> None:
+    """What is looked at once a slot, and what is too little, waits for its end."""
+    made = compile_alert(Alert("One", when=when), where="test", origin=Origin.CODE)
+
+    assert urgent is is_urgent(made)

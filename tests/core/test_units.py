@@ -227,3 +227,26 @@ def test_every_duration_can_be_shown(seconds: float) -> None:
     assert units.format_duration(seconds)
     assert units.format_rate(seconds)
     assert units.format_size(seconds)
+
+
+@pytest.mark.parametrize(
+    ("shown", "value"),
+    [
+        ("0", 0.0),
+        ("0.99", 0.990196),
+        ("-7.25", -7.25),
+        ("3.14159", 3.14159265),
+        ("5000", 5000.0),
+        ("2,534,567", 2_534_567.0),
+        ("-1,000,000", -1e6),
+        ("1e+18", 1e18),
+    ],
+)
+def test_a_number_is_shown_as_people_write_it(shown: str, value: float):
+    """Large ones in groups of three digits, small ones to three digits."""
+    assert shown == units.format_number(value)
+
+
+def test_a_rate_of_nothing_has_the_unit_of_most_thresholds():
+    """Beside "1/min", "0/d" would read like a slip."""
+    assert "0/min" == units.format_rate(0.0)

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import pytest
 from kept import up
-from stored import counted
 
-from watchkeeper.core.catalogue import HOST_MEMORY, HTTP_DURATION
-from watchkeeper.core.histogram import Histogram
+from backtested import SCOPE, START, compiled, issue, memory, served
 from watchkeeper.core.hours import HOUR_S
-from watchkeeper.core.metrics import Scope, Series
-from watchkeeper.core.replayed import Skipped
-from watchkeeper.core.rules import Alert, Origin, Rule, compile_alert
+from watchkeeper.core.metrics import Series
+from watchkeeper.core.replayed import Skipped, Unknown
+from watchkeeper.core.rules import Alert, Rule
 from watchkeeper.core.slot import Frame, FrameKey, Gauge, Value
 from watchkeeper.dashboard.backtest import Backtest, backtest
 from watchkeeper.dashboard.sums import Query
@@ -22,10 +20,8 @@ from watchkeeper.runtime.alerts import AlertEngine
 from watchkeeper.runtime.hours import seal
 from watchkeeper.runtime.retention import roll_up
 from watchkeeper.storage import Store, open_store
-from watchkeeper.storage.store import Batch, CheckChange, CheckResult, IssueCount
+from watchkeeper.storage.store import Batch, CheckChange, CheckResult
 
-SCOPE = Scope(service="shop", environment="production")
-START = 1_790_000_000 // HOUR_S * HOUR_S
 RULES = (
     Alert("Errors", when="error_rate > 5%", over=("1m", "5m"), keep="30s"),
     Alert("Errors of a route", when="error_rate > 10%", by="route", over="1m", sure=False),
@@ -46,27 +42,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     opened.migrate()
     yield opened
     opened.close()
-
-
-def compiled(*alerts: Alert, slot_s: float = 10.0) -> list[Rule]:
-    return [
-        compile_alert(alert, where="test", origin=Origin.CODE, slot_s=slot_s) for alert in alerts
-    ]
-
-
-def served(route: str, status: str, number: int, seconds: float = 0.1) -> dict[Series, Value]:
-    if not number:
-        return {}
-    labels = {"method": "GET", "route": route, "status": status}
-    pairs = tuple(sorted((*SCOPE.labels, *labels.items())))
-    series = Series(HTTP_DURATION.name, HTTP_DURATION.kind, pairs)
-    return {series: Histogram([seconds] * number)}
-
-
-def memory(share: float) -> dict[Series, Value]:
-    pairs = tuple(sorted((*SCOPE.labels, ("host", "web-1"))))
-    series = Series(HOST_MEMORY.name, HOST_MEMORY.kind, pairs, HOST_MEMORY.across)
-    return {series: Gauge(share, share, share)}
 
 
 class Live:
@@ -130,11 +105,6 @@ class Live:
             slot_s=10,
         )
         return backtest(query, rules or self.rules, slots_kept_s=slots_kept_s)
-
-
-def issue(number: int, *, at: float, level: str) -> IssueCount:
-    """Count an error of its own once."""
-    return counted(f"1:{number:016x}", at=at, level=level)
 
 
 def failing(minutes: int, bad: set[int]) -> list[Mapping[Series, Value]]:
@@ -242,7 +212,7 @@ def test_a_check_that_a_rule_is_not_about_is_left_out(store: Store):
 
 
 def test_events_are_counted_with_their_digests(store: Store):
-    """An event rule tells the first at once and its followers in a digest."""
+    """An event rule tells the first at once and its followers in a digest, as it was."""
     rule = Alert("New issue", on="issue.new", digest="5m", level="error")
     live = Live(store, *compiled(rule))
 
@@ -256,7 +226,7 @@ def test_events_are_counted_with_their_digests(store: Store):
 
     assert 3 == done.fired
     assert [5, 7, 50] == [slot(one.fired_at) for one in done.spells]
-    assert 3 == done.messages
+    assert 2 == done.messages == len(store.outbox(limit=100))
 
 
 def test_minutes_serve_where_slots_are_gone(store: Store):
@@ -300,6 +270,20 @@ def test_the_newest_slots_follow_on_minutes(store: Store):
     assert minutes + (120 - minutes) * 6 == done.judged
 
 
+def test_a_new_installation_is_judged_by_its_slots(store: Store):
+    """The minute in which the first slot begins is rolled up soon, and none before the slots."""
+    live = Live(store, *compiled(Alert("Errors", when="error_rate > 5%", over="1m", keep="1m")))
+    live.at += 20
+    live.written(failing(6, {2, 3}))
+
+    while roll_up(store, now=live.at, pause=lambda: None):
+        pass
+    done = live.replayed()
+
+    assert START == done.slots_from
+    assert 1 == done.rules[0].fired
+
+
 def test_whole_hours_are_too_coarse(store: Store):
     """What is kept by the hour alone is left out, and said."""
     live = Live(store, *compiled(RULES[0]))
@@ -325,6 +309,43 @@ def test_what_cannot_be_replayed_is_said(store: Store):
     live.slot(served("/a", "200", 10))
 
     assert [Skipped.OFF, Skipped.NO] == [one.skipped for one in live.replayed().rules]
+
+
+@pytest.mark.parametrize(
+    ("why", "fields"),
+    [
+        (Unknown.NO_DATA, {"when": "error_rate{route='/nosuch'} > 5%"}),
+        (Unknown.NO_DATA, {"when": "requests{route='/nosuch'} > 5"}),
+        (Unknown.NO, {"when": "check failing", "by": "check"}),
+        (Unknown.NO_DATA, {"when": "check{check='db'} failing", "by": "check"}),
+        (Unknown.NO, {"when": "check{check='disk'} failing", "by": "check"}),
+        (Unknown.NO, {"when": "errors{route='/a'} > 5"}),
+        (Unknown.NO, {"when": "errors > 5"}),
+        (Unknown.NO, {"when": "worker missing"}),
+    ],
+)
+def test_what_was_never_recorded_is_not_what_never_fires(
+    store: Store, why: Unknown, fields: dict[str, object]
+):
+    """Labels and names may be misspelt; of all requests none are a number."""
+    live = Live(store, *compiled(Alert("A", **fields)))  # type: ignore[arg-type]
+    disk = CheckResult(name="disk", state="pass", since=0.0, at=live.at, duration_s=0.1)
+    live.slot(served("/a", "200", 50), checks=[disk])
+    for _ in range(12):
+        live.slot(served("/a", "200", 50))
+
+    (done,) = live.replayed().rules
+
+    assert (0, why) == (done.fired, done.unknown)
+
+
+def test_where_there_is_no_check_nobody_knows(store: Store):
+    """A rule on checks has nothing to look at."""
+    live = Live(store, *compiled(Alert("A", when="check failing", by="check")))
+    for _ in range(6):
+        live.slot(served("/a", "200", 50))
+
+    assert Unknown.NO_DATA == live.replayed().rules[0].unknown
 
 
 def test_nothing_stored_is_nothing_judged(store: Store):

@@ -3,6 +3,7 @@
 import gzip
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from dashboards import NOW, SCOPE, Browser, header, made_shop, text, watched
@@ -13,6 +14,7 @@ from watchkeeper.exceptions import StorageUnavailableError
 from watchkeeper.runtime.guard import take_errors
 from watchkeeper.runtime.triage import Triage
 from watchkeeper.storage.memory import MemoryStore
+from watchkeeper.storage.store import MarkKind, Release
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -248,6 +250,27 @@ def test_series_json_has_one_value_per_point_and_line(browser):
     assert [
         {"start": NOW - 900, "end": NOW, "severity": "critical", "rule": "High error rate"}
     ] == (content["marks"])
+
+
+def test_releases_are_drawn_and_listed():
+    """Each mark of the window is in the charts' numbers and in words above them."""
+    store = made_shop()
+    for one in (
+        Release(scope=replace(SCOPE, release="<b>v3</b>"), at=NOW - 600),
+        Release(scope=replace(SCOPE, release="v2.31"), at=NOW - 60, kind=MarkKind.RETURN),
+    ):
+        store.mark_release(one)
+    browser = Browser(watched(store))
+
+    content = json.loads(browser.get("/api/v1/series.json?range=15m").body)
+    page = text(browser.get("/?range=15m"))
+
+    assert [
+        {"release": "v2.31", "at": NOW - 60, "kind": "return"},
+        {"release": "<b>v3</b>", "at": NOW - 600, "kind": "new"},
+    ] == content["releases"]
+    assert "<b>↩ back to v2.31</b>" in page
+    assert "<b>&lt;b&gt;v3&lt;/b&gt;</b>" in page
 
 
 def test_a_page_s_charts_are_not_composed_twice():

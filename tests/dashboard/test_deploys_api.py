@@ -50,10 +50,10 @@ def test_the_deploys_of_a_window_are_listed():
         "start": NOW - 3_600,
         "end": NOW,
         "more": False,
-        "before": {"release": "v2", "at": NOW - 7_200, "by": None},
+        "before": {"release": "v2", "at": NOW - 7_200, "by": None, "kind": "new"},
         "releases": [
-            {"release": "v4", "at": NOW - 60, "by": None},
-            {"release": "v3", "at": NOW - 1_800, "by": "cli alice"},
+            {"release": "v4", "at": NOW - 60, "by": None, "kind": "new"},
+            {"release": "v3", "at": NOW - 1_800, "by": "cli alice", "kind": "new"},
         ],
     } == content
 
@@ -79,7 +79,7 @@ def test_a_worker_that_starts_shows_as_a_deploy():
 
     (shown,) = ask(store, "releases.json")["releases"]
 
-    assert {"release": "v2.31", "at": NOW - 300, "by": None} == shown
+    assert {"release": "v2.31", "at": NOW - 300, "by": None, "kind": "new"} == shown
 
 
 def test_what_people_did_is_listed():

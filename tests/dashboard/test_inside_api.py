@@ -9,8 +9,11 @@ from stored import sample, statement
 
 from watchkeeper.core import catalogue
 from watchkeeper.core.histogram import Histogram
+from watchkeeper.core.job_facts import JobFacts, Plan, Run
 from watchkeeper.core.metrics import Kind, Metric, Scope
+from watchkeeper.core.schedules import Schedule
 from watchkeeper.core.slot import Frame, FrameKey, Gauge
+from watchkeeper.runtime import job_memory
 from watchkeeper.storage.memory import MemoryStore
 from watchkeeper.storage.store import Batch, IssueCount
 
@@ -531,16 +534,71 @@ class TestJobs:
         assert [
             {
                 "job": "report",
+                "state": "ok",
+                "schedule": None,
+                "grace_s": None,
+                "pinged": False,
                 "runs": 10,
                 "failures": 2,
                 "outcomes": {"failed": 2, "ok": 8},
+                "success_share": 0.8,
                 "p50_s": HALF,
                 "p95_s": HALF,
                 "wait": {"count": 1, "p50_s": QUARTER, "p95_s": QUARTER},
+                "since": None,
+                "last_run": None,
                 "last_success": NOW - 700,
+                "running_since": None,
+                "due": None,
                 "lateness_s": 0.0,
+                "late_because": None,
             }
         ] == ask(holding(values), "jobs.json")["jobs"]
+
+    def test_what_is_kept_of_a_job_tells_how_it_is_now(self):
+        """Schedule, last run and what is due are there even when nobody has run it for long."""
+        store = holding({})
+        schedule = Schedule(cron="0 3 * * *", tz="Europe/Berlin", grace_s=60.0)
+        run = Run(at=NOW - 3 * 86_400, outcome="failed", seconds=2.5, output="no disk")
+        facts = JobFacts(
+            name="backup",
+            declared_at=NOW - 9 * 86_400,
+            plan=Plan(at=NOW, schedule=schedule, tokens=("aa",)),
+            last_success=NOW - 4 * 86_400,
+            last_run=run,
+        )
+        job_memory.save(store, SCOPE, [facts], job_memory.read(store, SCOPE))
+
+        (row,) = ask(store, "jobs.json")["jobs"]
+
+        assert ("late", "missed", True, 60.0) == (
+            row["state"],
+            row["late_because"],
+            row["pinged"],
+            row["grace_s"],
+        )
+        assert "0 3 * * * Europe/Berlin" == row["schedule"]
+        assert {
+            "at": run.at,
+            "outcome": "failed",
+            "seconds": 2.5,
+            "output": "no disk",
+        } == row["last_run"]
+        assert NOW - row["due"] - 60.0 == row["lateness_s"] > 2 * 86_400
+        assert "aa" not in json.dumps(row)
+
+    def test_runs_that_told_no_start_have_no_duration(self):
+        """They are counted, and neither shorten the others' durations nor are shown as 0."""
+        pinged = times(catalogue.JOB_DURATION, [0.0] * 8, job="backup", outcome="ok")
+        both = {
+            **times(catalogue.JOB_DURATION, [0.0] * 8, job="report", outcome="missed"),
+            **times(catalogue.JOB_DURATION, [0.5], job="report", outcome="ok"),
+        }
+
+        backup, report = ask(holding({**pinged, **both}), "jobs.json")["jobs"]
+
+        assert (8, None, None) == (backup["runs"], backup["p50_s"], backup["p95_s"])
+        assert (9, HALF, HALF) == (report["runs"], report["p50_s"], report["p95_s"])
 
     def test_what_is_not_known_of_a_job_is_null(self):
         """A job that is late and never ran has no duration, and no success is made up."""

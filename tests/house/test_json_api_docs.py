@@ -11,6 +11,7 @@ from watchkeeper.dashboard import (
     endpoints,
     releases,
     views_alerts,
+    views_health,
     views_inside,
     views_issues,
 )
@@ -23,7 +24,7 @@ PROSE = re.sub(r"^```.*?^```$", "", PAGE, flags=re.MULTILINE | re.DOTALL)
 NAMED = frozenset(part for code in re.findall(r"`([^`]+)`", PROSE) for part in code.split("."))
 VIEWS = [
     one
-    for module in (views_alerts, views_inside, views_issues, releases, audits)
+    for module in (views_alerts, views_health, views_inside, views_issues, releases, audits)
     for one in vars(module).values()
     if is_dataclass(one) and one.__module__ == module.__name__
 ]

@@ -348,13 +348,26 @@ def test_lifespan_starts_drains_and_stops(recorded, monkeypatch: pytest.MonkeyPa
 
 
 def test_an_application_without_lifespan_says_so_itself(recorded):
-    """What an application raises for a lifespan that it does not know goes on to the server."""
+    """What an application raises for a lifespan that it does not know is no error."""
 
     async def app(scope: dict, receive: Callable, send: Callable) -> None:
         raise NotImplementedError
 
     with pytest.raises(NotImplementedError):
         run(integrations.asgi(app), {"type": "lifespan"})
+    assert {} == recorded.issues()
+
+
+def test_a_start_that_fails_is_an_error(recorded):
+    """What an application raises once it takes part in its lifespan is an issue."""
+
+    async def app(scope: dict, receive: Callable, send: Callable) -> None:
+        await receive()
+        raise ConnectionError("no database")
+
+    with pytest.raises(ConnectionError):
+        run(integrations.asgi(app), {"type": "lifespan"}, {"type": "lifespan.startup"})
+    assert {"ConnectionError": 1} == recorded.issues()
 
 
 @pytest.mark.trap("installed twice or after start", "asgi")

@@ -17,6 +17,7 @@ from processes import Server, until, uvicorn
 from servers import free_port
 
 from watchkeeper.core.catalogue import HTTP_DURATION
+from watchkeeper.storage import open_store
 
 FILES = {
     "manage.py": """
@@ -151,8 +152,8 @@ def environ(*, watched: bool) -> dict[str, str]:
     }
 
 
-def manage(folder: Path, *arguments: str, watched: bool = True) -> str:
-    """Run a management command; what it printed."""
+def manage(folder: Path, *arguments: str, watched: bool = True, code: int = 0) -> str:
+    """Run a management command, which ends with a code; what it printed."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
     done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
@@ -163,7 +164,7 @@ def manage(folder: Path, *arguments: str, watched: bool = True) -> str:
         timeout=60,
         check=False,
     )
-    assert 0 == done.returncode, done.stderr
+    assert code == done.returncode, done.stderr
     return done.stdout + done.stderr
 
 
@@ -286,6 +287,42 @@ def test_commands_that_serve_nobody_are_not_watched(folder: Path):
 
     assert "watchkeeper" not in said
     assert not (folder / "watchkeeper.db").exists()
+
+
+COMMAND = """
+import logging
+from django.core.management.base import BaseCommand
+from watchkeeper.app import current
+current().stop_within_s = 30.0  # on a busy machine it would go to a file, for the next process
+log = logging.getLogger("shop")
+class Command(BaseCommand):
+    def add_arguments(self, parser): parser.add_argument("order")
+    def handle(self, order, **options):
+        if order == "odd": log.error("an odd order")
+        if order == "bad": raise ValueError("no such order")
+"""
+
+
+def test_errors_of_the_projects_own_commands_are_issues(folder: Path):
+    """One that raises, and one that logs an error; one that does well leaves nothing."""
+    commands = folder / "shop" / "management" / "commands"
+    commands.mkdir(parents=True)
+    (commands / "print_order.py").write_text(COMMAND)
+    with (folder / "shop" / "settings.py").open("a") as settings:
+        settings.write('INSTALLED_APPS += ["shop"]\n')
+
+    assert "" == manage(folder, "print_order", "good")
+    assert not (folder / "watchkeeper.db").exists()
+    manage(folder, "print_order", "odd")
+    said = manage(folder, "print_order", "bad", code=1)
+
+    assert said.endswith("ValueError: no such order\n")
+    store = open_store(f"sqlite:///{folder / 'watchkeeper.db'}")
+    found = store.issues(service="shop", environment="test", seen_since=0, limit=9)
+    store.close()
+    assert {"shop: an odd order": 1, "ValueError: no such order": 1} == {
+        one.title: one.count for one in found
+    }
 
 
 def test_the_reloading_server_is_watched_once(folder: Path):

@@ -1,4 +1,4 @@
-"""Every request is counted once: from many threads, and on a million different paths."""
+"""Every request is counted once: from many threads, and on paths without end."""
 
 import asyncio
 import gc
@@ -67,7 +67,7 @@ def counts(made: Watchkeeper) -> dict[tuple[str, str], int]:
     }
 
 
-@pytest.mark.parametrize("each", [2_000, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("each", [2_000, pytest.param(30_000, marks=pytest.mark.slow)])
 def test_many_threads_are_counted_exactly_while_slots_are_taken(watchkeeper: Watchkeeper, each):
     """16 threads, a flush each millisecond: each request is there, with its time, once."""
     threads = 16
@@ -93,19 +93,19 @@ def test_many_threads_are_counted_exactly_while_slots_are_taken(watchkeeper: Wat
     in_threads(threads, serve, take)
 
     assert {"answered": threads * each, "in buckets": threads * each} == found
-    assert [] == watchkeeper.recorder.active
+    assert set() == watchkeeper.recorder.active
 
 
 @pytest.mark.slow
-def test_a_million_unknown_paths_are_one_series(watchkeeper: Watchkeeper):
+def test_endless_unknown_paths_are_one_series(watchkeeper: Watchkeeper):
     """A scanner's paths are counted as unmatched; memory does not grow by them."""
     app = asgi(hello)
 
-    before = serve_paths(app, 0, 100_000)
-    after = serve_paths(app, 100_000, 1_000_000)
+    before = serve_paths(app, 0, 20_000)
+    after = serve_paths(app, 20_000, 200_000)
 
-    assert abs(after - before) < 1_000
-    assert {(UNMATCHED, "200"): 1_000_000} == counts(watchkeeper)
+    assert after - before < 1_000
+    assert {(UNMATCHED, "200"): 200_000} == counts(watchkeeper)
 
 
 def test_unknown_paths_of_a_router_are_one_series(watchkeeper: Watchkeeper):
@@ -116,7 +116,7 @@ def test_unknown_paths_of_a_router_are_one_series(watchkeeper: Watchkeeper):
     before = serve_paths(app, 0, 2_000)
     after = serve_paths(app, 2_000, 10_000)
 
-    assert abs(after - before) < 1_000
+    assert after - before < 1_000
     assert {(UNMATCHED, "404"): 10_000} == counts(watchkeeper)
 
 
@@ -143,13 +143,13 @@ def test_endless_routes_are_counted_and_listed(by_path: Watchkeeper):
     """A route per path fills the cap; the rest is counted together, and examples are listed."""
     app = asgi(hello)
 
-    before = serve_paths(app, 0, 50_000)
-    after = serve_paths(app, 50_000, 150_000)
+    before = serve_paths(app, 0, 20_000)
+    after = serve_paths(app, 20_000, 60_000)
 
     found = counts(by_path)
-    assert abs(after - before) < 2_000
+    assert after - before < 2_000
     assert 301 == len(found)
-    assert 150_000 - 300 == found[OTHER, "200"]
+    assert 60_000 - 300 == found[OTHER, "200"]
     listed = by_path.recorder.folded()
     assert 20 == len([row for row in listed if row.metric == HTTP_DURATION.name])
     assert {"route"} == {row.label for row in listed}

@@ -105,7 +105,7 @@ def test_flask_answers_with_any_fault_of_ours():
     [
         (Dashboard, "__init__", "/watchkeeper/"),
         (Dashboard, "handle", "/watchkeeper/"),
-        (own, "probe", "/watchkeeper/livez"),
+        (own, "look", "/watchkeeper/livez"),
     ],
 )
 def test_a_fault_of_our_pages_stays_on_them(

@@ -17,6 +17,8 @@ NEVER = {
     "apprise",
     "sqlalchemy",
     "psutil",
+    "watchkeeper.core.grammar",
+    "watchkeeper.core.pack",
 }
 FLASK = """
     from flask import Flask

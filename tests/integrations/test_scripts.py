@@ -1,12 +1,15 @@
 """Scripts and workers: watched without an application, everything written at their end."""
 
 import json
+import time
 
 import pytest
 
 from run_scripts import HERE, opened, run
+from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Gauge
 from watchkeeper.integrations import watch
+from watchkeeper.runtime.triage import Triage
 from watchkeeper.settings import Settings
 
 SCRIPT = """
@@ -119,3 +122,19 @@ def test_settings_in_the_place_of_the_application_are_refused():
     """The mistake is named with what to write instead."""
     with pytest.raises(TypeError, match=r"watchkeeper\.watch\(settings=Settings\("):
         watch(Settings(service="nightly"))
+
+
+def test_a_short_script_stores_nothing_of_an_ignored_issue(tmp_path):
+    """It has learnt of it before it writes for the first time; the counts go on."""
+    for _ in range(2):
+        run(tmp_path, SCRIPT)
+    store = opened(tmp_path)
+    (issue,) = store.issues(**HERE, seen_since=0, limit=10)
+    Triage(store, Scope(**HERE), actor="cli ann", now=time.time()).ignore(issue.id)
+
+    run(tmp_path, SCRIPT)
+
+    (issue,) = store.issues(**HERE, seen_since=0, limit=10)
+    found = store.events(issue.id, limit=10)
+    store.close()
+    assert (3, 2) == (issue.count, len(found))

@@ -168,7 +168,7 @@ def test_discord_takes_no_longer_texts_than_it_says(told: Told):
     counted = [embed["title"], embed["description"], embed["footer"]["text"]]
     counted += [text for one in embed["fields"] for text in (one["name"], one["value"])]
     assert 6_000 >= sum(len(text) for text in counted)
-    assert "[Acknowledge the first]" in embed["description"]
+    assert "[Acknowledge the first 50]" in embed["description"]
 
 
 @pytest.mark.parametrize("kind", CHATS)

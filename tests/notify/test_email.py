@@ -153,7 +153,7 @@ def test_a_text_with_line_breaks_cannot_add_a_header(told: Told):
 
     message = server.mails[0].message
     assert message["Bcc"] is None
-    assert "Critical: Boom Bcc: everybody@evil.example hello" in message["Subject"]
+    assert "Critical: Boom Bcc: everybody[@]evil.example hello" in message["Subject"]
     assert tuple(TEAM) == server.mails[0].recipients
 
 

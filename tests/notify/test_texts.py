@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from watchkeeper.notify import Notification
@@ -160,11 +160,20 @@ def test_the_facts_name_peak_group_release_and_service(told: Told):
     assert [
         ("Peak", "18.2 %"),
         ("Route", "/checkout"),
-        ("Since", "14:00:00 UTC"),
+        ("Since", "28 Nov 2026 14:00:00 UTC"),
         ("Release", "started 40 s after release v42"),
         ("Severity", "critical"),
         ("Service", "shop (production)"),
     ] == [(fact.name, fact.text) for fact in compose(told()).facts]
+
+
+def test_a_release_that_is_back_is_told_as_such(told: Told):
+    """Whoever went back looks at something else than whoever went on."""
+    back = {"name": "v41", "at": 100.0, "after_s": 90.0, "kind": "return"}
+
+    facts = {fact.name: fact.text for fact in compose(told(release=back)).facts}
+
+    assert "started 1 min 30 s after the return of release v41" == facts["Release"]
 
 
 def test_what_follows_on_a_health_check_is_its_output(told: Told):
@@ -253,15 +262,154 @@ def test_the_links_of_a_firing_message(told: Told):
     ]
 
 
-def test_links_of_a_message_about_several_say_that_they_are_of_the_first(told: Told):
-    """Nobody shall think to have acknowledged all of them."""
+@pytest.mark.parametrize(
+    ("of", "incidents"),
+    [(" all 2", [1, 2]), (" all 50", [*range(50)]), (" the first 50", [0] * 51)],
+)
+def test_links_of_a_message_about_several_say_of_how_many_they_are(
+    told: Told, of: str, incidents: list[int]
+):
+    """Whoever means to quiet one route does not quiet fifty unknowingly."""
     alerts = [{"labels": {"route": route}, "incident": 1} for route in ("/a", "/b")]
 
-    message = compose(told(alerts=alerts))
+    message = compose(told(alerts=alerts, incidents=incidents))
 
-    assert ["Dashboard", "Acknowledge the first", "Silence the first"] == [
-        one.name for one in message.links
+    assert ["Dashboard", f"Acknowledge{of}", f"Silence{of}"] == [one.name for one in message.links]
+
+
+@pytest.mark.parametrize(
+    ("operator", "lead", "extreme"),
+    [
+        ("<", "0.5 (over 1 min), below 0.7.", "Lowest"),
+        ("<=", "0.5 (over 1 min), at most 0.7.", "Lowest"),
+        ("!=", "0.5 (over 1 min), not 0.7.", "Peak"),
+        (">", "0.5 (over 1 min), threshold 0.7.", "Peak"),
+        ("", "0.5 (over 1 min), threshold 0.7.", "Peak"),
+    ],
+)
+def test_a_threshold_has_its_direction(told: Told, operator: str, lead: str, extreme: str):
+    """What fires for small values is not "beyond" its threshold, and its worst is the lowest."""
+    alert = {
+        "summary": f"Apdex low: 0.5 (over 1 min) {operator} 0.7",
+        "labels": {},
+        "value_text": "0.5",
+        "peak_text": "0.4",
+        "threshold_text": "0.7",
+        "operator": operator,
+        "bad": 0.5,
+        "total": 0.0,
+    }
+
+    message = compose(told(rule="Apdex low", alert=alert))
+
+    assert f"{lead} Since 14:00:00 UTC." == message.lead
+    assert (extreme, "0.4") == (message.facts[0].name, message.facts[0].text)
+
+
+def test_counts_are_told_whatever_the_group_is_called(told: Told):
+    """A route may hold what looks like a part of the sentence."""
+    labels = {"route": "/a: (1 of 2)"}
+    alert = {
+        "labels": labels,
+        "summary": f"Slow (route {labels['route']}): 100 % (30 of 30 in 1 min) > 5 %",
+        "value_text": "100 %",
+        "bad": 30.0,
+        "total": 30.0,
+    }
+
+    assert compose(told(rule="Slow", alert=alert)).lead.startswith("100 % (30 of 30 in 1 min), ")
+
+
+def test_what_a_failed_job_said_is_a_fact(told: Told):
+    """The figures tell how often, the error tells why."""
+    facts = compose(told(alert={"said": "ValueError: no rates for 2026"})).facts
+
+    assert ("Said", "ValueError: no rates for 2026") in [(one.name, one.text) for one in facts]
+
+
+def test_where_nobody_serves_the_title_says_so(told: Told):
+    """The labels of everybody are no names; the moment is that of being noticed."""
+    said = "no worker has written for 54.9 s"
+    message = compose(
+        told(
+            rule="Worker missing",
+            summary=f"Worker missing: {said}",
+            noticed=True,
+            alert={
+                "labels": {"host": "(all)", "worker": "(all)"},
+                "summary": f"Worker missing: {said}",
+                "value_text": "",
+                "threshold_text": "",
+            },
+        )
+    )
+
+    assert f"Critical: Worker missing, {said}" == message.title
+    assert "No worker has written for 54.9 s. Noticed at 14:00:00 UTC." == message.lead
+    assert not {"Host", "Worker", "Since"} & {one.name for one in message.facts}
+
+
+def test_the_name_of_a_check_is_written_as_it_is(told: Told):
+    """Names are no words: they do not begin large because a sentence does."""
+    message = compose(
+        told(
+            "resolved",
+            rule="Health check failing",
+            status="resolved",
+            ended_at=NOW,
+            summary="Health check failing: search: resolved after 1 min 46 s",
+            alert={"labels": {"check": "search"}, "value_text": "", "threshold_text": ""},
+        )
+    )
+
+    assert message.lead.startswith("search: resolved after 1 min 46 s. ")
+    assert ["Health"] == [one.name for one in message.links]
+
+
+def test_a_list_has_no_links_to_the_page_that_the_message_leads_to(told: Told):
+    """Twenty times the same address is noise; an issue has a page of its own."""
+    page = "https://shop.example/watchkeeper"
+    alerts = [
+        {"labels": {"issue": "7"}, "link": f"{page}/errors/7"},
+        {"labels": {"issue": "8"}, "link": f"{page}/?range=1h&end=8"},
     ]
+
+    message = compose(told(rule="New issue", alerts=alerts, link=f"{page}/?range=1h&end=7"))
+
+    assert [f"{page}/errors/7", ""] == [one.url for one in message.items]
+
+
+def test_a_digest_of_several_rules_names_them(told: Told):
+    """Of several rules each line says which."""
+    summary = "Slow (route /a): p95 2 s > 1 s"
+    one = {"rule": "Slow", "labels": {"route": "/a"}, "summary": summary}
+    other = {"rule": "Busy", "summary": "Busy: 2000 > 1000"}
+
+    message = compose(told("digest", rule="Digest", alerts=[one, other]))
+
+    assert [summary, "Busy: 2000 > 1000"] == [item.text for item in message.items]
+
+
+def test_a_digest_of_one_alert_says_what_it_is(told: Told):
+    """One alert beyond the limit of messages keeps its figures."""
+    message = compose(told("digest", rule="Digest", alert={"rule": "High error rate"}))
+
+    assert "12.4 % (31 of 250 in 1 min), threshold 5 %. Since 14:00:00 UTC." == message.lead
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("see www.evil.example now", "see www[.]evil.example now"),
+        ("a@b.example", "a[@]b.example"),
+        ("http://x.example", "http[:]//x.example"),
+        ("/users/@me/www", "/users/@me/www"),
+        ("f(www.) x @ y", "f(www.) x @ y"),
+    ],
+)
+def test_no_text_becomes_an_address(text: str, shown: str):
+    """Mail programs make links of what looks like one; ours alone are links."""
+    assert shown == line(text, limit=80)
 
 
 def test_a_peak_is_shown_if_it_is_another_value(told: Told):
@@ -319,6 +467,7 @@ ALERT_KEYS = ("labels", "summary", "value_text", "threshold_text", "bad", "total
     payload=st.dictionaries(st.sampled_from(KEYS), JSON),
     alerts=st.lists(st.dictionaries(st.sampled_from(ALERT_KEYS), JSON), max_size=3),
 )
+@example(kind="digest", payload={"summary": " ", "rule": "0"}, alerts=[])
 def test_any_payload_makes_a_message(kind: str, payload: Any, alerts: Any):
     """No value of any key keeps a message from being written, on one line where it must be."""
     message = compose(

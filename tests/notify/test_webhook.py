@@ -15,9 +15,11 @@ import pytest
 import standardwebhooks
 from receivers import Receiver
 
+from watchkeeper.core.digest import digest, undelivered
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.notify import ChannelGoneError, DeliveryError, Notification, open_notifier
 from watchkeeper.notify.address import parse_address
+from watchkeeper.notify.alertmanager import body
 from watchkeeper.notify.webhook import Webhook, retry_after_s
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
@@ -60,6 +62,33 @@ def notification(**changes: Any) -> Notification:
 
 def channel(url: str, **options: object) -> Any:
     return open_notifier("oncall", {"type": "webhook", "url": url, **options}, where="channels.c")
+
+
+def test_an_alert_in_a_digest_is_the_alert_it_is():
+    """A receiver closes by its end, under the same fingerprint, what a digest opened."""
+    alone = notification()
+    place = {"service": "shop", "environment": "production"}
+    slow = {**alone.payload["alerts"][0], "incident": 8}
+    other = {**alone.payload, "rule": "Slow", "severity": "warning", "alerts": [slow]}
+    several = notification(kind="digest", payload=digest([alone.payload, other], now=alone.at))
+    several_of_one = notification(kind="digest", payload=digest([alone.payload], now=alone.at))
+
+    mixed, same, own = body(several), body(several_of_one), body(alone)
+
+    assert own["alerts"][0]["fingerprint"] == same["alerts"][0]["fingerprint"]
+    assert own["alerts"][0]["labels"] == same["alerts"][0]["labels"]
+    assert own["commonLabels"] == same["commonLabels"]
+    assert place == mixed["commonLabels"]
+    assert {"alertname": "Digest", **place} == mixed["groupLabels"]
+
+
+def test_what_is_never_told_as_over_ends_by_itself():
+    """A report about a channel holds until the next one is due."""
+    told = undelivered(
+        "team", count=1, error="answered 554", service="shop", environment="test", now=3600.0
+    )
+
+    assert "1970-01-01T02:00:00.000Z" == body(notification(payload=told))["alerts"][0]["endsAt"]
 
 
 def test_the_body_is_alertmanagers_version_4_plus_one_key():
@@ -155,6 +184,18 @@ def test_the_key_of_ours_has_links_and_release(told: Callable[..., Notification]
     assert 3 == body["truncatedAlerts"]
 
 
+def test_the_incidents_that_the_links_act_on_are_all_named():
+    """A message lists some alerts, and says the numbers of the others."""
+    payload = {**notification().payload, "incidents": [7, 8, 9], "more": 2}
+
+    with Receiver() as receiver:
+        channel(receiver.url).send(notification(payload=payload))
+        body = receiver.received[0].json()
+
+    assert (1, 2) == (len(body["alerts"]), body["truncatedAlerts"])
+    assert [7, 8, 9] == body["watchkeeper"]["incidents"]
+
+
 @pytest.mark.parametrize(
     ("labels", "listed"),
     [
@@ -181,6 +222,7 @@ def test_a_message_is_below_20_kb_and_counts_what_it_leaves_out(
 
     assert listed == len(request.json()["alerts"])
     assert 45 - listed == request.json()["truncatedAlerts"]
+    assert list(range(45)) == request.json()["watchkeeper"]["incidents"]
     assert 20_000 > len(request.body)
 
 
@@ -394,11 +436,26 @@ def test_the_time_out_counts_for_the_exchange_as_a_whole():
 
 
 def test_an_endless_answer_is_not_read_to_its_end():
-    """The status decides; of the body at most 4 kB are read."""
-    with Receiver() as receiver:
-        receiver.answer(200, body=b"x" * 5_000_000)
+    """The status decides; of fifty megabytes only what buffers hold is taken."""
+    megabyte, sent = b"x" * 1_000_000, 0
+    with socket.create_server(("127.0.0.1", 0)) as server:
 
-        channel(receiver.url).send(notification())
+        def flood() -> None:
+            nonlocal sent
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n")
+                while sent < 50 * len(megabyte):
+                    sent += connection.send(megabyte)
+
+        thread = threading.Thread(target=flood, daemon=True)
+        thread.start()
+
+        channel(f"http://127.0.0.1:{server.getsockname()[1]}/").send(notification())
+
+        thread.join()
+    assert 0 < sent < 20 * len(megabyte)
 
 
 def test_an_answer_that_never_begins_is_not_waited_for():

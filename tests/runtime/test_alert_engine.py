@@ -147,6 +147,7 @@ def test_a_message_carries_counts_window_and_link(store: Store) -> None:
         "environment": "production",
         "summary": "Errors: 10 % (60 of 600 in 1 min) > 5 %",
         "started_at": START + 59.9,
+        "noticed": False,
         "ended_at": None,
         "link": "/watchkeeper/#1",
         "kind": "firing",
@@ -165,10 +166,12 @@ def test_a_message_carries_counts_window_and_link(store: Store) -> None:
             {
                 "labels": {},
                 "summary": "Errors: 10 % (60 of 600 in 1 min) > 5 %",
+                "said": "",
                 "value": 0.1,
                 "value_text": "10 %",
                 "threshold": 0.05,
                 "threshold_text": "5 %",
+                "operator": ">",
                 "peak_text": "10 %",
                 "bad": 60.0,
                 "total": 600.0,
@@ -183,6 +186,40 @@ def test_a_message_carries_counts_window_and_link(store: Store) -> None:
     } == payload
     assert ("firing", 0.1, 0.1) == (incident.state, incident.value, incident.peak)
     assert "error_rate > 5%" == incident.data["condition"]
+
+
+def test_a_later_message_tells_how_it_is_by_then(store: Store) -> None:
+    """Not the figures of the beginning: what got worse, and what still fires."""
+    worse = {"when": "error_rate > 50%", "severity": "critical"}
+    service = Service(
+        store,
+        *compiled(replace(FAST, severity="warning", worse=worse, repeat="2m")),
+        channels=lambda severity: ("hook",),
+    )
+    service.slots(3, bad=20)
+
+    service.slots(6, bad=90)
+    for row in store.claim(at=service.start, hold_s=60, channels=["hook"], limit=9):
+        store.settle(row, status="sent", at=service.start)
+    service.slots(16, bad=10)
+
+    said = [(one.kind, one.payload["summary"]) for one in service.notices()]
+    assert ("firing", "Errors: 20 % (20 of 100 in 1 min) > 5 %") == said[0]
+    assert ("worse", "Errors: 55 % (330 of 600 in 1 min) > 50 %") == said[1]
+    assert ("reminder", "Errors: 10 % (60 of 600 in 1 min) > 5 %") == said[-1]
+
+
+def test_what_is_clear_again_is_not_said_to_be_beyond_its_threshold(store: Store) -> None:
+    """While it is about to be over the incident says what was so while it was true."""
+    service = Service(store, *compiled(replace(FAST, keep="5m")))
+    service.slots(6, bad=60)
+
+    service.slots(15)
+
+    incident = store.incident(1)
+    assert incident is not None
+    assert ("firing", 0.0) == (incident.state, incident.value)
+    assert str(incident.data["summary"]).endswith("20 % (120 of 600 in 1 min) > 5 %")
 
 
 def test_a_resolved_incident_keeps_beginning_end_and_peak(store: Store) -> None:
@@ -207,6 +244,19 @@ def test_a_resolved_incident_keeps_beginning_end_and_peak(store: Store) -> None:
     assert incident.value < 0.05
     resolved = service.notices()[-1].payload
     assert ("resolved", incident.resolved_at) == (resolved["status"], resolved["ended_at"])
+
+
+def test_what_fires_without_data_lasts_until_they_are_back(store: Store) -> None:
+    """Old good slots in the longer of two windows are no recovery: it begins and ends once."""
+    silent = replace(FAST, over=("1m", "5m"), no_data="alert", no_data_after="2m")
+    service = Service(store, *compiled(silent), channels=lambda severity: ("hook",))
+    service.slots(40)
+
+    service.slots(60, total=0)
+    assert ["firing"] == [one.kind for one in service.notices()]
+
+    service.slots(12)
+    assert ["firing", "resolved"] == [one.kind for one in service.notices()]
 
 
 def test_the_next_incident_is_a_new_one(store: Store) -> None:
@@ -473,20 +523,22 @@ def test_a_rule_that_fails_three_times_in_a_row_is_told(
     from watchkeeper.runtime import alerts
 
     real = alerts.evaluate
-    service = Service(store, *compiled(FAST))
-    service.slots(6, bad=60)
+    is_broken = [False]
 
     def failing(rule: Rule, *rest: Any, **options: Any) -> Transition:
-        if rule.name == "Errors":
+        if rule.name == "Errors" and is_broken[0]:
             raise ZeroDivisionError
         return real(rule, *rest, **options)
 
     monkeypatch.setattr(alerts, "evaluate", failing)
+    service = Service(store, *compiled(FAST))
+    service.slots(6, bad=60)
+    is_broken[0] = True
     service.slots(8)
     states = {
         row.rule: row.state for row in store.alerts(service="shop", environment="production")
     }
-    monkeypatch.setattr(alerts, "evaluate", real)
+    is_broken[0] = False
     service.slots(20)
 
     assert {"Errors": "firing", "Rule cannot be evaluated": "firing"} == states
@@ -535,6 +587,35 @@ def test_a_check_that_is_not_critical_is_a_warning(store: Store) -> None:
     service.slot(checks=[check(3, critical=False)])
 
     assert {"warning"} == {notice.payload["severity"] for notice in service.notices()}
+
+
+def test_a_check_of_each_worker_is_one_incident(store: Store) -> None:
+    """Two workers that miss the same disk are one problem, over when both have it again."""
+    service = Service(store, *PACK)
+    service.slot()
+    other = store.register(SCOPE, host="web-2", pid=2, at=float(service.start)).id
+
+    for slot, (one, two) in enumerate(
+        [((3, 0), (0, 9)), ((4, 0), (3, 0)), ((0, 2), (4, 0)), ((0, 3), (0, 1)), ((0, 4), (0, 2))]
+    ):
+        key = FrameKey(10, service.start, other, slot)
+        store.write(Batch(scope=SCOPE, frame=Frame(key=key), at=service.start + 1.0))
+        clearing = {"state": "fail"} if two == (0, 1) else {}
+        service.slot(
+            checks=[
+                check(*one, worker=service.worker),
+                replace(check(*two, worker=other), **clearing),
+            ]
+        )
+
+    assert [
+        ("firing", "Health check failing: db has failed 3 times in a row"),
+        ("resolved", "Health check failing: db: resolved after 40 s"),
+    ] == [
+        (notice.kind, notice.payload["summary"])
+        for notice in service.notices()
+        if notice.channel == "hook"
+    ]
 
 
 NUMBERS = count()

@@ -1,5 +1,7 @@
 """Real crashes: what made a process end without a word is an issue after the next start."""
 
+import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -92,6 +94,21 @@ def test_a_process_that_lives_is_left_alone(tmp_path):
     run(tmp_path, WATCHED)
     assert [] == left(tmp_path)
     assert {} == issues(tmp_path)
+
+
+def test_a_crash_is_told_however_many_workers_live_that_began_later(tmp_path):
+    """As where each of many cores has its workers: the files of those that live hide none."""
+    run(tmp_path, WATCHED + CRASH)
+    (crashed,) = tmp_path.glob("**/*.crash")
+    with contextlib.ExitStack() as living:
+        for number in range(40):
+            path = crashed.with_name(f"9999999999-{number:016x}.crash")
+            fcntl.flock(living.enter_context(path.open("xb")), fcntl.LOCK_EX)
+        run(tmp_path, WATCHED)
+        still_there = len(left(tmp_path))
+
+    assert {"Segmentation fault": 1} == issues(tmp_path)
+    assert 40 == still_there
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import errno
 import socket
 import sqlite3
 import urllib.error
+from types import SimpleNamespace
 
 import django.db
 import httpx
@@ -16,6 +17,7 @@ import starlette.exceptions
 import starlette.requests
 import starlette.websockets
 import werkzeug.exceptions
+from celery.exceptions import Ignore, Reject, Retry
 from fastapi.exceptions import RequestValidationError
 
 from watchkeeper.runtime.details import (
@@ -44,11 +46,12 @@ def answered(status: int) -> httpx.HTTPStatusError:
         RequestValidationError([]),
         ExceptionGroup("g", [starlette.exceptions.HTTPException(403)]),
         SystemExit(None),
+        *(kind() for kind in (Ignore, Reject, Retry)),
     ],
     ids=repr,
 )
 def test_what_frameworks_raise_on_purpose_is_expected(exc: BaseException):
-    """Not found, forbidden, invalid, disconnected: the client's doing."""
+    """Not found, invalid, disconnected: the client's doing; a task that is not to be."""
     assert is_expected(exc)
     assert may_be_expected(type(exc))
 
@@ -69,6 +72,17 @@ def test_what_frameworks_raise_on_purpose_is_expected(exc: BaseException):
 def test_what_the_application_did_wrong_is_not(exc: BaseException):
     """Answers of 500 and above, and every answer that was received from elsewhere."""
     assert not is_expected(exc)
+
+
+def test_a_status_that_the_application_computes_is_not_asked_for():
+    """It may block; the status that the framework's class has stands for it."""
+
+    class OwnError(werkzeug.exceptions.NotFound):
+        @property
+        def code(self) -> int:
+            raise AssertionError("asked")
+
+    assert is_expected(OwnError())
 
 
 class StatusTextError(Exception):
@@ -134,6 +148,91 @@ class PostgresError(Exception):
     column_name = "name"
 
 
+def driver(module: str, *args: object, **attributes: object) -> Exception:
+    """Return an error that inherits and carries what those of a driver do."""
+    kind: type[Exception] = Exception
+    for name in ("Error", "DatabaseError", "IntegrityError"):
+        kind = type(name, (kind,), {"__module__": module})
+    exc = kind(*args)
+    vars(exc).update(attributes)
+    return exc
+
+
+def oracle(message: str) -> Exception:
+    """Return an error as oracledb's."""
+    told = SimpleNamespace(full_code=message.partition(":")[0], message=message)
+    return driver("oracledb.exceptions", told)
+
+
+def orm(module: str, *args: object) -> Exception:
+    """Return an error of an ORM that holds the driver's."""
+    return type("IntegrityError", (Exception,), {"__module__": module})(*args)
+
+
+UNIQUE = sqlite3.IntegrityError("UNIQUE constraint failed: users.email")
+
+
+@pytest.mark.parametrize(
+    ("expected", "exc"),
+    [
+        (
+            "23000 email",
+            driver("mariadb", "Duplicate entry 'a' for key 'email'", sqlstate="23000", errno=1062),
+        ),
+        (
+            "23505 users_email_key",
+            driver(
+                "pg8000.exceptions",
+                {
+                    "C": "23505",
+                    "M": 'duplicate key value violates unique constraint "users_email_key"',
+                    "n": "users_email_key",
+                },
+            ),
+        ),
+        (
+            "ORA-00001 SHOP.EMAIL_KEY",
+            oracle("ORA-00001: unique constraint (SHOP.EMAIL_KEY) violated"),
+        ),
+        (
+            "ORA-01400 SHOP.USERS.NAME",
+            oracle('ORA-01400: cannot insert NULL into ("SHOP"."USERS"."NAME")'),
+        ),
+        ("ORA-00904 NMAE", oracle('ORA-00904: "NMAE": invalid identifier')),
+        (
+            "23000 email_key",
+            driver(
+                "pyodbc",
+                "23000",
+                "[23000] [SQL Server]Violation of UNIQUE KEY constraint 'email_key'. …",
+            ),
+        ),
+        (
+            "23000 name",
+            driver(
+                "pyodbc",
+                "23000",
+                "[SQL Server]Cannot insert the value NULL into column 'name', table …",
+            ),
+        ),
+        ("42S22 nmae", driver("pyodbc", "42S22", "[SQL Server]Invalid column name 'nmae'. (207)")),
+        ("42000 near FORM", driver("pyodbc", "42000", "Incorrect syntax near 'FORM'. (102)")),
+        ("email", driver("_duckdb", 'Constraint Error: Duplicate key "email: a" violates …')),
+        ("users.name", driver("_duckdb", 'NOT NULL constraint failed: users."name"')),
+        ("users.email", orm("peewee", UNIQUE, *UNIQUE.args)),
+        ("users.email", orm("tortoise.exceptions", UNIQUE)),
+        ("", orm("tortoise.exceptions")),
+        ("", orm("shop.errors", "Invalid column name 'nmae'")),
+    ],
+    ids=repr,
+)
+def test_errors_of_any_driver_are_told_by_what_they_speak_of(expected: str, exc: BaseException):
+    """By how they inherit, not by a list of packages; the first version knew nothing of them."""
+    assert expected == detail(exc)
+    assert first_detail(exc) in ("", None)
+    assert may_have_detail(type(exc)) or not expected
+
+
 @pytest.mark.parametrize(
     ("expected", "exc"),
     [
@@ -183,12 +282,17 @@ class PostgresError(Exception):
             psycopg.errors.UndefinedTable('relation "users" does not exist\nLINE 1: …'),
         ),
         ("42703 u.nmae", psycopg.errors.UndefinedColumn("column u.nmae does not exist")),
+        (
+            "42703 nmae",
+            psycopg.errors.UndefinedColumn('column "nmae" of relation "users" does not exist'),
+        ),
         ("42883 totl", psycopg.errors.UndefinedFunction("function totl(integer) does not exist")),
         ("42601 near FORM", psycopg.errors.SyntaxError('syntax error at or near "FORM"')),
         ("42601 near )", psycopg.errors.SyntaxError('syntax error at or near ")"')),
         ("42601 near a value", psycopg.errors.SyntaxError('syntax error at or near "17"')),
         ("42601 near a value", psycopg.errors.SyntaxError("syntax error at or near \"'Ann'\"")),
         ("nmae", sqlite3.OperationalError("table users has no column named nmae")),
+        ("one", sqlite3.IntegrityError("UNIQUE constraint failed: index 'one'")),
         ("", wrapped(django.db.Error, ValueError("not a database's"))),
     ],
     ids=repr,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from watchkeeper.runtime.disks import MAX_READINGS, READ_EVERY_S, Disks
+from watchkeeper.core.filling import MAX_READINGS, READ_EVERY_S
+from watchkeeper.runtime.disks import Disks
 
 NOW = 1_700_000_000.0
 
@@ -52,8 +53,8 @@ def test_there_is_a_trend_after_an_hour(tmp_path: Path):
 
     assert [None] * 12 == found[:12]
     assert all(value is not None and value >= 0 for value in found[12:])
-    (readings,) = disks._readings.values()
-    assert MAX_READINGS == len(readings)
+    (trend,) = disks._trends.values()
+    assert MAX_READINGS == len(trend._readings)
 
 
 def test_a_clock_set_back_begins_the_trend_anew(tmp_path: Path):

@@ -9,15 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
+import jinja2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raising import SCOPE, Deployments, deployed, group_of, known, raised
-from watchkeeper.core.fingerprint import Rule
+from watchkeeper.core.fingerprint import Fingerprint, Rule
 from watchkeeper.core.slot import Frame, FrameKey
 from watchkeeper.runtime.guard import take_errors
 from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.known import Known
+from watchkeeper.runtime.occurrences import Occurrence
 from watchkeeper.runtime.own_fingerprint import MAX_SLOW_CALLS, OwnFingerprint
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.source import MAX_PARSED_CHARS
@@ -179,6 +182,58 @@ def test_the_statement_is_found_in_all_kinds_of_code(deployed: Deployments, sour
     assert parts[-1].text
 
 
+TABLE = """
+    HANDLERS = {
+        "order": lambda event: event["amount"],
+        "user": lambda event: event["user"]["email"],
+        "both": lambda event: sum(event[key] for key in ("amount", "tax")),
+        "all": lambda event: sum(event[key] ** 2 for key in event["keys"]),
+    }
+
+    def handle(kind, event):
+        return HANDLERS[kind](event)
+"""
+
+
+def test_a_lambda_of_a_table_is_a_statement_of_its_own(deployed: Deployments):
+    """So is a generator; what else the table holds does not count, nor do names and layout."""
+    before = deployed.load(TABLE)
+    after = deployed.load(
+        TABLE.replace("event", "e")
+        .replace(": lambda", ":\n        lambda")
+        .replace("user", "who", 1)
+    )
+
+    def groups(module: object) -> list[str]:
+        return [
+            group_of(raised(module.handle, kind, event))
+            for kind, event in (
+                ("order", {}),
+                ("who" if module is after else "user", {}),
+                ("both", {"amount": 1}),
+                ("all", {"keys": ["a"]}),
+            )
+        ]
+
+    assert 4 == len(set(groups(before)))
+    assert groups(before) == groups(after)
+
+
+def test_templates_are_told_apart_where_their_loader_tells_a_file():
+    """Jinja calls all others by one name, so errors in two of them are one issue."""
+
+    def told(name: str) -> tuple[str, str, None]:
+        return ("{{ x.y.z }}", f"shop/{name}.html", None)
+
+    def groups(loader: jinja2.BaseLoader) -> set[str]:
+        environment = jinja2.Environment(loader=loader, autoescape=True)
+        pages = [environment.get_template(name) for name in ("order", "invoice")]
+        return {group_of(raised(page.render)) for page in pages}
+
+    assert 2 == len(groups(jinja2.FunctionLoader(told)))
+    assert 1 == len(groups(jinja2.DictLoader({"order": "{{ x.y.z }}", "invoice": "{{ x.y.z }}"})))
+
+
 def test_a_method_is_read_like_a_function(deployed: Deployments):
     """Indentation does not count: a method that was a function fails in the same statement."""
     function = deployed.load("def f(d): return d['a']")
@@ -306,6 +361,23 @@ def test_what_was_read_once_groups_at_once(deployed: Deployments):
 
         assert [8] == [one.count for one in counts]
         assert [6, 4][slot] == len(events)  # twice the 1st, 2nd and 4th; the 1st, 2nd, 4th, 8th
+
+
+def test_one_that_cannot_be_grouped_stops_no_other(deployed: Deployments):
+    """Should computing a fingerprint fail, the error is counted as one of the others."""
+
+    def fail() -> Fingerprint:
+        raise RecursionError("grouping")
+
+    cart = deployed.load(CART)
+    issues = Issues(SCOPE)
+    issues.capture(raised(cart.total, {}, "a"))
+    issues.capture(raised(cart.total, None, "a"))
+    issues.later(Occurrence(known=Known(type="Odd", key="odd", finish=fail), at=1.0))
+
+    counts, _ = issues.take()
+
+    assert ["(other)", "KeyError", "TypeError"] == sorted(one.type for one in counts)
 
 
 def test_an_issue_is_new_to_a_process_once(deployed: Deployments):

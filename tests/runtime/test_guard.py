@@ -70,4 +70,4 @@ def test_an_error_in_a_finalizer_amid_our_counting_waits_for_nothing(monkeypatch
     thread.join(20.0)
 
     assert not thread.is_alive()
-    assert {"test": FOLD_AT - 1, "exception attributes": 1} == take_errors()
+    assert {"test": FOLD_AT - 1, "exception text": 1} == take_errors()

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from watchkeeper.core.health import CheckState, warn
+from watchkeeper.core.health import CheckState, Observed, warn
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.runtime.checks import DECLARED, MAX_CHECKS, Check, Declared, make_check, run_once
 from watchkeeper.runtime.guard import take_errors
@@ -97,6 +97,44 @@ def raises_unprintable() -> None:
     raise UnprintableError
 
 
+class Wordless:
+    """A value that cannot be shown."""
+
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
+def interrupts() -> None:
+    raise KeyboardInterrupt
+
+
+def calls_itself() -> None:
+    calls_itself()
+
+
+async def is_cancelled() -> None:
+    raise asyncio.CancelledError("by itself")
+
+
+def yields() -> Iterator[None]:
+    yield
+
+
+async def yields_async() -> AsyncIterator[None]:
+    yield
+
+
+class Later:
+    """What is still to be awaited."""
+
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
+async def forgets_to_await() -> Later:
+    return Later()
+
+
 @pytest.mark.parametrize(
     ("function", "expected", "output"),
     [
@@ -108,6 +146,15 @@ def raises_unprintable() -> None:
         (raises, "fail", "ConnectionError: no route to password=[masked]"),
         (raises_unprintable, "fail", "UnprintableError"),
         (waits_a_moment, "pass", "12 in the queue"),
+        (exits, "fail", "SystemExit: 1"),
+        (interrupts, "fail", "KeyboardInterrupt"),
+        (is_cancelled, "fail", "CancelledError: by itself"),
+        (Wordless, "pass", "Wordless"),
+        (yields, "fail", "did not run: write return instead of yield"),
+        (yields_async, "fail", "did not run: write return instead of yield"),
+        (forgets_to_await, "fail", "did not run: write return await"),
+        (lambda: {"password": "hunter2"}, "pass", "{'password': [masked]}"),
+        (lambda: warn(Wordless()), "fail", "KeyboardInterrupt"),  # type: ignore[arg-type]
     ],
 )
 def test_what_a_check_returns_or_raises_is_its_result(
@@ -117,6 +164,41 @@ def test_what_a_check_returns_or_raises_is_its_result(
     found = run_once(make_check("search", function))
 
     assert (expected, output) == (found.state.value, found.output)
+
+
+def test_a_check_that_calls_itself_for_ever_has_failed():
+    """Recursion ends at Python's limit, and the process goes on."""
+    found = run_once(make_check("search", calls_itself))
+
+    assert "fail" == found.state.value
+    assert found.output.startswith("RecursionError")
+
+
+@pytest.mark.parametrize(
+    ("observed", "expected"),
+    [
+        (Observed(12.5, "ms"), ("pass", "", 12.5, "ms")),
+        (Observed(3, "d", "ends soon", CheckState.WARN), ("warn", "ends soon", 3.0, "d")),
+        (Observed(0, "%", state="fail"), ("fail", "", 0.0, "%")),  # type: ignore[arg-type]
+        (Observed(float("inf"), "s"), ("pass", "", None, "s")),
+        (Observed(1, "x" * 99), ("pass", "", 1.0, "x" * 19 + "…")),
+        (
+            Observed(1, "s", state=CheckState.UNKNOWN),
+            ("fail", "ValueError: a check that ran does not find unknown", None, ""),
+        ),
+        (
+            Observed("many", "s"),  # type: ignore[arg-type]
+            ("fail", "ValueError: could not convert string to float: 'many'", None, ""),
+        ),
+    ],
+)
+def test_what_a_check_measured_is_kept_with_its_unit(
+    observed: Observed, expected: tuple[str, str, float | None, str]
+):
+    """A check may tell a figure, and how that is."""
+    found = run_once(make_check("search", lambda: observed))
+
+    assert expected == (found.state.value, found.output, found.value, found.unit)
 
 
 def test_a_long_output_is_cut():
@@ -181,13 +263,13 @@ def test_three_failures_are_one_change():
     first = health.take()
     works = False
     runs(health, clock, 2)
-    quiet = health.has_news, health.take()[1]
+    quiet = health.take()[1]
     runs(health, clock, 1)
     until(lambda: bool(told))
     results, changes = health.take()
 
     assert [("unknown", "pass")] == [(one.before, one.after) for one in first[1]]
-    assert (False, []) == quiet
+    assert [] == quiet
     assert [("pass", "fail", "ConnectionError: refused")] == [
         (one.before, one.after, one.output) for one in changes
     ]
@@ -307,6 +389,53 @@ def test_a_check_without_results_becomes_unknown():
     assert "unknown" == state(health, "search", clock.now + 3_600)
 
 
+def test_time_without_a_run_is_unknown_afterwards_too(monkeypatch: pytest.MonkeyPatch):
+    """A check that passed, was not run for an hour, and passes again was not up all the time."""
+    clock = Clock()
+    monkeypatch.setattr("watchkeeper.runtime.watched.monotonic", clock)
+    health = Health([make_check("search", passes, timeout="5s")], clock=clock)
+    runs(health, clock, 1)
+    health.take()
+    clock.now = START + 3_600
+
+    runs(health, clock, 1)
+
+    _, changes = health.take()
+    assert [("pass", "unknown", START + 95), ("unknown", "pass", START + 3_600)] == [
+        (one.before, one.after, one.at) for one in changes
+    ]
+
+
+def test_what_failed_before_and_after_a_gap_is_unknown_within(monkeypatch: pytest.MonkeyPatch):
+    """An hour without a run is no hour of failure; its failed runs are not forgotten."""
+    clock = Clock()
+    monkeypatch.setattr("watchkeeper.runtime.watched.monotonic", clock)
+    health = Health([make_check("search", raises, timeout="5s")], clock=clock)
+    runs(health, clock, 3)
+    health.take()
+    clock.now = START + 3_600
+
+    runs(health, clock, 1)
+
+    _, changes = health.take()
+    assert [("fail", "unknown", START + 155), ("unknown", "fail", START + 3_600)] == [
+        (one.before, one.after, one.at) for one in changes
+    ]
+
+
+def test_a_clock_set_ahead_is_no_time_without_a_run():
+    """An hour that only the clock has gone on by is not told as unknown."""
+    clock = Clock()
+    health = Health([make_check("search", passes, timeout="5s")], clock=clock)
+    runs(health, clock, 1)
+    health.take()
+    clock.now = START + 3_600
+
+    runs(health, clock, 1)
+
+    assert [] == health.take()[1]
+
+
 def test_a_clock_set_back_stops_no_check():
     """After the clock was set back a check runs at once, not hours later."""
     clock = Clock()
@@ -317,6 +446,24 @@ def test_a_clock_set_back_stops_no_check():
     runs(health, clock, 1)
 
     assert START - 7_200 + 30 == health.report(clock.now)[0].at
+
+
+def test_a_check_of_a_long_interval_runs_again_soon_after_a_failure():
+    """An hourly one has failed after a minute, is clear after two good runs, and rests."""
+    clock, answers = Clock(), iter([False, False, False, True, True, True])
+    began: list[float] = []
+
+    def ask() -> bool:
+        began.append(clock.now - START)
+        return next(answers)
+
+    health = Health([make_check("search", ask, every="1h")], clock=clock)
+    for _ in range(400):
+        health.run_due(clock.now)
+        until(lambda: not health._running)
+        clock.now += 10
+
+    assert [0, 30, 60, 90, 120, 3_720] == began
 
 
 def test_the_decorator_declares_before_and_after_the_start(declared: Declared):
@@ -358,15 +505,38 @@ def test_one_name_is_one_check(declared: Declared):
         ("x" * 61, {}, "at most 60 characters"),
         ("a\nb", {}, "printable"),
         ("search", {"every": "30 sec"}, r"'search': every: .*write '30s'"),
-        ("search", {"every": "100ms"}, "too often"),
-        ("search", {"timeout": "0s"}, "too short"),
+        ("search", {"every": "100ms"}, "'search': every: '100ms' is too often"),
+        ("search", {"timeout": "0s"}, "'search': timeout: '0s' is too short"),
         ("search", {"timeout": "5"}, r"'search': timeout: .*write '5s'"),
+        ("search", {"every": "30d"}, "too seldom; write '7d' or less"),
+        ("search", {"timeout": "30d"}, "too long"),
+        (
+            "search",
+            {"scope": "host"},
+            "'search': scope: 'host' is unknown; write 'cluster' .* or 'worker'",
+        ),
+        ("search", {"critical": "no"}, "critical: 'no' is neither true nor false"),
+        ("search", {"tags": [""]}, "tags: '' is no tag"),
+        ("search", {"tags": [str(number) for number in range(11)]}, "at most 10, there are 11"),
     ],
 )
 def test_a_wrong_declaration_names_the_cure(name: str, options: dict[str, str], message: str):
     """What is wrong is said where it is declared."""
     with pytest.raises(ConfigurationError, match=message):
         health_check(name, **options)(passes)  # type: ignore[arg-type]
+
+
+def test_a_check_has_tags():
+    """One tag or several tell checks apart."""
+    tagged = [make_check("search", passes, tags=tags).tags for tags in ("shop", ["shop", "eu"])]
+
+    assert [("shop",), ("shop", "eu")] == tagged
+
+
+def test_what_is_no_function_is_no_check():
+    """The mistake is told where it was made."""
+    with pytest.raises(ConfigurationError, match="'search': str is not a function"):
+        make_check("search", "search")  # type: ignore[arg-type]
 
 
 def test_there_are_at_most_a_hundred_checks():
@@ -552,10 +722,9 @@ def test_a_wrong_check_in_a_file_is_a_problem_and_no_end(tmp_path: Path, declare
     )
 
     assert ["orders"] == [report.name for report in health.report(START)]
-    assert [
-        "health.checks.mail.type: 'mial' is not a built-in check; write type = \"database\"; "
-        "this check is off"
-    ] == problems
+    assert 1 == len(problems)
+    assert "health.checks.mail.type: 'mial' is not a built-in check; use one of" in problems[0]
+    assert problems[0].endswith("; this check is off")
 
 
 def test_check_is_a_plain_value():

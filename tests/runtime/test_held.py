@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from stored import sample, statement
+from stored import result, sample, statement
 
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Kind, Scope, Series
@@ -81,6 +81,22 @@ def test_the_oldest_become_minutes_before_anything_else_changes():
     assert [540, 550, 560, 570, 580, 590] == starts[-6:]
     assert 60 == sum(len(waiting.events) for waiting in held)
     assert 0 == held.dropped_events
+
+
+def test_the_last_result_of_each_check_stays_when_slots_are_merged():
+    """Checks that ran at other times are not lost for those that ran last."""
+    held = Held(max_slots=2, max_bytes=10**9)
+    told = (
+        [result("db", at=1.0), result("disk", at=1.0)],
+        [result("db", at=2.0)],
+        [result("db", at=3.0), result("disk", worker=7, at=3.0)],
+    )
+    for number, checks in enumerate(told):
+        held.add(replace(batch(number), checks=checks))
+
+    found = {(one.name, one.worker): one.at for kept in held for one in kept.checks}
+
+    assert {("db", 0): 3.0, ("disk", 0): 1.0, ("disk", 7): 3.0} == found
 
 
 def test_details_go_when_minutes_were_not_enough():

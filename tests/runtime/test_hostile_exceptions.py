@@ -463,6 +463,70 @@ def test_attributes_that_leave_the_process_are_read_past(issues: Issues):
     captured(issues, raised(kind("x")))
 
 
+ASKED: list[object] = []
+
+
+def ask(*anything: object) -> int:
+    """Note that somebody asks."""
+    ASKED.append(anything)
+    return 503
+
+
+def computing(name: str, base: type[BaseException]) -> BaseException:
+    """Make an exception whose class computes an attribute."""
+    return type(f"Own{base.__name__}", (base,), {name: property(ask)})("x")
+
+
+def answered() -> Exception:
+    """Make a client's error whose response computes its status."""
+    exc = ValueError("x")
+    exc.response = type("Response", (), {"status_code": property(ask)})()  # type: ignore[attr-defined]
+    return exc
+
+
+@pytest.mark.parametrize(
+    "exc",
+    [
+        computing("errno", OSError),
+        computing("code", OSError),
+        computing("code", SystemExit),
+        answered(),
+    ],
+    ids=lambda exc: type(exc).__name__,
+)
+def test_attributes_that_the_application_computes_are_not_asked_for(
+    issues: Issues, exc: BaseException
+):
+    """They may block, for as long as they like: what is held counts."""
+    ASKED.clear()
+
+    captured(issues, raised(exc))
+
+    assert [] == ASKED
+
+
+@pytest.mark.parametrize(
+    "name", ["__watchkeeper_fingerprint__", "__getattr__", "__getattribute__"]
+)
+def test_a_class_that_computes_its_grouping_for_long_is_asked_once(issues: Issues, name: str):
+    """It is waited for a moment, then its errors are grouped as any others."""
+    asked: list[object] = []
+    answers = threading.Event()
+
+    def late(self: object, *names: object) -> None:
+        asked.append(names)
+        answers.wait(5)
+
+    way = property(late) if name == "__watchkeeper_fingerprint__" else late
+    kind = type("LateError", (Exception,), {name: way})
+
+    found = {issues.capture(raised(kind("x"))) for _ in range(3)}
+
+    assert 1 == len(asked)
+    assert 1 == len(found)
+    answers.set()
+
+
 class RefusingType(type):
     """A metaclass that raises whatever is asked of its classes."""
 

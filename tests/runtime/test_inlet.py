@@ -114,7 +114,7 @@ def test_a_worse_level_is_not_lost_among_errors() -> None:
 def test_an_inlet_has_a_bound() -> None:
     """When many wait, the next one goes the long way, which counts them all."""
     inlet: Inlet[Known] = Inlet("key")
-    inlet.counted = 4
+    inlet.after(4)
 
     taken = [inlet.take(BEYOND, 1.0, None) for _ in range(2 * FOLD_AT)]
 
@@ -131,7 +131,7 @@ def test_what_is_appended_to_a_closed_inlet_is_taken_back() -> None:
             super().append(entry)
 
     inlet = Closing("key")
-    inlet.counted = 4
+    inlet.after(4)
 
     assert not inlet.take(BEYOND, 1.0, None)
     assert [] == inlet
@@ -149,7 +149,31 @@ def test_what_was_drained_after_closing_is_counted() -> None:
         __slots__ = ("drained",)
 
     inlet = Closing("key")
-    inlet.counted = 4
+    inlet.after(4)
 
     assert inlet.take(BEYOND, 1.0, None)
     assert [(BEYOND, "", "", "", 1)] == inlet.drained
+
+
+def test_what_is_taken_back_while_it_is_drained_is_counted_once() -> None:
+    """Who looks at a closed inlet amid its draining counts its own, and the drain the others."""
+    taken_back: list[bool] = []
+
+    class Switching(Inlet[Known]):
+        def after(self, counted: int) -> None:
+            super().after(counted)
+            # another thread goes on after its append
+            if getattr(self, "closed", False) and not taken_back:
+                taken_back.append(not self._is_counted())
+
+    inlet = Switching("key")
+    inlet.after(4)
+    for _ in range(3):
+        inlet.append(BEYOND)
+
+    inlet.closed = True
+    drained = list(inlet.drain())
+
+    assert [True] == taken_back
+    assert [(BEYOND, "", "", "", 2)] == drained
+    assert 6 == inlet.counted

@@ -19,7 +19,7 @@ import pytest
 from watchkeeper.core.fingerprint import Raised
 from watchkeeper.core.metrics import Scope
 from watchkeeper.runtime.groups import FIRST_SAMPLES_PER_S, SAMPLES_PER_S
-from watchkeeper.runtime.issues import MANY_LATE, Issues
+from watchkeeper.runtime.issues import MANY_LATE, MAX_DEPTH, Issues
 from watchkeeper.runtime.memo import MAX_MEMO
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.record import RequestContext
@@ -739,6 +739,26 @@ def test_late_errors_while_others_are_counted_are_bounded(
 
     (count,), _ = issues.take()
     assert (MANY_LATE + 1, 1) == (count.count, issues.groups.dropped)
+
+
+def test_what_fails_amid_a_capture_counts_but_not_without_end(clock: Clock):
+    """A finalizer may run amid a capture, and one amid that; what is deeper counts as dropped."""
+
+    class Page:
+        def __del__(self) -> None:
+            held = issues.hold(raised(missing, "SKU-1"))
+            if held is not None:
+                issues.later(held)
+
+    def own(exc: BaseException) -> None:
+        Page()
+
+    issues = Issues(SCOPE, own=own, clock=clock)
+    issues.capture(raised(missing, "SKU-2"))
+
+    (count,), _ = issues.take()
+    assert (1 + MAX_DEPTH, 1) == (count.count, issues.groups.dropped)
+    assert issues.capture(raised(missing, "SKU-2")) is not None
 
 
 class UnshownLine(Line):

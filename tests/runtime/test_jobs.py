@@ -1,6 +1,7 @@
 """Jobs: each run is counted, timed and judged; what happens in it is seen under its name."""
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import threading
@@ -12,7 +13,7 @@ import pytest
 from watchkeeper.core.metrics import OTHER, Scope
 from watchkeeper.core.slot import Value
 from watchkeeper.exceptions import ConfigurationError
-from watchkeeper.runtime import job_states
+from watchkeeper.runtime import job_memory, job_states
 from watchkeeper.runtime import observer as observers
 from watchkeeper.runtime.issues import Issues
 from watchkeeper.runtime.job_states import MAX_JOBS
@@ -22,6 +23,7 @@ from watchkeeper.runtime.observer import Observer
 from watchkeeper.runtime.record import Record, current
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.spans import span
+from watchkeeper.storage.memory import MemoryStore
 
 SCOPE = Scope(service="shop", environment="test")
 
@@ -358,3 +360,25 @@ def test_the_same_declaration_twice_is_one():
     job("report")
 
     assert ["report"] == list(job_states.DECLARED.schedules())
+
+
+def test_what_a_run_failed_with_is_known_of_its_job(observer: Observer):
+    """In one line without secrets, as what pings tell; a run that went well says nothing."""
+
+    store = MemoryStore()
+    texts = {
+        "rates": "none\nfor 2026",
+        "report": "postgresql://shop:hunter2-made-up@db/",
+        "ok": "",
+    }
+    for name, text in texts.items():
+        with contextlib.suppress(ValueError), job(name):
+            if text:
+                raise ValueError(text)
+    observer.jobs.sample(1e9, memory=store, scope=SCOPE, last=True)
+    runs = {name: one.last_run for name, one in job_memory.read(store, SCOPE).facts.items()}
+    said = {name: run.output for name, run in runs.items() if run is not None}
+
+    assert ("ValueError: none", "") == (said["rates"], said["ok"])
+    assert said["report"].startswith("ValueError: postgresql://")
+    assert "hunter2-made-up" not in said["report"]

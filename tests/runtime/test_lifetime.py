@@ -29,10 +29,12 @@ done = watchkeeper.counter("done_total", "Things done.")
 
 
 def watch():
-    return obtain(watchkeeper.Settings(
+    made = obtain(watchkeeper.Settings(
         enabled=True, database_url="sqlite:///watchkeeper.db", service="shop",
         environment="test", slot="1s", flush_jitter="0s", alert_pack=False,
     ))
+    made.stop_within_s = 15.0  # on a busy machine two seconds are too few to write at all
+    return made
 
 
 def work(times):
@@ -158,23 +160,65 @@ sys.exit(7)
     assert 3 == told.done
 
 
-def test_a_handler_set_before_is_left_alone(tell):
-    """A host that handled SIGTERM before watch() keeps its handler."""
+def test_a_handler_set_before_decides(tell):
+    """A host that handled SIGTERM before watch() ends in its way; by then we are not ready."""
     told = tell(
         """
-def mine(*_): sys.exit(7)
+def mine(*_):
+    say("mine", kept.health.draining)
+    sys.exit(7)
 signal.signal(signal.SIGTERM, mine)
 kept = watch()
-work(3)
 say(signal.getsignal(signal.SIGTERM) is mine)
+work(3)
 say("ready")
 time.sleep(60)
 """,
         send=signal.SIGTERM,
     )
 
-    assert (7, ["True", "ready"]) == (told.code, told.said), told.errors
-    assert 3 == told.done
+    assert (7, ["True", "ready", "mine True"]) == (told.code, told.said), told.errors
+
+
+def test_no_watching_leaves_a_handler_as_it_was(tell):
+    """Once watching has ended, the host's handler stands there as if nothing had been."""
+    told = tell(
+        """
+from watchkeeper.app import forget_current
+def mine(*_): sys.exit(7)
+signal.signal(signal.SIGTERM, mine)
+kept = watch()
+work(3)
+say(signal.getsignal(signal.SIGTERM) is mine)
+forget_current()
+say(signal.getsignal(signal.SIGTERM) is mine)
+""",
+    )
+
+    assert ["False", "True"] == told.said, told.errors
+
+
+def test_a_loop_that_handles_sigterm_already_goes_on(tell):
+    """Where watching starts on a loop of asyncio that handles SIGTERM, that goes on doing so."""
+    told = tell(
+        """
+import asyncio
+
+async def main():
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    work(3)
+    say("ready")
+    await ended.wait()
+    say("ended by myself", kept.health.draining)
+
+kept = watch()
+asyncio.run(main())
+""",
+        send=signal.SIGTERM,
+    )
+
+    assert (0, ["ready", "ended by myself True"]) == (told.code, told.said), told.errors
 
 
 def test_a_handler_that_calls_the_one_before_goes_on(tell):

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 
@@ -95,6 +96,8 @@ def make(
     clock: Callable[[], float],
     notifiers: Mapping[str, Notifier],
     options: Mapping[str, LaneOptions] | None = None,
+    *,
+    follows: bool = False,
 ) -> Outbox:
     return Outbox(
         store,
@@ -103,6 +106,7 @@ def make(
         environment="test",
         clock=clock,
         options=options,
+        follows=follows,
         jitter=lambda: 0.0,
     )
 
@@ -166,6 +170,25 @@ def test_a_receiver_that_was_away_gets_the_message_soon_after_it_is_back():
     assert [1.0, 2.0, 3.0, 4.0, 4.0] == waits[:5]
     assert 4.0 >= clock.now - back_at
     assert "sent" == row(store).status
+
+
+def test_what_failed_elsewhere_is_followed_by_who_is_asked_to():
+    """Another process, as one from outside, knows when the channel is to be tried again."""
+    store, clock = MemoryStore(), Clock()
+    enqueue(store, "hook")
+
+    with Receiver() as receiver:
+        receiver.refuse()
+        failed = make(store, clock, {"hook": webhook(receiver)})
+        run(failed, clock)
+        waits = []
+        for follows in (True, False):
+            another = make(store, clock, {"hook": webhook(receiver)}, follows=follows)
+            run(another, clock)
+            waits.append(another.pending_soon())
+
+    assert [failed.pending_soon(), None] == waits
+    assert waits[0] is not None
 
 
 def test_retry_after_is_honoured():
@@ -309,6 +332,30 @@ def test_while_the_database_is_away_the_caller_is_told():
 
         with pytest.raises(StorageUnavailableError):
             outbox.deliver(now=clock.now)
+
+
+def test_while_the_database_is_away_a_retry_that_is_due_is_not_asked_for_at_once():
+    """A channel fails, and what another one took cannot be recorded: the next look is in 1 s."""
+    store, clock, away = Forgetful(), Clock(), threading.Event()
+    enqueue(store, "down", "slow")
+
+    def refuse() -> None:
+        raise DeliveryError("refused")
+
+    outbox = make(store, clock, {"down": Calls(refuse), "slow": Calls(lambda: away.wait(15))})
+    outbox.deliver(now=clock.now)
+    while outbox.pending_soon() is None:  # the first has failed, the second is under way
+        time.sleep(0.001)
+    store.away = True
+    away.set()
+    outbox.wait(timeout_s=15)
+    clock.now += 5
+    was_due = outbox.is_due(clock.now)
+    with pytest.raises(StorageUnavailableError):
+        outbox.deliver(now=clock.now)
+
+    assert was_due
+    assert (False, 1.0) == (outbox.is_due(clock.now), outbox.pending_soon())
 
 
 def test_a_channel_that_this_process_does_not_know_is_left_to_others():

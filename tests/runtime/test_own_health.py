@@ -73,6 +73,21 @@ def test_the_oldest_waiting_message_tells_its_age(store: Store, recorder: Record
     assert HERE == {"service": SHOP.service, "environment": SHOP.environment}
 
 
+def test_a_message_for_a_channel_that_is_gone_is_no_fault_for_ever(
+    store: Store, recorder: Recorder
+):
+    """Who takes a channel out of the settings hears of what waits there for a day, not a year."""
+    health = OwnHealth(recorder)
+    assert store.save_alert(fired("gone"), at=100.0) is not None
+
+    health.evaluated(store, SHOP, now=100.0 + 86_400.0, leads=True)
+    at_first = taken(recorder)
+    health.evaluated(store, SHOP, now=100.0 + 2 * 86_400.0, leads=True)
+
+    assert 86_400.0 == at_first["watchkeeper_outbox_oldest_seconds"]
+    assert 0.0 == taken(recorder)["watchkeeper_outbox_oldest_seconds"]
+
+
 def test_rules_that_fail_are_counted_by_name(recorder: Recorder):
     """Which rule cannot be evaluated is what one wants to know."""
     health = OwnHealth(recorder)

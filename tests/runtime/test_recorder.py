@@ -258,7 +258,7 @@ def test_a_forked_child_starts_empty():
         os.register_at_fork(after_in_child=recorder.reset)
         live = recorder.series(Metric(name="a_total", kind=Kind.COUNTER, help=""))
         live.record(5)
-        recorder.active.append(0.0)
+        recorder.active.add(0.0)
         recorder.note_bad()
         live._lock.acquire()
         child = os.fork()

@@ -24,7 +24,7 @@ def recorder(**caps: int) -> Recorder:
 
 def test_counts_are_exact_under_threads_while_slots_are_taken():
     """16 threads and a flush each millisecond: no observation is lost or counted twice."""
-    threads, each = 16, 100_000
+    threads, each = 16, 30_000
     rec = recorder()
     count = total = orders = 0
 
@@ -68,7 +68,7 @@ def test_folded_counts_are_exact_under_threads():
 
 
 @pytest.mark.slow
-def test_a_million_label_values_stay_in_bounds():
+def test_endless_label_values_stay_in_bounds():
     """An endless stream of label values neither grows memory nor loses a count."""
     rec = recorder()
 
@@ -80,17 +80,17 @@ def test_a_million_label_values_stay_in_bounds():
         gc.collect()
         return sys.getallocatedblocks()
 
-    before = record(0, 100_000)
-    after = record(100_000, 1_000_000)
+    before = record(0, 20_000)
+    after = record(20_000, 200_000)
 
     counts = {series.label("plan"): value for series, value in rec.take().items()}
     popular, *_ = rec.folded()
-    assert abs(after - before) < 1_000
+    assert after - before < 1_000
     assert 51 == len(counts) == rec.size
-    assert 1_000_000 - 50 == counts[OTHER]
-    assert 1_000_000 - 50 == rec.dropped["label_values"]
+    assert 200_000 - 50 == counts[OTHER]
+    assert 200_000 - 50 == rec.dropped["label_values"]
     assert ("orders_total", "plan", "popular") == (popular.metric, popular.label, popular.value)
-    assert popular.at_least <= 99_990 <= popular.at_most <= 99_990 + 1_000_000 / 20
+    assert popular.at_least <= 19_990 <= popular.at_most <= 19_990 + 200_000 / 20
     assert 20 == len(rec.folded())
 
 

@@ -32,26 +32,24 @@ def roll(*, prune, ready=lambda: None):
             store.prune_sealed(before=NOW, limit=10)
     store.close()
 
-def write(number):
+def write(store, number):
     # Slots of any of the hours: most of them come late. One row a slot, so none is ever replaced.
-    store = open_store(URL)
     values = {ORDERS: 1.0, LATENCY: Histogram([0.5])}
     keys = [
         FrameKey(10, rng.randrange(HOURS * 360) * 10, 1, 100 * number + one) for one in range(20)
     ]
     store.add_frames([Frame(key=key, values=values) for key in keys])
-    store.close()
 
 store = open_store(URL)
 store.migrate()
 store.close()
 survived = 0
 for number in range(KILLS):
-    write(number)
+    store = open_store(URL)
+    write(store, number)
     if number % 2:  # so that the child seals from the start on
-        store = open_store(URL)
         roll_up(store, now=NOW, pause=int)
-        store.close()
+    store.close()
     reading, writing = os.pipe()
     child = os.fork()
     if not child:

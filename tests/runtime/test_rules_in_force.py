@@ -14,7 +14,8 @@ from watchkeeper.core.self_metrics import SELF_UNREADABLE_RULES
 from watchkeeper.exceptions import ConfigurationError, RuleChangedError
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.rule_changes import RuleChanges
-from watchkeeper.runtime.rules_in_force import RulesInForce, Written, written_rules
+from watchkeeper.runtime.rules_in_force import RulesInForce
+from watchkeeper.runtime.written_rules import Written, written_rules
 from watchkeeper.settings import Settings, load
 from watchkeeper.storage import Store
 from watchkeeper.storage.memory import MemoryStore
@@ -95,19 +96,24 @@ def test_an_objective_of_a_file_is_three_rules(tmp_path: Path) -> None:
             '[[alert]]\nname = "A"\nwhen = "errors > 1"\n[[alert]]\nwhen = "x"\nname = "B"\n',
         ),
         (
-            "alert 'A': there are two of this name",
+            "watchkeeper.toml:4: alert 'A': there are two of this name, and this is the second; ",
             "A",
             '[[alert]]\nname = "A"\nwhen = "errors > 1"\n[[alert]]\nname = "A"\non="issue.new"\n',
         ),
         (
-            "rule 'A': quiet_while: there is no rule 'B'; remove it",
+            "watchkeeper.toml:4: rule 'A': quiet_while: there is no rule 'B'; remove it",
             "A",
             '[[alert]]\nname = "A"\nwhen = "errors > 1"\nquiet_while = "B"\n',
         ),
         (
-            "alerts[0].over: a window of 15s is shorter than two slots",
+            "watchkeeper.toml:4: alert[0].over: a window of 15s is shorter than two slots",
             "A",
             '[[alert]]\nname = "A"\nwhen = "errors > 1"\nover = "15s"\n',
+        ),
+        (
+            "watchkeeper.toml:5: rule 'A': channels: there is no channel 'opps'; remove it",
+            "A",
+            '[[alert]]\nname = "A"\nwhen = "errors > 1"\n\nchannels = "opps"\n',
         ),
     ],
 )
@@ -122,6 +128,17 @@ def test_a_wrong_rule_of_a_file_is_told(problem: str, off: str, text: str, tmp_p
     assert told.startswith(problem)
     assert (off,) == written.unreadable
     assert "High error rate" in [rule.name for rule in written.rules]
+
+
+def test_rules_of_the_environment_have_no_line_of_the_file(tmp_path: Path) -> None:
+    """They stand instead of those of the file, whose lines would be wrong."""
+    (tmp_path / "watchkeeper.toml").write_text('[[alert]]\nname = "F"\nwhen = "errors > 1"\n')
+    rules = '[{"name": "A", "when": "errors > 1", "over": "15s"}]'
+    loaded = load(environ={"WATCHKEEPER_ALERTS": rules}, directory=tmp_path)
+
+    (told,) = written_rules(loaded).problems
+
+    assert told.startswith("alert[0].over: a window of 15s")
 
 
 @pytest.mark.parametrize(

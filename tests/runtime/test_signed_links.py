@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watchkeeper.core.messages import MAX_LINKED
 from watchkeeper.runtime.signed_links import (
     AHEAD_S,
-    MAX_LINKED,
     MAX_TOKEN,
     VALID_S,
     Purpose,

@@ -120,7 +120,7 @@ def test_what_is_set_is_what_alerts_ask() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"for_s": None}, "say for how long, until when, or every when"),
+        ({"for_s": None}, "say for how long (--for 2h), until when"),
         ({"until": NOW + 5}, "not both"),
         ({"for_s": 0.0}, "end before it begins"),
         ({"for_s": None, "until": NOW - 5}, "end before it begins"),

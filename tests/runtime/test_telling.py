@@ -17,7 +17,7 @@ from watchkeeper.runtime.incidents import Incidents
 from watchkeeper.runtime.silences import Request, add, end
 from watchkeeper.storage import open_store
 from watchkeeper.storage.memory import MemoryStore
-from watchkeeper.storage.store import AlertChange, Release, Store
+from watchkeeper.storage.store import AlertChange, MarkKind, Release, Store
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
@@ -53,6 +53,30 @@ def test_a_rules_own_channels_go_before_those_of_its_severity(store: Store) -> N
     shop.fires()
 
     assert [("firing", "team", 1)] == shop.tells()
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [(("teem", "team"), ["team"]), (("teem",), ["phone", "mail"]), ((), ["phone", "mail"])],
+)
+def test_a_channel_that_there_is_not_is_left_out(
+    store: Store, named: tuple[str, ...], told: list[str]
+) -> None:
+    """What is put there would wait for ever; if none is left, the severity decides."""
+    shop = Shop(store, rule(channels=named), known=lambda: ("phone", "mail", "team"))
+    shop.fires()
+
+    assert [("firing", channel, 1) for channel in told] == shop.tells()
+
+
+def test_an_alert_is_escalated_to_channels_that_there_are(store: Store) -> None:
+    """Else to those who know."""
+    slow = rule(escalate_after_s=900.0, escalate_to=("bos",), channels=("mail",))
+    shop = Shop(store, slow, known=lambda: ("boss", "mail"))
+    shop.fires()
+    shop.tells()
+
+    assert [("escalated", "mail", 1)] == shop.tells(900)
 
 
 def test_two_workers_tell_once(store: Store) -> None:
@@ -212,6 +236,64 @@ def test_reminders_come_until_somebody_acknowledges(store: Store) -> None:
     shop.ends()
     assert [("resolved", "mail", 1)] == shop.tells()
     assert [0, 0, 1, 0] == [row.sequence for row in shop.messages()]
+
+
+def test_reminders_do_not_pile_up_where_a_channel_is_away(store: Store) -> None:
+    """The last one takes the place of those that wait; what else they told of stays."""
+    shop = Shop(store, rule(by="route", repeat_s=3_600.0, channels=("mail",)))
+    shop.fires("/a", "/b")
+    shop.tells()
+    shop.delivers("mail")
+
+    assert [("reminder", "mail", 2)] == shop.tells(3_600)
+    acknowledge(store, SHOP, 1, by="Ada", actor="test", at=shop.now)
+    assert [("reminder", "mail", 1), ("reminder", "mail", 1)] == shop.tells(3_600)
+    assert [("reminder", "mail", 1)] == shop.tells(3_600)
+
+    assert [("reminder", [1]), ("reminder", [2])] == [
+        (row.kind, row.payload["incidents"]) for row in shop.messages("due")
+    ]
+
+
+def test_where_the_beginning_waits_no_reminder_is_put(store: Store) -> None:
+    """It tells that it fires; others, who know that, are reminded."""
+    shop = Shop(store, rule(repeat_s=3_600.0, channels=("mail", "phone")))
+    shop.fires()
+    shop.tells()
+    shop.delivers("phone")
+
+    assert [("reminder", "phone", 1)] == shop.tells(3_600)
+    shop.delivers("phone")
+    shop.ends()
+    shop.tells()
+    assert {"mail": True, "phone": False} == {
+        row.channel: row.payload["late"] for row in shop.messages("due")
+    }
+
+
+def test_a_summary_of_what_flaps_takes_the_place_of_the_one_before(store: Store) -> None:
+    """And where nothing of it was delivered, its end is late all the same."""
+    shop = Shop(store, rule(repeat_s=3_600.0, channels=("mail",)))
+    shop.fires(flapping=True)
+
+    assert [("flapping", "mail", 1)] == shop.tells()
+    assert [("flapping", "mail", 1)] == shop.tells(3_600)
+    assert 1 == len(shop.messages("due"))
+    shop.ends()
+    assert [("resolved", "mail", 1)] == shop.tells()
+    assert [True] == [row.payload["late"] for row in shop.messages("due")]
+
+
+def test_what_is_about_to_be_over_is_not_escalated(store: Store) -> None:
+    """It has been clear for a while; should it come back, others are told then."""
+    shop = Shop(store, rule(escalate_after_s=900.0, escalate_to=("boss",), channels=("mail",)))
+    shop.fires()
+    shop.tells()
+
+    shop.recovers()
+    assert [] == shop.tells(900)
+    shop.fires()
+    assert [("escalated", "boss", 1)] == shop.tells()
 
 
 def test_what_nobody_acknowledges_goes_to_others(store: Store) -> None:
@@ -530,6 +612,18 @@ def test_a_message_names_the_release_before_it(store: Store) -> None:
         payload["ack_link"],
         payload["alerts"][0]["peak_text"],
     )
+
+
+def test_a_message_names_the_release_that_is_back(store: Store) -> None:
+    """A return is told apart from a first deploy."""
+    scope = replace(SHOP, release="v41")
+    store.mark_release(Release(scope=scope, at=NOON - 40, kind=MarkKind.RETURN))
+    shop = Shop(store, rule(channels=("mail",)))
+    shop.fires()
+    shop.tells()
+
+    release = shop.messages()[0].payload["release"]
+    assert ("v41", "return") == (release["name"], release["kind"])
 
 
 def test_the_end_of_a_rule_that_is_gone_is_told(store: Store) -> None:

@@ -4,6 +4,7 @@ import logging
 import random
 from collections import namedtuple
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from watchkeeper.app import Watchkeeper
 from watchkeeper.core import upkeep as noting
 from watchkeeper.core.budget import Reason, Storing
 from watchkeeper.core.metrics import Kind, Metric
+from watchkeeper.core.pace import Reason as Pace
 from watchkeeper.core.sampling import Level
-from watchkeeper.core.upkeep import Notes
+from watchkeeper.core.slot import Gauge
+from watchkeeper.core.upkeep import KEY, Notes, write_notes
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.retention import MAX_ROWS, MIN_ROWS, Keep, next_limit
 from watchkeeper.runtime.upkeep import Upkeep, read
@@ -94,6 +97,23 @@ def slots(store: Store) -> list[int]:
     """List the slots that are there."""
     found = store.frames(10, since=0, until=2 * NOW, **HERE, metrics=())
     return [one.key.start for one in found]
+
+
+def test_it_is_told_when_the_budget_is_used_up(file: Store):
+    """From the growth of the days before; on the first day there is no figure."""
+    used = file.room()
+    tended = Tended(file, budget_bytes=10 * used.used_bytes)
+    notes = tended.turn()
+    unknown = tended.recorded("watchkeeper_storage_full_in_seconds")
+    days = ((tended.now - 2 * DAY_S, 0.0), (tended.now - DAY_S, used.used_bytes / 2))
+    file.set_meta(KEY, write_notes(replace(notes, history=days)))
+
+    tended.turn()
+
+    full_in = tended.recorded("watchkeeper_storage_full_in_seconds")
+    assert unknown is None
+    assert isinstance(full_in, Gauge)
+    assert 18 * DAY_S == pytest.approx(full_in.last, rel=0.1)
 
 
 def test_every_process_can_read_what_was_done_last(store: Store):
@@ -247,7 +267,7 @@ class Shop:
         except ValueError as error:
             self.watchkeeper.capture(error)
         self.clock.move(seconds)
-        self.watchkeeper._flusher._flush(self.clock(), quick=False)
+        self.watchkeeper._flusher._flush(self.clock(), Pace.SLOT_ENDS)
 
     @property
     def writer(self) -> Writer:

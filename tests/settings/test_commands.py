@@ -4,7 +4,7 @@ import pytest
 from django.core.management import find_commands
 from django.core.management.commands import runserver
 
-from watchkeeper.settings.commands import ONE_OFF, one_off_command
+from watchkeeper.settings.commands import ONE_OFF, one_off_command, own_command
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,22 @@ from watchkeeper.settings.commands import ONE_OFF, one_off_command
 def test_one_off_commands_are_known(argv: list[str], command: str):
     """A migration or a shell is nothing to watch; a server or a command of one's own is."""
     assert command == one_off_command(argv)
+
+
+@pytest.mark.parametrize(
+    ("argv", "command"),
+    [
+        (["manage.py", "migrate"], ""),
+        (["manage.py", "runserver"], ""),
+        (["manage.py", "send_invoices"], "send_invoices"),
+        (["/usr/bin/django-admin", "send_invoices", "--all"], "send_invoices"),
+        (["manage.py"], ""),
+        (["gunicorn", "shop.wsgi"], ""),
+    ],
+)
+def test_own_commands_are_those_that_django_does_not_bring(argv: list[str], command: str):
+    """Their errors are to be seen from their beginning on."""
+    assert command == own_command(argv)
 
 
 def test_every_command_of_django_but_the_server_is_one_off():

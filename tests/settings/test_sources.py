@@ -1,9 +1,11 @@
 """Settings from code, environment and file: who wins, and what a mistake says."""
 
 import json
+import re
 
 import pytest
 
+from watchkeeper.core.scrub import scrub_text
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.settings import UNREADABLE_FILE, Origin, Settings, load
 
@@ -95,7 +97,7 @@ def test_pyproject_is_read_where_there_is_no_own_file(tmp_path):
             '[[alert]]\nname = "Errors"\n\nwhen = "error_rate > 5"\n',
             'watchkeeper.toml:4: alert[0].when: "error_rate > 5" — a rate is a share: write 5%',
         ),
-        ("service = ", "watchkeeper.toml: cannot be read"),
+        ("service = ", "watchkeeper.toml:1: cannot be read"),
         (
             "[capture]\nlog = false\n",
             'watchkeeper.toml:2: in [capture], unknown setting "log"; did you mean "logs"?',
@@ -199,9 +201,14 @@ def test_values_are_fetched_from_the_environment(tmp_path):
 
 def test_a_missing_variable_is_named(tmp_path):
     """A reference to a variable that is not set is a problem, not a silent empty text."""
-    (tmp_path / "watchkeeper.toml").write_text('[channels.ops]\ntype = "log"\nurl = "env:NOPE"\n')
+    (tmp_path / "watchkeeper.toml").write_text(
+        '[channels.ops]\ntype = "log"\nurl = "env:NO_TOKEN"\n'
+    )
 
-    assert ('"env:NOPE": there is no environment variable NOPE',) == loaded(tmp_path).problems
+    (told,) = loaded(tmp_path).problems
+
+    assert 'there is no environment variable NO_TOKEN for "env:NO_TOKEN"' == told
+    assert told == scrub_text(told)  # as the log shows it
 
 
 @pytest.mark.parametrize(
@@ -227,7 +234,8 @@ def test_a_wrong_route_to_a_channel_in_the_file_is_a_problem(tmp_path):
     result = loaded(tmp_path)
 
     assert {} == result.settings.routing
-    assert "there is no channel 'oncall'" in result.problems[0]
+    problem = "watchkeeper.toml:2: routing.critical: there is no channel 'oncall'; "
+    assert result.problems[0].startswith(problem)
 
 
 def test_what_code_says_wrongly_raises(tmp_path):
@@ -290,3 +298,118 @@ def test_rules_that_cannot_be_read_at_all_count_as_unreadable(tmp_path, text, en
     result = load(environ=environ, directory=tmp_path)
 
     assert (UNREADABLE_FILE,) == result.unreadable
+
+
+@pytest.mark.parametrize(
+    ("environment", "text"),
+    [
+        ("test", 'environment = "test"\nhold = '),
+        ("test", 'environment = "test"\n[channels.a]\ntype = "log"\n[channels.b]\ntype ='),
+        ("test", 'environment = "test"\n[channels.a]\ntype = "log"\n[channels.b\n'),
+        ("test", 'environment = "test"\n[capture]\nlogs = """\n[channels.a]\ntype = "log"\n'),
+        ("test", 'hold = """\nenvironment = "test"\n'),
+        ("test", '<<<<<<< HEAD\nenvironment = "test"\n'),
+        ("test", 'hold = 24h\nenvironment = "test"\n[channels.b\n'),
+        ("test", 'quiet_routes = [\n"/a"\n"/b",\n]\nslot = 1s\nenvironment = "test"\n'),
+        ("test", 'quiet_routes = ["/a",\nenvironment = "test"\n[channels.a]\ntype = "log"\n'),
+    ],
+)
+def test_what_stands_around_a_fault_of_the_file_is_in_force(tmp_path, environment, text):
+    """So the process finds its database, and its rules there; the fault is told with its line."""
+    (tmp_path / "watchkeeper.toml").write_text(text)
+
+    found = loaded(tmp_path)
+
+    assert environment == found.settings.environment
+    assert re.match(r"watchkeeper.toml:\d+: cannot be read \(.*Mend it", found.problems[0])
+    assert (UNREADABLE_FILE,) == found.unreadable
+    assert "" == found.obstacle
+
+
+def test_half_of_a_value_is_none(tmp_path):
+    """A list that a line of is wrong counts as not written; what follows it is read."""
+    text = 'quiet_routes = [\n"/a"\n"/b",\n]\nslot = "1s"\n'
+    (tmp_path / "watchkeeper.toml").write_text(text)
+
+    found = loaded(tmp_path)
+
+    assert Settings().quiet_routes == found.settings.quiet_routes
+    assert 1 == found.settings.slot_s
+
+
+def test_a_table_of_a_project_file_is_read_around_a_fault(tmp_path):
+    """Wherever the fault is: in the table, or in one before it."""
+    text = '[project]\n{0}[tool.watchkeeper]\n{1}service = "shop"\n[tool.other]\nx =\n'
+    for before, within in (("x =\n", ""), ("", "hold = 2h\n")):
+        (tmp_path / "pyproject.toml").write_text(text.format(before, within))
+
+        assert "shop" == loaded(tmp_path).settings.service
+        assert "" == loaded(tmp_path).obstacle
+
+
+@pytest.mark.parametrize(
+    ("lost", "text"),
+    [
+        (("service",), b"service = shop\n"),
+        (("service",), b'service "shop"\n'),
+        (("service",), b'service = "a"\n=======\nservice = "b"\n'),
+        (("service",), b'service = "caf\xe9"\n'),
+        (("environment", "database_url"), b"database_url = x\nenvironment = y\n"),
+        ((), b'# service = "caf\xe9"\nservice = "shop"\n'),
+        ((), b"[channels.a]\nservice = x\n"),
+        (("service", "database_url"), b"x\n" * 51),
+    ],
+)
+def test_a_file_that_cannot_say_where_to_store_is_an_obstacle(tmp_path, lost, text):
+    """Nothing is stored under a guessed name: what is kept under the right one is not found."""
+    (tmp_path / "watchkeeper.toml").write_bytes(text)
+
+    found = loaded(tmp_path)
+
+    assert lost == found.lost
+    assert bool(lost) == bool(found.obstacle)
+    assert all(f"WATCHKEEPER_{name.upper()}" in found.obstacle for name in lost)
+
+
+def test_what_the_environment_says_is_not_lost(tmp_path):
+    """Where to store is known however the file is."""
+    (tmp_path / "watchkeeper.toml").write_text("service = shop\n")
+
+    assert "" == loaded(tmp_path, WATCHKEEPER_SERVICE="shop").obstacle
+
+
+def test_a_file_that_cannot_be_opened_is_an_obstacle(tmp_path):
+    """It may say where to store."""
+    assert ("service", "database_url") == loaded(tmp_path, WATCHKEEPER_CONFIG="nosuch.toml").lost
+
+
+@pytest.mark.parametrize(
+    ("channels", "text"),
+    [
+        (["a"], '[channels.a]\ntype = "log"\n[channels.b]\ntype = "log"\nx =\n'),
+        (["a", "b"], '[channels.a]\ntype = "log"\n[channels.b]\ntype = "log"\n[x\n'),
+        ([], '[channels.a]\ntype = "log"\nx =\n'),
+    ],
+)
+def test_a_table_counts_if_it_is_whole_before_the_fault(tmp_path, channels, text):
+    """Half of one is none: its other keys may follow after the fault."""
+    (tmp_path / "watchkeeper.toml").write_text(text)
+
+    assert channels == list(loaded(tmp_path).settings.channels)
+
+
+def test_a_file_that_is_not_utf_8_counts_up_to_there(tmp_path):
+    """The line of the first wrong byte is told."""
+    (tmp_path / "watchkeeper.toml").write_bytes(b'environment = "test"\n# caf\xe9\nhold = "1m"\n')
+
+    found = loaded(tmp_path)
+
+    assert "test" == found.settings.environment
+    assert found.problems[0].startswith("watchkeeper.toml:2: cannot be read (")
+
+
+def test_rules_before_a_fault_do_not_count(tmp_path):
+    """They were written as a set, which is kept as it was last read whole."""
+    (tmp_path / "watchkeeper.toml").write_text('[[alert]]\nname = "A"\nwhen = "errors > 1"\n[x\n')
+
+    assert () == loaded(tmp_path).file_alerts

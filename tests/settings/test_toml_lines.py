@@ -96,6 +96,17 @@ def test_the_tables_of_a_project_have_their_lines() -> None:
     assert "pyproject.toml:5" == lines.of("alert", 0, "name")
 
 
+def test_a_table_without_a_line_has_that_of_the_first_one_within() -> None:
+    """Its own line goes first, wherever it stands."""
+    lines = TomlLines(
+        "a.toml", "\n[health.chekcs.z]\na = 1\n[health.checks.z]\n[channels.a]\n[channels]\n"
+    )
+
+    assert "a.toml:2" == lines.of("health", "chekcs")
+    assert "a.toml:4" == lines.of("health", "checks")
+    assert "a.toml:6" == lines.of("channels")
+
+
 @pytest.mark.parametrize("text", ["a = 'b", "a = [", "a", "x = " + "[" * 5_000])
 def test_what_is_not_understood_has_no_line(text: str) -> None:
     """The file alone is named rather than a wrong line."""

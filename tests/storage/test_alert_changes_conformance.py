@@ -286,6 +286,35 @@ def test_many_rows_are_saved_together_each_by_itself(store: Store):
     assert 7.0 != values[numbers[1]]
 
 
+def test_what_begins_is_saved_together_with_its_incidents(store: Store):
+    """One that somebody else has begun is left out, and its incident is nowhere."""
+    theirs = saved(store, "b")
+    changes = [
+        AlertChange(row=state(group="a"), incident=incident(group="a")),
+        AlertChange(row=state(group="b"), incident=incident(group="b")),
+        AlertChange(row=replace(state(group="c"), state="pending")),
+        AlertChange(row=theirs, incident=replace(own(store, theirs), value=9.0)),
+    ]
+
+    first, second, third, fourth = store.save_alerts(changes[:3]) + store.save_alerts(changes[3:])
+
+    assert second is None
+    assert first is not None
+    assert third is not None
+    assert fourth is not None
+    assert {"a": first, "b": fourth, "c": third} == {
+        row.group: row for row in store.alerts(**HERE)
+    }
+    assert (1, "a", None, 9.0) == (
+        first.version,
+        own(store, first).group,
+        third.incident,
+        own(store, fourth).value,
+    )
+    every = store.incidents(**HERE, states=("firing",), since=0.0, limit=9)
+    assert {first.incident, fourth.incident} == {one.id for one in every}
+
+
 def test_states_are_forgotten_unless_somebody_changed_them(store: Store):
     """Whoever looked at them before does not delete what has begun since."""
     first, second = saved(store, "a"), saved(store, "b")

@@ -59,12 +59,12 @@ def prepared(url: str) -> Store:
     return store
 
 
-def test_of_two_processes_one_wins_each_time(sql_url: str):
+def test_of_two_processes_one_wins_each_time(migrated_url: str):
     """No version is won twice, no message is withdrawn twice, and the audit has every change."""
-    store = prepared(sql_url)
+    store = prepared(migrated_url)
     children = [
         subprocess.Popen(
-            [sys.executable, "-c", CHILD, sql_url, str(number), str(ROUNDS)],
+            [sys.executable, "-c", CHILD, migrated_url, str(number), str(ROUNDS)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

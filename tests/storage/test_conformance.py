@@ -34,11 +34,13 @@ from watchkeeper.storage import Store
 from watchkeeper.storage.records import MAX_PAST_WORKERS
 from watchkeeper.storage.store import (
     ALL_WORKERS,
+    OWN_WORKER,
     AlertChange,
     CheckChange,
     Event,
     Issue,
     OutboxRow,
+    Swap,
     Worker,
     Written,
 )
@@ -119,6 +121,14 @@ class TestWorkers:
         assert replace(worker, seen_at=50.5) == seen
         assert [] == store.workers(**HERE, seen_since=51)
         assert [] == store.workers(**THERE, seen_since=0)
+
+    def test_scopes_are_those_of_workers(self, store: Store):
+        """Who asks about a service that never wrote can be told which ones did."""
+        for scope in (SHOP, OTHER, SHOP):
+            store.register(scope, host="web-1", pid=1, at=100.0)
+
+        wanted = {(scope.service, scope.environment) for scope in (SHOP, OTHER)}
+        assert sorted(wanted) == store.scopes()
 
     def test_a_clean_stop_is_recorded(self, store: Store, worker: Worker):
         """A worker that stopped is told apart from one that is missing."""
@@ -624,6 +634,9 @@ class TestEvents:
         assert before.id != only_issue(store).id
 
 
+HISTORY = ((10.0, "unknown", "pass"), (20.0, "pass", "fail"), (30.0, "fail", "pass"))
+
+
 class TestChecks:
     """Results and transitions of health checks."""
 
@@ -640,8 +653,8 @@ class TestChecks:
     def test_transitions_are_listed_newest_first(self, store: Store, worker: Worker):
         """The history of a check tells when it changed."""
         changes = [
-            CheckChange(name="db", worker=0, before="pass", after="fail", at=at, output="no")
-            for at in (10.0, 20.0, 30.0)
+            CheckChange(name="db", worker=0, before=before, after=after, at=at, output="no")
+            for at, before, after in HISTORY
         ]
         store.write(batch(frame(0, worker.id), check_changes=changes))
 
@@ -651,21 +664,132 @@ class TestChecks:
     def test_old_results_and_transitions_are_pruned(self, store: Store, worker: Worker):
         """What belongs to checks and workers that are gone is deleted."""
         changes = [
-            CheckChange(name="db", worker=0, before="pass", after="fail", at=at)
-            for at in (10.0, 20.0, 30.0)
+            CheckChange(name="db", worker=0, before=before, after=after, at=at)
+            for at, before, after in HISTORY
         ]
         store.write(
             batch(
                 frame(0, worker.id),
                 check_changes=changes,
-                checks=[result(at=5.0), result("new", at=50.0)],
+                checks=[result("old", at=5.0), result("db", at=24.0), result("new", at=50.0)],
             )
         )
 
-        assert 3 == store.prune_checks(before=25.0, limit=9)
+        assert 4 == store.prune_checks(before=25.0, limit=9)
         assert 0 == store.prune_checks(before=25.0, limit=9)
         assert ["new"] == [one.name for one in store.checks(**HERE)]
         assert changes[2:] == store.check_changes(**HERE, since=0, limit=9)
+
+    def test_what_a_check_measured_is_kept(self, store: Store, worker: Worker):
+        """A figure with its unit, and how often the check runs, come with the result."""
+        told = result(data={"value": 1.5, "unit": "ms", "every_s": 30.0, "tags": ["shop"]})
+        store.write(batch(frame(0, worker.id), checks=[told]))
+
+        assert [told] == store.checks(**HERE)
+
+    def test_a_transition_tells_whether_its_check_was_critical(self, store: Store, worker: Worker):
+        """So the past of a check that is gone is known as that of the service, or not."""
+        change = CheckChange(name="db", worker=0, before="unknown", after="fail", at=5.0)
+        told = [change, replace(change, name="mail", critical=False)]
+        end = replace(told[1], before="fail", after="unknown", at=90.0)
+        results = [result("db", state="fail"), result("mail", state="fail", critical=False)]
+        store.write(batch(frame(0, worker.id), checks=results, check_changes=told))
+        store.end_checks(**HERE, ends=[end])
+
+        assert {("db", True), ("mail", False)} == {
+            (one.name, one.critical) for one in store.check_changes(**HERE, since=0, limit=9)
+        }
+
+    def test_a_transition_that_two_workers_tell_is_one(self, store: Store, worker: Worker):
+        """Both ran the check: what is known already, or is no change, is not stored again."""
+        for number, at in enumerate((10.0, 11.0, 9.0, 10.0)):
+            change = CheckChange(name="db", worker=0, before="unknown", after="fail", at=at)
+            told = result("db", state="fail", at=at)
+            store.write(batch(frame(number, worker.id), checks=[told], check_changes=[change]))
+
+        (known,) = store.check_changes(**HERE, since=0, limit=9)
+        assert ("unknown", "fail", 10.0) == (known.before, known.after, known.at)
+
+    def test_workers_that_tell_a_transition_at_once_tell_it_once(
+        self, store: Store, worker: Worker
+    ):
+        """Of eight that write in the same moment one is heard, also of the first of all."""
+
+        def tell(number: int, state: str, before: str) -> None:
+            at = 10.0 if state == "fail" else 20.0
+            change = CheckChange(name="db", worker=0, before=before, after=state, at=at)
+            told = result("db", state=state, at=at)
+            written = frame(int(at), worker.id, sequence=number)
+            store.write(batch(written, checks=[told], check_changes=[change]))
+
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda number: tell(number, "fail", "unknown"), range(8)))
+            list(threads.map(lambda number: tell(number, "pass", "fail"), range(8)))
+
+        assert [("fail", "pass"), ("unknown", "fail")] == [
+            (one.before, one.after) for one in store.check_changes(**HERE, since=0, limit=9)
+        ]
+
+    def test_transitions_follow_on_each_other(self, store: Store, worker: Worker):
+        """Each begins with the state in which the one before it ended, whoever told it."""
+        first = CheckChange(name="db", worker=0, before="unknown", after="fail", at=10.0)
+        later = CheckChange(name="db", worker=0, before="warn", after="pass", at=20.0)
+        store.write(
+            batch(frame(0, worker.id), checks=[result("db", state="fail")], check_changes=[first])
+        )
+        store.write(batch(frame(1, worker.id), checks=[result("db")], check_changes=[later]))
+
+        assert [("fail", "pass"), ("unknown", "fail")] == [
+            (one.before, one.after) for one in store.check_changes(**HERE, since=0, limit=9)
+        ]
+
+    def test_a_worker_tells_its_own_results_under_its_id(self, store: Store, worker: Worker):
+        """What a worker alone can lose is told apart from what is so for all."""
+        change = CheckChange(name="disk", worker=OWN_WORKER, before="unknown", after="pass", at=5)
+        told = batch(
+            frame(0, 0),
+            checks=[result("disk", worker=OWN_WORKER), result("db")],
+            check_changes=[change],
+        )
+        store.write(told.owned_by(worker.id))
+
+        assert [("db", 0, worker.id), ("disk", worker.id, worker.id)] == [
+            (one.name, one.worker, one.data["ran_by"]) for one in store.checks(**HERE)
+        ]
+        assert [worker.id] == [one.worker for one in store.check_changes(**HERE, since=0, limit=9)]
+
+    def test_what_a_clock_told_that_was_ahead_makes_way(self, store: Store, worker: Worker):
+        """A result and transitions that are still to come do not keep off those of now."""
+        now = time.time()
+        for number, (at, seen) in enumerate(
+            [(now - 60.0, "pass"), (now + 7_200.0, "warn"), (now - 30.0, "fail")]
+        ):
+            change = CheckChange(name="db", worker=0, before="unknown", after=seen, at=at)
+            told = result("db", state=seen, at=at)
+            store.write(batch(frame(number, worker.id), checks=[told], check_changes=[change]))
+
+        assert [("fail", now - 30.0)] == [(one.state, one.at) for one in store.checks(**HERE)]
+        assert [("fail", now - 30.0), ("pass", now - 60.0)] == [
+            (one.after, one.at) for one in store.check_changes(**HERE, since=0, limit=9)
+        ]
+
+    def test_a_check_that_nobody_runs_any_more_ends(self, store: Store, worker: Worker):
+        """Its result goes, its history says since when it is unknown; once, whoever tells it."""
+        end = CheckChange(name="db", worker=0, before="pass", after="unknown", at=40.0)
+        again = replace(end, name="again", at=4.0)
+        never = replace(end, name="never ran", before="unknown")
+        store.write(
+            batch(
+                frame(0, worker.id),
+                checks=[result("db"), result("again"), result("never ran", state="unknown")],
+            )
+        )
+
+        assert 2 == store.end_checks(**HERE, ends=[end, again, never])
+        assert 0 == store.end_checks(**HERE, ends=[end, again, never])
+
+        assert ["again"] == [one.name for one in store.checks(**HERE)]
+        assert [end] == store.check_changes(**HERE, since=0, limit=9)
 
 
 class TestAlerts:
@@ -953,6 +1077,49 @@ class TestValuesAndTokens:
         )
 
         assert 1 == len(set(keys))
+
+    def test_values_are_read_by_the_beginning_of_their_keys(self, store: Store):
+        """Nothing in a prefix is a pattern, and keys differ by case."""
+        for key in ("job:a_:1", "job:a_:2", "job:ab:3", "JOB:a_:4", "job:a%:5"):
+            store.set_meta(key, key)
+
+        assert {"job:a_:1": "job:a_:1", "job:a_:2": "job:a_:2"} == store.values("job:a_:")
+        assert {"job:a%:5": "job:a%:5"} == store.values("job:a%")
+        assert {} == store.values("nothing")
+
+    def test_values_change_only_from_what_they_were(self, store: Store):
+        """Made, changed and deleted by compare-and-set; what somebody else changed stays."""
+        store.set_meta("b", "one")
+
+        assert {"a", "b"} == store.swap_values(
+            [Swap(key="b", old="one", new="two"), Swap(key="a", old=None, new="naïve")]
+        )
+        assert set() == store.swap_values(
+            [
+                Swap(key="a", old="NAÏVE", new="x"),
+                Swap(key="b", old=None, new="x"),
+                Swap(key="b", old="one", new=None),
+                Swap(key="c", old=None, new=None),
+                Swap(key="c", old="one", new="x"),
+            ]
+        )
+        assert {"a": "naïve"} == store.values("a")
+        assert {"a"} == store.swap_values([Swap(key="a", old="naïve", new=None)])
+        assert ({}, {"b": "two"}) == (store.values("a"), store.values("b"))
+
+    def test_of_many_that_change_a_value_one_wins(self, store: Store):
+        """Eight processes that change the same values at once lose nothing and wait for nobody."""
+        store.set_meta("b", "0")
+
+        def add(_: int) -> int:
+            done = 0
+            while done < 5:
+                old = store.meta("b") or ""
+                done += len(store.swap_values([Swap(key="b", old=old, new=str(int(old) + 1))]))
+            return done
+
+        assert 40 == sum(together([lambda: add(0)] * 8))
+        assert "40" == store.meta("b")
 
     def test_a_token_works_once(self, store: Store):
         """A one-time link is good for one use, one purpose, and until its end."""

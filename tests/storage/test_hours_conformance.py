@@ -264,7 +264,7 @@ class TestDamage:
     @pytest.mark.parametrize("payload", [b"", b"\x01rubbish", b"\x09unknown"])
     def test_a_damaged_row_or_chunk_is_left_out(self, sql: SqlStore, payload: bytes):
         """The other series of the hour are read all the same."""
-        orders = chunk.c.series == sql._ids([ORDERS])[ORDERS]
+        orders = chunk.c.series == sql._ids([ORDERS], HOUR)[ORDERS]
         with sql._database.write() as connection:
             connection.execute(
                 update(hour).where(hour.c.histogram.is_not(None)).values(histogram=payload)
@@ -283,7 +283,7 @@ class TestDamage:
     @pytest.mark.parametrize("table", [hour, chunk])
     def test_what_a_newer_version_wrote_is_not_written_over(self, sql: SqlStore, table):
         """An older process in a deployment leaves late minutes to those that can merge them."""
-        number = sql._ids([LATENCY])[LATENCY]
+        number = sql._ids([LATENCY], HOUR)[LATENCY]
         with sql._database.write() as connection:
             connection.execute(update(table).where(table.c.series == number).values(format=9))
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect
 from stored import HERE, SHOP, batch, frame, sample
 
 from earlier import engine_of, execute, make_earlier
-from watchkeeper.exceptions import SchemaError
+from watchkeeper.exceptions import SchemaError, StorageUnavailableError
 from watchkeeper.runtime.hours import seal
 from watchkeeper.storage import open_store
 from watchkeeper.storage.sql import SqlStore
@@ -120,6 +120,40 @@ def test_a_further_step_is_taken_once(url: str):
     store.close()
 
 
+def add_slowly(database: Database, connection: Connection) -> None:
+    """Change the schema by a statement that takes a third of a second and more."""
+    slow = {
+        "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+        "WHERE i < 3000000) SELECT max(i) FROM n",
+        "postgresql": "SELECT pg_sleep(0.3)",
+        "mariadb": "SELECT SLEEP(0.3)",
+    }
+    connection.exec_driver_sql(slow[database.dialect.name]).all()
+    add_column(database, connection)
+
+
+def test_a_step_has_more_time_than_a_flush(url: str):
+    """What is too long for a statement of every day is not for a change of large tables."""
+    fresh = opened(url)
+    fresh.migrate()
+    fresh.close()
+    store = open_store(url, statement_timeout_s=0.1)
+    assert isinstance(store, SqlStore)
+    later = STEPS[-1].number + 1
+
+    done = migrate(
+        store._database, steps(Step(number=later, title="a large table", run=add_slowly))
+    )
+
+    assert later == done
+    with (
+        pytest.raises(StorageUnavailableError, match="took too long"),
+        store._database.write() as connection,
+    ):
+        add_slowly(store._database, connection)
+    store.close()
+
+
 def test_a_step_that_breaks_is_taken_again(url: str):
     """After a crash the schema is still the old one, though MariaDB may have changed a table."""
     store = opened(url)
@@ -188,8 +222,8 @@ def old_version(request: pytest.FixtureRequest) -> int:
 with_old_tables = pytest.mark.parametrize(
     ("sql_url", "old_version"),
     [
-        *((kind, version) for version in (1, 2, 3, 4, 5) for kind in ("sqlite", "postgresql")),
-        *(("mariadb", version) for version in (3, 4, 5)),
+        *((kind, version) for version in range(1, 8) for kind in ("sqlite", "postgresql")),
+        *(("mariadb", version) for version in range(3, 8)),
     ],
     indirect=True,
 )
@@ -200,9 +234,9 @@ def test_tables_of_an_earlier_schema_are_brought_up_to_date(old_url: str):
     """An upgrade keeps what is stored, and what has tables since then can be written."""
     store = opened(old_url)
 
-    assert 6 == store.migrate()
+    assert 8 == store.migrate()
 
-    assert ("6", "1700000000.5") == (store.meta("schema"), store.meta("installed_at"))
+    assert ("8", "1700000000.5") == (store.meta("schema"), store.meta("installed_at"))
     assert 1 == seal(store, now=20_000.0, pause=lambda: None)
     orders = store.hours(since=7_200, until=7_201, **HERE, metrics=["orders_total"])
     assert [3.0] == [row.hour.sum for row in orders]
@@ -286,7 +320,7 @@ def test_a_step_that_broke_in_its_midst_is_finished(old_url: str):
         "UPDATE wk_meta SET value = '3' WHERE name = 'schema';\n",
     )
 
-    assert 6 == store.migrate()
+    assert 8 == store.migrate()
 
     assert ["", "me"] == [one.by for one in store.releases(**HERE, since=0, until=1e12, limit=9)]
     assert [] == store.audits(**HERE, since=0, until=1e12, limit=9)

@@ -243,24 +243,6 @@ class TestLooking:
         assert [] == found(scope=OTHER)
         assert [("oncall", 1), ("oncall", 0)] == found(scope=SHOP, status="due")
 
-    def test_what_a_channel_got_is_counted(self, store: Store):
-        """Whatever became of it, but for what was withdrawn; a scope's own, since a moment."""
-        store.enqueue([digest(0), digest(1), digest(0, "mail")], **HERE, at=90.0)
-        store.enqueue([digest(2)], **HERE, at=95.0)
-        store.enqueue([digest(0)], **THERE, at=95.0)
-        sent = take(store)[0]
-        store.settle(sent, status="sent", at=101.0)
-
-        assert 3 == store.messages_since("oncall", since=90.0, **HERE)
-        assert 1 == store.messages_since("oncall", since=95.0, **HERE)
-        assert 1 == store.messages_since("oncall", since=0.0, **THERE)
-        assert 0 == store.messages_since("pager", since=0.0, **HERE)
-
-        waiting = store.outbox(channel="oncall", status="due", scope=SHOP, limit=9)
-        later = [one.id for one in waiting]
-        assert 1 == store.enqueue([digest(9)], **HERE, at=400.0, withdraw=later)
-        assert 2 == store.messages_since("oncall", since=90.0, **HERE)
-
     def test_the_oldest_that_waits_is_told(self, store: Store):
         """Of a scope, while it is being sent too, until it is sent or given up."""
         assert store.oldest_waiting(**HERE) is None
@@ -269,6 +251,7 @@ class TestLooking:
         store.enqueue([digest(0)], **THERE, at=80.0)
         first, second = take(store, scope=SHOP)
         assert 90.0 == store.oldest_waiting(**HERE)
+        assert 95.0 == store.oldest_waiting(**HERE, since=91.0)
 
         store.settle(first, status="failed", at=101.0)
         assert 95.0 == store.oldest_waiting(**HERE)

@@ -88,9 +88,9 @@ MADE: Mapping[int, Mapping[Series, Value]] = {
 
 
 @pytest.fixture
-def query_url(sql_url: str) -> Iterator[str]:
+def query_url(migrated_url: str) -> Iterator[str]:
     """Name a database with made hours, issues and incidents in it, and the page's views."""
-    store = open_store(sql_url)
+    store = open_store(migrated_url)
     store.migrate()
     store.add_frames(
         [
@@ -102,11 +102,11 @@ def query_url(sql_url: str) -> Iterator[str]:
         pass
     add_issues(store)
     add_incidents(store)
-    kind = "mariadb" if sql_url.startswith("m") else sql_url.partition(":")[0]
+    kind = "mariadb" if migrated_url.startswith("m") else migrated_url.partition(":")[0]
     for view in BLOCKS[f"views-{kind}"].split(";\n"):
         if view.strip():
-            ask(sql_url, view)
-    yield sql_url
+            ask(migrated_url, view)
+    yield migrated_url
     store.close()
 
 
@@ -129,6 +129,7 @@ def add_issues(store: Store) -> None:
                 CheckChange(name="db", worker=0, before="fail", after="pass", at=BUSY + 9.0),
                 CheckChange(name="db", worker=0, before="pass", after="fail", at=BUSY + 20.0),
                 CheckChange(name="db", worker=0, before="pass", after="fail", at=LONG_AGO + 1.0),
+                CheckChange(name="db", worker=0, before="fail", after="pass", at=LONG_AGO + 2.0),
             ],
         )
     )

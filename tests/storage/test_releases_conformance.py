@@ -7,8 +7,8 @@ from stored import HERE, OTHER, SHOP, THERE
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.storage import Store
-from watchkeeper.storage.rows import MAX_NAME
-from watchkeeper.storage.store import Release
+from watchkeeper.storage.rows import MAX_NAME, RETURN_LENGTH
+from watchkeeper.storage.store import MarkKind, Release
 
 ALWAYS = {"since": 0.0, "until": 1e12, "limit": 99}
 
@@ -104,3 +104,40 @@ def test_long_and_odd_names_are_cut(store: Store):
 
     # Cut at the maximum first, then without what no database takes.
     assert "ü≤" + "v" * (MAX_NAME - 3) == only.scope.release
+
+
+def test_a_return_is_a_mark_beside_the_first(store: Store):
+    """Once for each moment; the first mark stays, and so does who set it."""
+    back = Release(scope=SHOP, at=300.5, kind=MarkKind.RETURN)
+    store.mark_release(mark("v1", 100.0))
+    store.mark_release(mark("v2", 200.0))
+
+    assert store.mark_release(back)
+    assert not store.mark_release(back)
+    assert store.mark_release(replace(back, at=400.0))
+
+    assert [replace(back, at=400.0), back, mark("v2", 200.0), mark("v1", 100.0)] == (
+        store.releases(**HERE, **ALWAYS)
+    )
+
+
+def test_returns_are_pruned_like_other_marks(store: Store):
+    """The newest mark stays, of whatever kind it is."""
+    back = Release(scope=SHOP, at=300.0, kind=MarkKind.RETURN)
+    store.mark_release(mark("v1", 100.0))
+    store.mark_release(mark("v2", 200.0))
+    store.mark_release(back)
+
+    assert 2 == store.prune_releases(before=1_000.0, limit=9)
+    assert [back] == store.releases(**HERE, **ALWAYS)
+
+
+def test_the_return_of_a_long_name_is_told_by_its_beginning(store: Store):
+    """Name and moment have to find room together."""
+    store.mark_release(
+        Release(scope=replace(SHOP, release="v" * 300), at=300.0, kind=MarkKind.RETURN)
+    )
+
+    (only,) = store.releases(**HERE, **ALWAYS)
+
+    assert "v" * (MAX_NAME - RETURN_LENGTH) == only.scope.release

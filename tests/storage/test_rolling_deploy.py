@@ -70,7 +70,7 @@ def test_an_earlier_worker_writes_beside_a_new_one(sql_url: str, earlier: Earlie
     earlier.flush(FLUSHES)
     store = open_store(sql_url)
 
-    assert 6 == store.migrate()
+    assert 8 == store.migrate()
 
     earlier.flush(FLUSHES)
     new = store.register(SHOP, host="new-host", pid=2, at=7_200.0)

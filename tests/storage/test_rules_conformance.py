@@ -115,3 +115,18 @@ def test_a_name_that_would_be_cut_is_refused(store: Store):
         save(store, rule("x" * (MAX_NAME + 1)))
 
     assert save(store, rule("ü" * MAX_NAME)) is not None
+
+
+def test_what_a_file_said_is_kept_until_it_says_something_else(store: Store):
+    """Each scope has its own; the same text again is no change of the rules."""
+    before = store.rules_version(**HERE)
+
+    first = store.keep_last_good('{"rüles":1}', **HERE)
+    changed = store.rules_version(**HERE)
+    again = store.keep_last_good('{"rüles":1}', **HERE)
+    after = store.rules_version(**HERE)
+    other = store.keep_last_good("x" * 200_000, **HERE)
+
+    assert (True, False, True) == (first, again, other)
+    assert before != changed == after != store.rules_version(**HERE)
+    assert ("x" * 200_000, "") == (store.last_good(**HERE), store.last_good(**THERE))

@@ -1,6 +1,7 @@
 """What every store tells of its size: one suite for all of them."""
 
 import random
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,11 +27,11 @@ def worker(store: Store) -> int:
     return store.register(SHOP, host="web-1", pid=4242, at=0.0).id
 
 
-@pytest.fixture
-def sqlite_store(sqlite_url: str) -> Iterator[SqlStore]:
-    """Open a SQLite store with some frames."""
-    opened = open_store(sqlite_url)
-    assert isinstance(opened, SqlStore)
+@pytest.fixture(scope="module")
+def with_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a SQLite file with some frames, to be copied."""
+    file = tmp_path_factory.mktemp("frames") / "watchkeeper.db"
+    opened = open_store(f"sqlite:///{file}")
     opened.migrate()
     rng = random.Random(7)  # noqa: S311  # made figures, no secret
     names = [counter(plan=f"{number}") for number in range(100)]
@@ -40,6 +41,16 @@ def sqlite_store(sqlite_url: str) -> Iterator[SqlStore]:
             for number in range(9_000)
         ]
     )
+    opened.close()
+    return file
+
+
+@pytest.fixture
+def sqlite_store(with_frames: Path, sqlite_url: str) -> Iterator[SqlStore]:
+    """Open a SQLite store with some frames."""
+    shutil.copyfile(with_frames, sqlite_url.removeprefix("sqlite:///"))
+    opened = open_store(sqlite_url)
+    assert isinstance(opened, SqlStore)
     yield opened
     opened.close()
 

@@ -30,7 +30,7 @@ from watchkeeper.storage.spool import (
     write_spool,
 )
 from watchkeeper.storage.spooled import DamagedBatchError, Packer, Unpacker
-from watchkeeper.storage.store import Batch, CheckChange
+from watchkeeper.storage.store import OWN_WORKER, Batch, CheckChange
 
 NAME = SpoolName(first_at=1_000, id="00000000000000aa")
 CHANGE = CheckChange(name="database", worker=0, before="pass", after="fail", at=5.0)
@@ -42,7 +42,7 @@ def full(number: int) -> Batch:
         frame(10 * number, 0, sequence=number),
         issues=[counted(aliases=("0:aa",), path="p1", routes={"GET /": 1}, users=("u1", "u2"))],
         events=[event(number)],
-        checks=[result()],
+        checks=[result(), result("disk", worker=OWN_WORKER, data={"value": 1.5, "tags": ["a"]})],
         check_changes=[CHANGE],
         samples=[sample(number)],
         statements=[statement()],

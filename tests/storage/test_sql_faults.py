@@ -24,9 +24,9 @@ from watchkeeper.storage.store import Written
 
 
 @pytest.fixture
-def store_url(sql_url: str) -> str:
+def store_url(migrated_url: str) -> str:
     """Name a database of each kind in turn."""
-    return sql_url
+    return migrated_url
 
 
 @pytest.fixture
@@ -116,34 +116,34 @@ def end_session(url: str, session: int) -> None:
             run(f"KILL {session}")
 
 
-@pytest.mark.parametrize("sql_url", SERVERS, indirect=True)
-def test_a_lost_connection_is_replaced(sql: SqlStore, sql_url: str):
+@pytest.mark.parametrize("migrated_url", SERVERS, indirect=True)
+def test_a_lost_connection_is_replaced(sql: SqlStore, migrated_url: str):
     """After the server ended our sessions, the next write goes through on a new one."""
     worker = sql.register(SHOP, host="web", pid=1, at=0.0)
     ours = (
         "SELECT pid FROM pg_stat_activity "
         "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        if sql_url.startswith("postgresql")
+        if migrated_url.startswith("postgresql")
         else "SELECT id FROM information_schema.processlist "
         "WHERE db = DATABASE() AND id <> CONNECTION_ID()"
     )
-    with onlooker(sql_url) as run:
+    with onlooker(migrated_url) as run:
         sessions = run(ours)
     for session in sessions:
-        end_session(sql_url, session)
+        end_session(migrated_url, session)
 
     assert sessions
     assert Written.STORED == sql.write(batch(frame(10, worker.id)))
 
 
-@pytest.mark.parametrize("sql_url", SERVERS, indirect=True)
+@pytest.mark.parametrize("migrated_url", SERVERS, indirect=True)
 def test_a_connection_lost_before_the_acknowledgement_counts_nothing_twice(
-    sql: SqlStore, sql_url: str
+    sql: SqlStore, migrated_url: str
 ):
     """Killed at any statement of the flush, the repeated flush counts everything once."""
     worker = sql.register(SHOP, host="web", pid=1, at=0.0)
     flush = batch(frame(10, worker.id), issues=[counted(count=3)])
-    sql._series.numbered([flush.frame], at=0)
+    sql._series.numbered([flush.frame], at=int(time.time()))
     engine = sql._database._engine
     assert engine is not None
     left = 0
@@ -153,8 +153,8 @@ def test_a_connection_lost_before_the_acknowledgement_counts_nothing_twice(
         left -= 1
         if left == 0:
             driver = connection.connection.dbapi_connection
-            server = "postgresql" in sql_url
-            end_session(sql_url, driver.info.backend_pid if server else driver.thread_id())
+            server = "postgresql" in migrated_url
+            end_session(migrated_url, driver.info.backend_pid if server else driver.thread_id())
 
     event.listen(engine, "after_cursor_execute", kill)
     for left in range(1, 7):  # noqa: B007  # counted down by the listener
@@ -179,11 +179,11 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_process_killed_after_the_commit_counts_nothing_twice(sql: SqlStore, sql_url: str):
+def test_a_process_killed_after_the_commit_counts_nothing_twice(sql: SqlStore, migrated_url: str):
     """What was written by a process that could not say so is found when it is written again."""
     worker = sql.register(SHOP, host="web", pid=1, at=0.0)
     done = subprocess.run(
-        [sys.executable, "-c", KILLED_AFTER_THE_COMMIT, sql_url, str(worker.id)],
+        [sys.executable, "-c", KILLED_AFTER_THE_COMMIT, migrated_url, str(worker.id)],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         check=False,
     )
@@ -196,8 +196,10 @@ def test_a_process_killed_after_the_commit_counts_nothing_twice(sql: SqlStore, s
     assert 3 == issue.count
 
 
-@pytest.mark.parametrize("sql_url", ["mariadb"], indirect=True)
-def test_a_flush_that_loses_against_another_transaction_is_begun_anew(sql: SqlStore, sql_url: str):
+@pytest.mark.parametrize("migrated_url", ["mariadb"], indirect=True)
+def test_a_flush_that_loses_against_another_transaction_is_begun_anew(
+    sql: SqlStore, migrated_url: str
+):
     """Where two transactions wait for each other and ours is given up, nothing is lost."""
     worker = sql.register(SHOP, host="web", pid=1, at=0.0)
     waiting = (
@@ -205,7 +207,7 @@ def test_a_flush_that_loses_against_another_transaction_is_begun_anew(sql: SqlSt
         "AND trx_query LIKE 'UPDATE wk_worker%%'"
     )
 
-    with ThreadPoolExecutor(1) as thread, onlooker(sql_url) as run:
+    with ThreadPoolExecutor(1) as thread, onlooker(migrated_url) as run:
         run("BEGIN")
         # The larger transaction of the two is let go on.
         run("INSERT INTO wk_meta SELECT seq, '' FROM seq_1_to_1000")
@@ -233,12 +235,27 @@ def test_a_statement_that_takes_too_long_is_ended(small_sqlite: Store):
     assert small_sqlite.meta("nothing") is None
 
 
-@pytest.mark.parametrize("sql_url", SERVERS, indirect=True)
-def test_a_slow_statement_is_ended_by_the_server(sql_url: str):
+def test_each_statement_has_the_whole_time(small_sqlite: Store):
+    """A transaction may last longer than one statement may."""
+    assert isinstance(small_sqlite, SqlStore)
+    short = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) "
+        "SELECT max(i) FROM n"
+    )
+
+    with small_sqlite._database.write() as connection:
+        connection.exec_driver_sql(short)
+        time.sleep(0.3)
+
+        assert 20_000 == connection.exec_driver_sql(short).scalar()
+
+
+@pytest.mark.parametrize("migrated_url", SERVERS, indirect=True)
+def test_a_slow_statement_is_ended_by_the_server(migrated_url: str):
     """The time-out is the server's own, so that it stops working as well."""
-    store = open_store(sql_url, statement_timeout_s=0.2)
+    store = open_store(migrated_url, statement_timeout_s=0.2)
     assert isinstance(store, SqlStore)
-    nap = "SELECT pg_sleep(30)" if sql_url.startswith("postgresql") else "SELECT SLEEP(30)"
+    nap = "SELECT pg_sleep(30)" if migrated_url.startswith("postgresql") else "SELECT SLEEP(30)"
 
     with pytest.raises(StorageUnavailableError, match="took too long"):
         run(store, nap)

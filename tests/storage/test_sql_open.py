@@ -30,6 +30,10 @@ from watchkeeper.storage.store import Written
         ("postgresql+nonsense://db/shop", "postgresql+nonsense:// is not known"),
         ("sqlite://", "SQLite needs a file"),
         ("sqlite:///:memory:", "SQLite needs a file"),
+        ("memory:", "SQLite needs a file"),
+        ("sqlite:////var/lib/memory:", "SQLite needs a file"),
+        ("sqlite:watchkeeper.db", "sqlite: lacks two slashes"),
+        ("postgresql+psycopg:/db/shop", "postgresql+psycopg: lacks two slashes"),
     ],
 )
 def test_an_address_that_makes_no_sense_is_refused_with_the_cure(url: str, message: str):

@@ -179,9 +179,9 @@ def test_what_happens_again_is_not_pruned(store: Store):
         assert store.delete_issue(issue.id)
 
 
-def test_users_of_many_issues_take_as_many_statements_as_those_of_one(sql_url: str):
+def test_users_of_many_issues_take_as_many_statements_as_those_of_one(migrated_url: str):
     """An outage in which every error meets somebody does not wait for a round trip each."""
-    store = open_store(sql_url)
+    store = open_store(migrated_url)
     store.migrate()
     worker = store.register(SHOP, host="web", pid=1, at=0.0)
     found = [counted(f"1:{number:016x}", users=("u1", f"v{number}")) for number in range(40)]

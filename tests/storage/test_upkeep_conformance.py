@@ -127,7 +127,7 @@ class TestPast:
 
         assert [Past(what=what, rows=1, oldest=at) for what, at in expected] == found
 
-    @pytest.mark.parametrize("kind", list(Kind))
+    @pytest.mark.parametrize("kind", [one for one in Kind if one is not Kind.SERIES])
     def test_what_is_counted_is_what_pruning_deletes(self, full: Store, kind: Kind):
         """The sum over the tables of a kind is how many rows its deletion reports."""
         more = {"resolution": 10} if kind is Kind.FRAMES else {}

@@ -134,11 +134,11 @@ def test_how_many_are_kept_is_right():
     assert 3 * 3_600 == retention.KEEP_SEALED_S
 
 
-def test_the_page_deletes_details(sql_url: str):
+def test_the_page_deletes_details(migrated_url: str):
     """Events and samples are gone, and all that is counted stays."""
-    store = filled(sql_url)
+    store = filled(migrated_url)
 
-    run(sql_url, script("delete-details"))
+    run(migrated_url, script("delete-details"))
 
     assert [] == store.samples(**HERE, since=0, until=100, limit=9)
     (issue,) = store.issues(**HERE, seen_since=0, limit=9)
@@ -147,17 +147,17 @@ def test_the_page_deletes_details(sql_url: str):
     store.close()
 
 
-def test_the_page_deletes_everything(sql_url: str):
+def test_the_page_deletes_everything(migrated_url: str):
     """Nothing of ours is left, partitions and views included."""
-    store = filled(sql_url)
+    store = filled(migrated_url)
     store.prepare(at=1_800_000_000.0)
     store.close()
-    kind = "mariadb" if sql_url.startswith("m") else sql_url.partition(":")[0]
-    run(sql_url, script(f"views-{kind}"))
+    kind = "mariadb" if migrated_url.startswith("m") else migrated_url.partition(":")[0]
+    run(migrated_url, script(f"views-{kind}"))
 
-    run(sql_url, script("delete-all"))
+    run(migrated_url, script("delete-all"))
 
-    engine = engine_of(sql_url)
+    engine = engine_of(migrated_url)
     left = inspect(engine)
     assert ([], []) == (
         [name for name in left.get_table_names() if name != "sqlite_sequence"],

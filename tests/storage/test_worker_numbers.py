@@ -26,13 +26,13 @@ print(" ".join(f"{one.id}:{one.number}" for one in made))
 
 
 @pytest.mark.parametrize("releases", [("v1", "v1"), ("v1", "v2")], ids=["same", "deploy"])
-def test_processes_that_register_together_share_no_number(sql_url: str, releases):
+def test_processes_that_register_together_share_no_number(migrated_url: str, releases):
     """Two processes that register 25 workers each, at the same moment, get 1 to 50."""
-    store = open_store(sql_url)
+    store = open_store(migrated_url)
     store.migrate()
     children = [
         subprocess.Popen(
-            [sys.executable, "-c", CHILD, sql_url, release],
+            [sys.executable, "-c", CHILD, migrated_url, release],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -59,11 +59,11 @@ def test_processes_that_register_together_share_no_number(sql_url: str, releases
     store.close()
 
 
-def test_a_table_that_has_grown_is_pruned(sql_url: str):
+def test_a_table_that_has_grown_is_pruned(migrated_url: str):
     """Twenty thousand restarts, left by an earlier version, are not too many for one statement."""
-    store = open_store(sql_url)
+    store = open_store(migrated_url)
     store.migrate()
-    engine = engine_of(sql_url)
+    engine = engine_of(migrated_url)
     names = dict.fromkeys(("service", "environment", "release", "host"), "shop")
     rows = [
         {**names, "id": at, "number": 1, "pid": 1, "started_at": at, "seen_at": at}

@@ -5,6 +5,7 @@ from starlette.applications import Starlette
 import watchkeeper
 from watchkeeper import Alert, Settings, watch
 from watchkeeper.app import Watchkeeper
+from watchkeeper.checks import CheckState, Observed, warn
 from watchkeeper.exceptions import ConfigurationError, WatchkeeperError
 
 app = Starlette()
@@ -35,6 +36,11 @@ render = watchkeeper.histogram("pdf_render_duration_seconds", "Time to render on
 render.observe(0.2)
 with render.time():
     pass
+
+
+@watchkeeper.health_check("queue", scope="worker")
+def queue_is_short() -> object:
+    return warn("long") if orders else Observed(4, "jobs", "short", CheckState.PASS)
 
 
 @watchkeeper.health_check("search", timeout="2s", critical=False)

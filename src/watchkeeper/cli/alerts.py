@@ -6,7 +6,7 @@ from dataclasses import asdict
 import click
 
 from watchkeeper.cli.alerts_shown import list_lines, show_lines
-from watchkeeper.cli.listing import Listing, as_json, opened, query
+from watchkeeper.cli.listing import NUMBER, Listing, as_json, opened, query
 from watchkeeper.cli.source import Source, with_source
 from watchkeeper.cli.terminal import echo
 from watchkeeper.core.units import parse_duration
@@ -48,7 +48,7 @@ def list_alerts(source: Source, history: str | None, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("incident", type=click.IntRange(min=1), metavar="INCIDENT")
+@click.argument("incident", type=NUMBER, metavar="INCIDENT")
 @with_source
 @as_json
 def show(source: Source, incident: int, as_json: bool) -> None:

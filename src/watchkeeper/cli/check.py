@@ -12,6 +12,7 @@ from watchkeeper.cli.actor import scope_of
 from watchkeeper.cli.source import Source, open_existing, slot_length, with_source
 from watchkeeper.cli.terminal import echo, plain
 from watchkeeper.cli.verbs import CRITICAL, FINE, UNKNOWN, WARNING
+from watchkeeper.core.delivery import WAITS_AT_MOST_S
 from watchkeeper.core.instance import State
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.missing import Missing
@@ -107,7 +108,9 @@ def look(store: Store, scope: Scope, *, slot_s: float, problems: Sequence[str] =
         problems=[
             *problems,
             *([doubt.sentence] if doubt else []),
-            *_undelivered(store.oldest_waiting(**place), waiting, now=now),
+            *_undelivered(
+                store.oldest_waiting(**place, since=now - WAITS_AT_MOST_S), waiting, now=now
+            ),
         ],
     )
 
@@ -182,9 +185,10 @@ def _round(store: Store, source: Source, *, slot_s: int) -> list[str]:
         scope=scope_of(source.settings),
         now=time.time(),
         slot_s=slot_s,
+        lost=lambda: rules.lost_channels,
     )
     engine.evaluate(now=time.time())
-    outbox = make_outbox(source.settings, notifiers, store)
+    outbox = make_outbox(source.settings, notifiers, store, follows=True)
     until = time.monotonic() + RETRY_WITHIN_S
     while time.monotonic() < until:
         outbox.deliver(now=time.time())

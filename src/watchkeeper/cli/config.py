@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import click
 
-from watchkeeper.cli.terminal import echo, plain
+from watchkeeper.cli.terminal import echo, plain, show_table
 from watchkeeper.cli.verbs import FINE, USAGE
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.runtime.channels import open_channel
-from watchkeeper.runtime.rules_in_force import written_rules
+from watchkeeper.runtime.configured import make_health
+from watchkeeper.runtime.written_rules import written_rules
 from watchkeeper.settings import Loaded, Settings, load
 
 MASK: Final = "***"
@@ -32,17 +33,12 @@ def command() -> None:
 @command.command()
 def show() -> int:
     """Show every setting with where it came from; secrets are masked."""
-    from rich.console import Console
-    from rich.table import Table
-
     loaded = load()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("SETTING", "VALUE", "FROM"):
-        table.add_column(title, overflow="fold")
+    rows = []
     for field in fields(Settings):
         value = masked(field.name, getattr(loaded.settings, field.name))
-        table.add_row(field.name, plain(value), loaded.origins[field.name].value)
-    Console(highlight=False, markup=False).print(table)
+        rows.append((field.name, plain(value), loaded.origins[field.name].value))
+    show_table(("SETTING", "VALUE", "FROM"), rows)
     if loaded.file is not None:
         echo(f"file: {loaded.file}", err=True)
     return FINE
@@ -62,7 +58,7 @@ def check() -> int:
 
 
 def problems(loaded: Loaded) -> list[str]:
-    """Return what is wrong with settings, rules and channels: each names a place and a cure."""
+    """Return what is wrong with settings, rules, channels, checks: each names place and cure."""
     found = list(loaded.problems)
     settings = loaded.settings
     try:
@@ -74,6 +70,7 @@ def problems(loaded: Loaded) -> list[str]:
             open_channel(settings, name)
         except ConfigurationError as error:
             found.append(str(error))
+    make_health(loaded, found)
     return found
 
 

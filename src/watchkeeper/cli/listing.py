@@ -3,13 +3,18 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import click
 
+from watchkeeper.cli.actor import scope_of
 from watchkeeper.cli.source import Source, open_existing
 from watchkeeper.dashboard.sums import Query
+from watchkeeper.runtime.issue_names import MAX_ID_DIGITS
 from watchkeeper.storage import Store
+
+MAX_SCOPES: Final = 5  # that are named
+NUMBER: Final = click.IntRange(min=1, max=10**MAX_ID_DIGITS - 1)  # that a database can look for
 
 
 class Listing(click.Group):
@@ -35,6 +40,19 @@ def opened(source: Source) -> Iterator[tuple[Store, float]]:
         yield store, time.time()
     finally:
         store.close()
+
+
+def foreign(source: Source, store: Store) -> str:
+    """Return a sentence if nobody ever wrote as the service that is meant, else nothing."""
+    meant, there = scope_of(source.settings), store.scopes()
+    if (meant.service, meant.environment) in there or not there:
+        return ""
+    named = ", ".join(f"{service} ({environment})" for service, environment in there[:MAX_SCOPES])
+    more = f" and {len(there) - MAX_SCOPES} more" if len(there) > MAX_SCOPES else ""
+    return (
+        f"nobody has written as {meant.service} ({meant.environment}) here; there is "
+        f"{named}{more}: --service, --environment"
+    )
 
 
 def query(source: Source, store: Store, now: float) -> Query:

@@ -4,7 +4,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 import click
@@ -58,14 +58,18 @@ def command() -> None:
 def test(channel: str, source: Source, as_json: bool) -> int:
     """Send one real message, marked as a test, and tell what was answered.
 
-    It goes out from here, past the outbox, and is tried once. Exit code 2: it was not taken.
+    It goes out from here, past the outbox, and is tried once. Exit code 2: it was not taken. To a
+    webhook its end goes as well, so that no receiver holds it open.
     """
     for problem in source.loaded.problems:
         echo(f"watchkeeper: {problem}", err=True)
     notifier = _opened(source.settings, channel)
     address = shown_address(notifier)
     started = time.monotonic()
-    error = _tried(notifier, _message(source.settings, channel))
+    message = _message(source.settings, channel)
+    error = _tried(notifier, message)
+    if error is None and _keeps_alerts(source.settings.channels[channel]):
+        error = _tried(notifier, _end_of(message))
     seconds = time.monotonic() - started
     said = "" if error is None else scrubbing.text(str(error), limit=MAX_SAID)
     if as_json:
@@ -134,6 +138,22 @@ def _message(settings: Settings, channel: str) -> Notification:
             "alerts": [],
         },
     )
+
+
+def _keeps_alerts(config: object) -> bool:
+    """Tell whether what takes a message may hold it for an alert that is open until its end."""
+    given = config if isinstance(config, Mapping) else {}
+    return given.get("type") == "webhook" and given.get("body", "alertmanager") == "alertmanager"
+
+
+def _end_of(message: Notification) -> Notification:
+    payload = {
+        **message.payload,
+        "status": "resolved",
+        "summary": "Test: over; this channel has been tried",
+        "ended_at": message.at,
+    }
+    return replace(message, id=f"{message.id}-end", payload=payload)
 
 
 def _tried(notifier: Notifier, notification: Notification) -> DeliveryError | None:

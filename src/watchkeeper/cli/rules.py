@@ -2,9 +2,9 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,17 +12,16 @@ import click
 
 from watchkeeper.cli import rules_test
 from watchkeeper.cli.actor import actor, scope_of
-from watchkeeper.cli.rule_files import checked, read_rules
+from watchkeeper.cli.rule_files import checked, hints, read_rules, settings_of, show_hints, told
 from watchkeeper.cli.source import Source, open_existing, slot_length, with_source
-from watchkeeper.cli.terminal import echo, harmless, plain
+from watchkeeper.cli.terminal import echo, harmless, plain, show_table
 from watchkeeper.cli.verbs import FAILED, FINE, USAGE
-from watchkeeper.core.explaining import explain
 from watchkeeper.core.instance import State
 from watchkeeper.core.rule import Rule
 from watchkeeper.core.rule_text import rule_to_mapping, write_rules
-from watchkeeper.exceptions import ConfigurationError, StorageError
+from watchkeeper.exceptions import ConfigurationError, StorageError, WatchkeeperError
 from watchkeeper.runtime import idle_rules
-from watchkeeper.runtime.configured import channels_for, make_rules
+from watchkeeper.runtime.configured import make_rules
 from watchkeeper.runtime.rule_changes import RuleChanges, unknown_rule
 from watchkeeper.runtime.rules_in_force import RulesInForce
 from watchkeeper.storage.store import Audit, Store
@@ -46,6 +45,7 @@ class _Looked:
     in_force: RulesInForce
     problems: list[str]
     states: Mapping[str, list[str]] | None  # None: there is nothing to read them from
+    hints: list[str]  # what rules read that was never recorded
     idle: Mapping[str, str]  # what cannot judge, and the word for it
 
     def state(self, rule: Rule) -> str:
@@ -79,10 +79,12 @@ def list_rules(source: Source, as_json: bool) -> int:
     rules = looked.in_force.rules
     if as_json:
         shown = [_summary(rule, looked) for rule in rules]
-        click.echo(json.dumps({"rules": shown, "problems": looked.problems}))
+        said = {"problems": looked.problems, "hints": looked.hints}
+        click.echo(json.dumps({"rules": shown, **said}))
     else:
         _table(rules, looked)
         _tell(looked.problems)
+        show_hints(looked.hints)
         if source.loaded.code is None:
             echo(NO_CODE, err=True)
     return FAILED if looked.problems else FINE
@@ -96,7 +98,7 @@ def explain_rule(name: str, source: Source, as_json: bool) -> int:
     """Say in plain sentences what a rule does, who is told, and how it is now."""
     looked = _look(source)
     rule = looked.rule(name)
-    sentences = [*explain(rule, channels=_channels(source, rule)), *_origin(rule, looked)]
+    sentences = [*told(rule, source.settings), *_origin(rule, looked)]
     if as_json:
         click.echo(json.dumps({**_summary(rule, looked), "sentences": sentences}))
         return FINE
@@ -109,24 +111,36 @@ def explain_rule(name: str, source: Source, as_json: bool) -> int:
 
 @command.command("check")
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--db",
+    "database_url",
+    metavar="URL",
+    help="Where recorded names are looked up: a file, or a URL.",
+)
+@click.option("--service", metavar="NAME", help="The application that recorded them.")
+@click.option("--environment", metavar="NAME", help="The deployment that did.")
 @_as_json
-def check(file: str | None, as_json: bool) -> int:
-    """Read the rules of FILE, or of the settings, and say what they do, or what is wrong."""
-    rules, problems, place, routed = checked(file)
+def check(file: str | None, as_json: bool, **place: str | None) -> int:
+    """Read the rules of FILE, or of the settings, and say what they do, or what is wrong.
+
+    What they read that was never recorded is a hint, if the settings' database, or --db, is there.
+    """
+    read = checked(file)
+    rules, problems, name = read.rules, read.problems, read.place
+    found = _hints_of(file, rules, place)
     if as_json:
-        shown = [
-            {"name": rule.name, "sentences": explain(rule, channels=routed(rule))}
-            for rule in rules
-        ]
-        click.echo(json.dumps({"file": place, "rules": shown, "problems": problems}))
+        shown = [{"name": rule.name, "sentences": read.sentences(rule)} for rule in rules]
+        said = {"problems": problems, "hints": found}
+        click.echo(json.dumps({"file": name, "rules": shown, **said}))
         return USAGE if problems else FINE
     for rule in rules:
-        echo(f"✔ {plain(rule.name)}")
-        for sentence in explain(rule, channels=routed(rule)):
+        echo(f"{'✘' if rule.name in read.wrong else '✔'} {plain(rule.name)}")
+        for sentence in read.sentences(rule):
             echo(f"    {plain(sentence, width=1_000)}")
     _tell(problems)
+    show_hints(found)
     if not rules and not problems:
-        echo(f"there is no rule in {plain(place)}; write [[alert]] tables")
+        echo(f"there is no rule in {plain(name)}; write [[alert]] tables")
     return USAGE if problems else FINE
 
 
@@ -203,6 +217,7 @@ def reset(name: str, source: Source, as_json: bool) -> int:
 def history(name: str, source: Source, as_json: bool) -> int:
     """List who changed a rule in the database, when, and what."""
     with _changing(source) as (changes, _):
+        name = _spelt(changes, name)
         entries = changes.history(name)
     if as_json:
         shown = [
@@ -232,16 +247,35 @@ def _look(source: Source) -> _Looked:
         store = open_existing(source.settings)
     except StorageError as error:
         problems.append(f"rules in the database are not known: {error}")
-        return _Looked(in_force=in_force, problems=problems, states=None, idle={})
+        return _Looked(in_force=in_force, problems=problems, states=None, idle={}, hints=[])
     try:
         in_force.follow(store, scope)
         for row in store.alerts(service=scope.service, environment=scope.environment):
             states.setdefault(row.rule, []).append(row.state)
         idle = idle_rules.read(store, service=scope.service, environment=scope.environment)
+        found = hints(store, source.settings, in_force.rules)
     finally:
         store.close()
     problems.extend(in_force.problems)
-    return _Looked(in_force=in_force, problems=problems, states=states, idle=idle)
+    return _Looked(in_force=in_force, problems=problems, states=states, idle=idle, hints=found)
+
+
+def _hints_of(
+    file: str | None, rules: Sequence[Rule], place: Mapping[str, str | None]
+) -> list[str]:
+    """Say so of the rules of a file, if there is a database that can be read."""
+    given: dict[str, Any] = {key: value for key, value in place.items() if value is not None}
+    settings = replace(settings_of(file), **given)
+    try:
+        store = open_existing(settings)
+    except WatchkeeperError:
+        return []
+    try:
+        return hints(store, settings, rules)
+    except StorageError:
+        return []
+    finally:
+        store.close()
 
 
 @contextmanager
@@ -272,10 +306,6 @@ def _spelt(changes: RuleChanges, name: str) -> str:
     return next((one for one in names if one.casefold() == name.casefold()), name)
 
 
-def _channels(source: Source, rule: Rule) -> tuple[str, ...]:
-    return channels_for(source.settings, source.settings.channels, rule.severity)
-
-
 def _origin(rule: Rule, looked: _Looked) -> Iterator[str]:
     below = looked.in_force.without_database(rule.name)
     if rule.origin == "database" and below is not None:
@@ -299,18 +329,13 @@ def _summary(rule: Rule, looked: _Looked) -> dict[str, Any]:
 
 
 def _table(rules: tuple[Rule, ...], looked: _Looked) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("RULE", "WHEN", "SEVERITY", "FROM", "NOW"):
-        table.add_column(title, overflow="fold")
+    rows = []
     for rule in rules:
         state = looked.state(rule) + (" (shadow)" if rule.shadow else "")
-        table.add_row(
-            plain(rule.name), plain(rule.condition), rule.severity, rule.origin.value, state
+        rows.append(
+            (plain(rule.name), plain(rule.condition), rule.severity, rule.origin.value, state)
         )
-    Console(highlight=False, markup=False).print(table)
+    show_table(("RULE", "WHEN", "SEVERITY", "FROM", "NOW"), rows)
 
 
 def _tell(problems: list[str]) -> None:

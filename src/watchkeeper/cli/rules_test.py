@@ -3,40 +3,56 @@
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import click
 
 from watchkeeper.cli.actor import scope_of
-from watchkeeper.cli.rule_files import checked
+from watchkeeper.cli.rule_files import checked, hints, show_hints
 from watchkeeper.cli.source import Source, open_existing, slot_length, with_source
 from watchkeeper.cli.terminal import echo, plain
 from watchkeeper.cli.upkeep import moment, progress
 from watchkeeper.core.conditions import Comparison, Measure, Unit, format_value
 from watchkeeper.core.replay import SHORT_S
-from watchkeeper.core.replayed import Closest, Outcome, Skipped, Spell
+from watchkeeper.core.replayed import Closest, Outcome, Short, Skipped, Spell, Unknown
 from watchkeeper.core.rule import Rule
+from watchkeeper.core.schedules import zone_named
+from watchkeeper.core.silences import parse_quiet_hours, parse_silences
 from watchkeeper.core.units import format_duration, parse_duration, write_duration
 from watchkeeper.dashboard import api
 from watchkeeper.dashboard.backtest import Backtest, backtest
 from watchkeeper.dashboard.sums import Query
 from watchkeeper.exceptions import ConfigurationError
-from watchkeeper.runtime.configured import make_rules
+from watchkeeper.runtime.audience import Audience, Links
+from watchkeeper.runtime.configured import channels_for, make_rules
+from watchkeeper.settings import Settings
 from watchkeeper.storage.store import Store
+from watchkeeper.storage.turns import alone
 
 MAX_SPAN_S: Final = 31 * 86_400.0
 MIN_SPAN_S: Final = 60.0
 MAX_SHOWN: Final = 5  # times of one rule
 MAX_NAME_SHOWN: Final = 40
 _BECAUSE: Final = {
-    Skipped.OFF: "switched off",
-    Skipped.WORKERS: "not tested: when a worker fell silent is not kept",
-    Skipped.BASELINE: "not tested: it compares with earlier weeks",
-    Skipped.LONG_WINDOW: "not tested: its windows are longer than 1 h",
-    Skipped.MIXED: "not tested: it joins a health check with something else",
+    Unknown.NOTHING_STORED: "nothing is stored of that time",
+    Unknown.COARSE: "only whole hours are kept",
+    Unknown.NO_DATA: "nothing was recorded of what it reads",
+    Unknown.NO_HISTORY: "no earlier week is kept to compare with",
+    Unknown.WORKERS: "which workers there were is not kept",
+    Unknown.EVENTS: "more happened than is read",
 }
+_SHORT_OF: Final = {
+    Short.LIMIT: "",
+    Short.HOLD: ", but for less than {hold}",
+    Short.WINDOW: ", but not in all its windows",
+    Short.FEW: ", but on too few to be sure",
+    Short.ONLY_IF: ", but only_if was not true",
+}
+UNKNOWN: Final = "unknown"
+ALL: Final = 0.999  # of the time: what is left then is one slot
 
 
 @click.command()
@@ -60,7 +76,12 @@ def command(
     try:
         now = time.time()
         slot_s = slot_length(store, source.settings, now=now)
-        known = _of_file(file, slot_s) if file else _in_force(source, store, slot_s)
+        settings = source.settings
+        if file:
+            known, theirs = _of_file(file, slot_s)
+            settings = theirs if theirs.channels else settings
+        else:
+            known = _in_force(source, store, slot_s)
         rules = _chosen(known, names)
         query = Query(
             store=store,
@@ -71,15 +92,17 @@ def command(
             now=now,
             slot_s=slot_s,
         )
-        done = _replayed(query, rules, source)
+        done = _replayed(query, rules, settings, source.settings.seconds("keep_slots"))
+        said = hints(store, source.settings, rules)
         described = store.description()
     finally:
         store.close()
     if as_json:
-        echo(json.dumps(to_json(done)))
+        echo(json.dumps(to_json(done) | {"hints": said}))
         return
     for line in lines(done, rules):
         echo(line)
+    show_hints(said)
     echo(f"{_replayed_text(done)}; {described} (from {source.database_from})", err=True)
 
 
@@ -95,25 +118,42 @@ def lines(done: Backtest, rules: Sequence[Rule]) -> Iterator[str]:
     """Yield one line for each rule."""
     width = min(max((len(rule.name) for rule in rules), default=0), MAX_NAME_SHOWN)
     for rule, outcome in zip(rules, done.rules, strict=True):
-        yield f"{plain(rule.name, width=MAX_NAME_SHOWN):<{width}}   {_said(rule, outcome)}"
+        said = _said(rule, outcome, done)
+        yield f"{plain(rule.name, width=MAX_NAME_SHOWN):<{width}}   {said}"
 
 
-def _said(rule: Rule, outcome: Outcome) -> str:
+def _said(rule: Rule, outcome: Outcome, done: Backtest) -> str:
     if outcome.skipped is not Skipped.NO:
-        return _BECAUSE[outcome.skipped]
+        return "switched off"
+    unknown = _unknown_text(outcome, done)
     if not outcome.fired:
-        return f"never{_closest_text(rule, outcome.closest)}"
+        if unknown.startswith(UNKNOWN):
+            return unknown
+        return f"never{_closest_text(rule, outcome.closest)}{unknown}"
     times = f"would fire {outcome.fired}×, {_count(outcome.messages)}"
+    if rule.shadow:
+        times += " (shadow: nobody is told)"
     if outcome.is_noisy:
         short = f"{outcome.short} of {outcome.fired} shorter than {format_duration(SHORT_S)}"
         calmer = outcome.calmer
         cure = (
             f'; with hold = "{write_duration(calmer.hold_s)}": {calmer.fired}×' if calmer else ""
         )
-        return click.style(f"{times}  ! noisy: {short}{cure}", fg="yellow")
+        return click.style(f"{times}  ! noisy: {short}{cure}{unknown}", fg="yellow")
     shown = [_spell_text(one, rule) for one in outcome.spells[:MAX_SHOWN]]
     more = outcome.fired - len(shown)
-    return f"{times}  {' · '.join([*shown, *([f'{more} more'] if more > 0 else [])])}"
+    listed = " · ".join([*shown, *([f"{more} more"] if more > 0 else [])])
+    return f"{times}  {listed}{unknown}"
+
+
+def _unknown_text(outcome: Outcome, done: Backtest) -> str:
+    """Say for how long nobody can tell, and why; what is unknown is not what never fires."""
+    if outcome.unknown is Unknown.NO or outcome.unknown_s < done.slot_s:
+        return ""
+    because = _BECAUSE[outcome.unknown]
+    if not outcome.fired and outcome.unknown_s >= ALL * (done.judged_s + done.coarse_s):
+        return f"{UNKNOWN}: {because}"
+    return f"; unknown for {format_duration(outcome.unknown_s)} of it: {because}"
 
 
 def _spell_text(spell: Spell, rule: Rule) -> str:
@@ -137,8 +177,8 @@ def _closest_text(rule: Rule, closest: Closest | None) -> str:
         unit, what = Unit.SHARE, f" {slower} {threshold}"
     near, limit = (format_value(unit, one) for one in (closest.value, closest.limit))
     group = f" of {plain(closest.group, width=40)}" if closest.group else ""
-    sure = "" if closest.certain else ", but on too few to be sure"
-    return f"; closest {near}{what} (limit {limit}){group}{sure}, {moment(closest.at)}"
+    but = _SHORT_OF[closest.short_of].format(hold=format_duration(rule.hold_s))
+    return f"; closest {near}{what} (limit {limit}){group}{but}, {moment(closest.at)}"
 
 
 def _replayed_text(done: Backtest) -> str:
@@ -158,11 +198,30 @@ def _replayed_text(done: Backtest) -> str:
     return ", ".join(said)
 
 
-def _replayed(query: Query, rules: Sequence[Rule], source: Source) -> Backtest:
-    with progress("replaying", int(query.end - query.begin)) as went:
+def _replayed(query: Query, rules: Sequence[Rule], settings: Settings, kept_s: float) -> Backtest:
+    # Nobody is served here whom the work could keep waiting.
+    with alone(), progress("replaying", int(query.end - query.begin)) as went:
         return backtest(
-            query, rules, slots_kept_s=source.settings.seconds("keep_slots"), on_read=went
+            query,
+            rules,
+            slots_kept_s=kept_s,
+            on_read=went,
+            audience=_audience(settings),
+            zone=zone_named(settings.time_zone, where="time_zone"),
         )
+
+
+def _audience(settings: Settings) -> Audience:
+    """Return whom the settings tell, and when; where no channel is set, somebody is told."""
+    channels = settings.channels or {"somebody": {}}
+    routed = settings if settings.channels else replace(settings, routing={})
+    return Audience(
+        channels_for=partial(channels_for, routed, channels),
+        known=lambda: settings.channels,
+        links=lambda _: Links(),
+        silences=parse_silences(settings.silences, where="silences"),
+        quiet_hours=parse_quiet_hours(settings.quiet_hours, where="quiet_hours"),
+    )
 
 
 def _in_force(source: Source, store: Store, slot_s: int) -> Sequence[Rule]:
@@ -172,14 +231,14 @@ def _in_force(source: Source, store: Store, slot_s: int) -> Sequence[Rule]:
     return rules.rules
 
 
-def _of_file(file: str, slot_s: int) -> Sequence[Rule]:
-    """Return the rules of a file; raises ConfigurationError if one of them is wrong."""
-    rules, wrong, place, _ = checked(file, slot_s=slot_s)
-    if wrong:
-        raise ConfigurationError("\n".join(plain(one, width=1_000) for one in wrong))
-    if not rules:
-        raise ConfigurationError(f"{place}: there is no rule in it; write [[alert]] tables")
-    return rules
+def _of_file(file: str, slot_s: int) -> tuple[Sequence[Rule], Settings]:
+    """Return the rules of a file and what else it sets; ConfigurationError if one is wrong."""
+    found = checked(file, slot_s=slot_s)
+    if found.problems:
+        raise ConfigurationError("\n".join(plain(one, width=1_000) for one in found.problems))
+    if not found.rules:
+        raise ConfigurationError(f"{found.place}: there is no rule in it; write [[alert]] tables")
+    return found.rules, found.settings
 
 
 def _chosen(rules: Sequence[Rule], names: Sequence[str]) -> list[Rule]:

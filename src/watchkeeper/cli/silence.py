@@ -8,15 +8,19 @@ import click
 
 from watchkeeper.cli.actor import actor, scope_of
 from watchkeeper.cli.alerts_shown import silence_lines
-from watchkeeper.cli.listing import Listing, as_json, opened, query
+from watchkeeper.cli.listing import NUMBER, Listing, as_json, opened, query
 from watchkeeper.cli.source import Source, with_source
-from watchkeeper.cli.terminal import echo
+from watchkeeper.cli.terminal import echo, plain
 from watchkeeper.cli.upkeep import read_moment
+from watchkeeper.core.conditions import glob_matches
 from watchkeeper.core.units import parse_duration
 from watchkeeper.dashboard import api
 from watchkeeper.dashboard.alerts import silences
 from watchkeeper.exceptions import ConfigurationError, TriageError
+from watchkeeper.runtime.configured import make_rules
+from watchkeeper.runtime.rule_changes import unknown_rule
 from watchkeeper.runtime.silences import Request, add, end
+from watchkeeper.storage.store import Store
 
 
 @click.group(cls=Listing)
@@ -85,16 +89,20 @@ def add_silence(
     with opened(source) as (store, now):
         made = add(store, scope_of(source.settings), wanted, actor=actor(), at=now)
         view = silences(query(source, store, now), ())
+        hints = _hints(source, store, names)
     shown = [one for one in view.silences if one.id == made.id]
     if as_json:
-        echo(json.dumps({"silences": [api.plain(asdict(one)) for one in shown]}))
+        told = [api.plain(asdict(one)) for one in shown]
+        echo(json.dumps({"silences": told, "hints": hints}))
         return
+    for hint in hints:
+        echo(f"! {plain(hint, width=1_000)}", err=True)
     for line in silence_lines(shown, view.at):
         echo(line)
 
 
 @command.command("end")
-@click.argument("number", type=click.IntRange(min=1), metavar="ID")
+@click.argument("number", type=NUMBER, metavar="ID")
 @with_source
 @as_json
 def end_silence(source: Source, number: int, as_json: bool) -> None:
@@ -104,6 +112,18 @@ def end_silence(source: Source, number: int, as_json: bool) -> None:
     if not done:
         raise TriageError(f"there is no silence {number} to end; watchkeeper silence lists them")
     echo(json.dumps({"ended": number}) if as_json else f"silence {number} has ended")
+
+
+def _hints(source: Source, store: Store, globs: Sequence[str]) -> list[str]:
+    """Say which names fit no rule that is known here, each with the nearest one."""
+    rules = make_rules(source.loaded, [])
+    rules.follow(store, scope_of(source.settings))
+    known = [rule.name for rule in rules.rules]
+    return [
+        f"{unknown_rule(glob, rules)} Rules in the application's code are known with --app."
+        for glob in globs
+        if not any(glob_matches(glob, name) for name in known)
+    ]
 
 
 def _match(

@@ -80,6 +80,8 @@ def find_source(
         "service": service,
         "environment": environment,
     }
+    if any(not given.get(name) for name in loaded.lost):
+        raise ConfigurationError(loaded.obstacle)
     settings = replace(
         loaded.settings, **{name: value for name, value in given.items() if value is not None}
     )

@@ -8,13 +8,17 @@ from typing import Any, Final
 
 import click
 
+from watchkeeper.cli.actor import scope_of
 from watchkeeper.cli.alerts_shown import told_text
-from watchkeeper.cli.listing import query
+from watchkeeper.cli.listing import foreign, query
 from watchkeeper.cli.source import Source, open_existing, slot_length, with_source
 from watchkeeper.cli.terminal import echo, plain, sparkline
 from watchkeeper.cli.verbs import CRITICAL, FINE, UNKNOWN, WARNING
 from watchkeeper.core.catalogue import SELF_DROPPED, SELF_FLUSH
 from watchkeeper.core.histogram import Histogram
+from watchkeeper.core.self_metrics import SELF_CLOCK_SKEW
+from watchkeeper.core.skew import told_of
+from watchkeeper.core.slot import Gauge
 from watchkeeper.core.units import format_size
 from watchkeeper.dashboard import texts
 from watchkeeper.dashboard.alerts import deliveries
@@ -22,6 +26,7 @@ from watchkeeper.dashboard.queries import overview
 from watchkeeper.dashboard.status import Level
 from watchkeeper.dashboard.views import Figures, IncidentRow, IssueRow, Overview
 from watchkeeper.dashboard.views_alerts import Delivery
+from watchkeeper.runtime.configured import make_rules
 from watchkeeper.storage import Store
 
 SPAN_S: Final = 3_600
@@ -29,6 +34,9 @@ SELF_SPAN_S: Final = 900
 SPARK_WIDTH: Final = 24
 MAX_INCIDENTS: Final = 8
 MAX_ISSUES: Final = 3
+MAX_PROBLEM: Final = 400  # characters of a sentence
+NOBODY: Final = "nobody is told of what fires: no channel is set"
+NO_CODE: Final = "those in the application's code are not known here, name it: --app MODULE"
 CODES: Final[Mapping[Level, int]] = {
     Level.OK: FINE,
     Level.WARNING: WARNING,
@@ -84,14 +92,50 @@ def command(
         own = read_own(store, view, slot_s=slot_s)
         asked = query(source, store, now)
         told = {one.id: deliveries(asked, [one.id]) for one in view.incidents[:MAX_INCIDENTS]}
+        problems = [
+            *_problems(source, store, slot_s=slot_s),
+            *_clocks_apart(store, view, slot_s=slot_s),
+            *filter(None, [foreign(source, store)]),
+        ]
+        if view.incidents and not source.settings.channels and not any(told.values()):
+            problems.append(NOBODY if source.loaded.code is not None else f"{NOBODY}; {NO_CODE}")
     finally:
         store.close()
     if as_json:
-        echo(json.dumps(to_json(view, own, source, told)))
+        echo(json.dumps({**to_json(view, own, source, told), "problems": problems}))
     else:
         for line in screen(view, own, source, told):
             echo(line)
+        for problem in problems:
+            echo(f"  watchkeeper: {plain(problem, width=MAX_PROBLEM)}")
     return CODES[view.status.level]
+
+
+def _problems(source: Source, store: Store, *, slot_s: int) -> list[str]:
+    """Return what is wrong with settings and rules, and what is in force instead."""
+    problems = list(source.loaded.problems)
+    rules = make_rules(source.loaded, problems, slot_s=slot_s)
+    rules.follow(store, scope_of(source.settings))
+    return [*problems, *rules.problems]
+
+
+def _clocks_apart(store: Store, view: Overview, *, slot_s: int) -> list[str]:
+    """Return a sentence for each host whose clock is far from the database's, as last measured."""
+    frames = store.frames(
+        slot_s,
+        since=view.at - SELF_SPAN_S,
+        until=view.at + SELF_SPAN_S,  # by a clock that is ahead
+        service=view.service,
+        environment=view.environment,
+        metrics=(SELF_CLOCK_SKEW.name,),
+    )
+    last = {
+        dict(series.labels)["host"]: value.last
+        for frame in sorted(frames, key=lambda frame: frame.key.start)
+        for series, value in frame.values.items()
+        if isinstance(value, Gauge)
+    }
+    return [sentence for host, skew in sorted(last.items()) if (sentence := told_of(host, skew))]
 
 
 def to_json(

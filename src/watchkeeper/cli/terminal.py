@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -34,6 +34,28 @@ def harmless(text: str, *, but: str = "") -> str:
     return "".join(
         char if char.isprintable() or char in but else "\N{REPLACEMENT CHARACTER}" for char in text
     )
+
+
+def show_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table: cells fold to fit a terminal, and stay whole where lines go elsewhere."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for title in titles:
+            table.add_column(title, overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        Console(highlight=False, markup=False).print(table)
+        return
+    lines = [titles, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        padded = [
+            cell + " " * (width - len(cell)) for cell, width in zip(line, widths, strict=True)
+        ]
+        echo("  ".join(padded).rstrip())
 
 
 def sparkline(values: Sequence[float | None], *, width: int) -> str:

@@ -135,6 +135,18 @@ class _Step:
             return None
         return 0 if before is None else before + self.true
 
+    @property
+    def calm(self) -> bool | None:
+        """Whether the condition is over; None: unknown.
+
+        What fires because data stay away is so once they are back: old ones in the longer of two
+        windows say nothing about now.
+        """
+        verdict = self.verdict
+        if self.before.no_data and verdict.breach is None and verdict.calm:
+            return verdict.calm if verdict.basis in _INACTIVE else None
+        return verdict.calm
+
     def is_worse(self, hold_s: float) -> bool:
         """Tell whether the second level has been true for its hold; `hold_s` if it has none."""
         level, slots = self.rule.worse, self.worse_slots
@@ -189,6 +201,7 @@ class _Step:
             "total": verdict.total,
             "window_s": verdict.window_s,
             "rule_hash": self.rule.deciding,
+            "no_data": False,
         }
 
     def now_value(self) -> dict[str, Any]:
@@ -299,11 +312,11 @@ def _from_firing(step: _Step) -> Transition:
     verdict = step.verdict
     if verdict.breach:
         return step.still_true(Reason.STILL_TRUE)
-    if verdict.calm:
+    if step.calm:
         if step.rule.keep_s <= 0 and not step.before.flapping:
             return step.resolve(Reason.RESOLVED)
         return step.to(Reason.CLEAR, state=State.RECOVERING, clear_slots=0, **step.now_value())
-    if verdict.calm is None:
+    if step.calm is None:
         return _unknown(step)
     return step.to(Reason.BETWEEN, **step.now_value())
 
@@ -312,12 +325,12 @@ def _from_recovering(step: _Step) -> Transition:
     verdict = step.verdict
     if verdict.breach:
         return step.still_true(Reason.RELAPSED, state=State.FIRING, clear_slots=0)
-    if verdict.calm:
+    if step.calm:
         clear_slots = step.before.clear_slots + step.settled
         if clear_slots >= step.kept_slots:
             return step.resolve(Reason.RESOLVED)
         return step.to(Reason.KEEPING, clear_slots=clear_slots, **step.now_value())
-    if verdict.calm is None:
+    if step.calm is None:
         return _unknown(step)
     return step.to(Reason.BETWEEN, clear_slots=0, **step.now_value())
 
@@ -337,7 +350,9 @@ def _unknown(step: _Step) -> Transition:
                 return step.to(Reason.NO_DATA, **_FORGOTTEN, unknown_slots=0)
             return step.resolve(Reason.NO_DATA)
         if not before.is_firing:
-            return step.fire(Reason.NO_DATA, unknown_slots=unknown, rule_hash=rule.deciding)
+            return step.fire(
+                Reason.NO_DATA, unknown_slots=unknown, rule_hash=rule.deciding, no_data=True
+            )
     return step.to(Reason.UNKNOWN, unknown_slots=unknown)
 
 

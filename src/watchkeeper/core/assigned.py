@@ -17,14 +17,18 @@ STEPS_OF_VALUE: Final = 5  # finding where a value ends
 MAX_PIECES: Final = 1_000  # of one bracketed value; a longer one is masked up to the text's end
 
 # A name and the sign that gives it a value. No name begins within another one, and nothing is
-# looked at twice (possessive), so this takes linear time.
-ASSIGNMENT: Final = re.compile(
-    r"(?<![\w.-])(?P<key>[\w.-]++)"
-    r"(?P<closing>\\{0,7}+(?:[\"'`]|%22|&(?:quot|#3[49]|#x27);)?+(?:\]|%5[Dd])?+)"
-    r"\s{0,4}+(?P<sign>=>|\+=|[=!]==?|:=|=|%3[DdAa]|:(?!=)|,|>)\s{0,4}+"
+# looked at twice (possessive), so this takes linear time; looking ahead at one character is what
+# makes it fast where there is nothing.
+BEGINS: Final = r"(?<![\w.-])"
+NAME: Final = (
+    r"(?P<key>[\w.-]++)(?P<closing>(?:(?=[\\\"'`%&\]\[])"
+    r"\\{0,7}+(?:[\"'`]|%22|&(?:quot|#3[49]|#x27);)?+(?:\]|%5[Dd])?+"
+    r"(?:\[\d{0,4}\](?==(?!=))|%5[Bb]\d{0,4}%5[Dd](?==|%3[Dd]))?+)?+)\s{0,4}+"
 )
-QUOTED: Final = re.compile(
-    r"\(?\s{0,20}[A-Za-z]{0,2}(?:"
+SIGN: Final = r"(?P<sign>=>|[+|]=|[=!]==?|:=|=|%3[DdAa]|:(?!=)|,|>)\s{0,4}+"
+ASSIGNMENT: Final = re.compile(rf"{BEGINS}{NAME}(?=[=+|!:%,>]){SIGN}")
+_QUOTED: Final = re.compile(
+    r"[A-Za-z]{0,2}(?:"
     r'"""(?s:.*?)(?:"""|\Z)|' + r"'''(?s:.*?)(?:'''|\Z)|"
     r"(?P<escape>\\{1,7})(?P<quote>[\"'])(?s:.*?)(?:(?<!\\)(?P=escape)(?P=quote)|\Z)|"
     r"%22(?:[^%\s]|%(?!22))*+(?:%22)?|"
@@ -32,6 +36,16 @@ QUOTED: Final = re.compile(
     r'"(?:[^"\\]|\\(?s:.))*+(?:"|\\?\Z)|'
     r"'(?:[^'\\]|\\(?s:.))*+(?:'|\\?\Z))"
 )
+_QUOTE: Final = r"(?:\\{0,7}[\"']|%22|&(?:quot|#3[49]|#x27);)"
+_OPENING: Final = re.compile(r"[A-Za-z]{0,2}(?P<quote>\\{0,7}[\"'])")
+# A literal beside a literal is a part of it: pprint splits long texts, SQL doubles quotes. Another
+# quote before anything but a letter closes what the first one stands in.
+_BESIDE: Final = re.compile(
+    r"(?:\s|\\{1,4}n){0,80}+(?=[A-Za-z]{0,2}(?P<quote>\\{0,7}[\"'])(?P<letter>\w?))"
+)
+MAX_LITERALS: Final = 100  # beside each other; more are masked up to the text's end
+_TUPLE: Final = re.compile(rf"\(\s{{0,80}}[A-Za-z]{{0,2}}{_QUOTE}")
+_OF_TEXTS: Final = re.compile(rf"[\[({{]\s{{0,80}}[A-Za-z]{{0,2}}{_QUOTE}")
 _COMPARISONS: Final = frozenset({"==", "!=", "===", "!=="})
 _COLONS: Final = frozenset({":", "%3A", "%3a"})
 _HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
@@ -42,13 +56,16 @@ _CODED: Final = re.compile(
     r"(?![\[(/])(?=[^\s,;:'\"<>]*\d)(?=[^\s,;:'\"<>]*[A-Za-z])"
     r"[^\s,;:'\"<>]{6,}+(?=[\s,;]|\Z)"
 )
+_OF_PATH: Final = "jsessionid"  # /cart;jsessionid=…?lang=de
 _NUMBER: Final = re.compile(r"\d{3,10}+(?=[\s,;.)\]}]|\Z)(?!\.\d)")
 _NUMBERS: Final = frozenset({"pin", "otp", "totp", "mfa", "cvv", "cvc", "passcode"})
 _OPENED: Final = re.compile(r"[\w.]*+(?P<bracket>[\[({<])")
 _ODBC: Final = re.compile(r"\{(?:[^{}]|\}\})*+\}")
 _PIECES: Final = {
     opening: re.compile(
-        rf"[{re.escape(opening + closing)}]|" + r"""'(?:[^'\\]|\\(?s:.))*+'?|"""
+        rf"[{re.escape(opening + closing)}]|"
+        r"(?P<escape>\\{1,7})(?P<quote>[\"'])(?s:.*?)(?:(?<!\\)(?P=escape)(?P=quote)|\Z)|"
+        r"""'(?:[^'\\]|\\(?s:.))*+'?|"""
         r""""(?:[^"\\]|\\(?s:.))*+"?"""
     )
     for opening, closing in ("()", "[]", "{}", "<>")
@@ -65,6 +82,7 @@ _FIELD: Final = re.compile(
 _EMPTY: Final = frozenset({"''", '""', r"\"\"", r"\'\'"})
 _PLAIN_WORD: Final = re.compile(r"[bu]?[\"'][a-z_]{1,40}[\"']")
 
+_ELEMENT: Final = re.compile(r"<(?:[\w.-]{1,80}:)?(?P<key>[\w.-]++)\s[^<>]*+>")
 _LABELLED: Final = re.compile(
     r"\b(?:name|key)\\{0,3}[\"']?\s{0,4}[=:]\s{0,4}\\{0,3}[\"']"
     r"(?P<key>[^\"'\\\r\n;]{1,100}+)\\{0,3}[\"']"
@@ -72,10 +90,15 @@ _LABELLED: Final = re.compile(
 _BLANK_LINE: Final = re.compile(r"(?:\r?\n|\\{1,4}(?:r\\{1,4})?n){2}")
 _PART_ENDS: Final = re.compile(r"\s{0,2}--|(?:\\{1,4}r)?\\{1,4}n--")
 _VALUE_SIGN: Final = re.compile(r"value\\{0,3}[\"']?\s{0,4}[=:]\s{0,4}(?=\\{0,3}[\"'])")
+# Of <entry key="password">text</entry>; what is shown to users has labels and buttons.
+_TAG_ENDS: Final = re.compile(
+    r"[^<>]{0,200}+(?<!/)>(?=(?P<text>[^<>]++)</(?!(?:a|button|label|legend|option|t[dh])\b))"
+)
 MAX_BETWEEN_CHARS: Final = 200  # from a label to its value
 
 _OPTION: Final = re.compile(
-    r"(?<![\w-])--(?P<key>[A-Za-z][\w-]*+)(?:[\"'],\s{0,4}(?=[\"'])|[ ]{1,4}(?![a-z_-]+\b))"
+    r"(?<![\w-])--(?P<key>[A-Za-z][\w-]*+)"
+    r"(?:[\"'],\s{0,4}(?=[\"'])|[ ]{1,4}(?![a-z_-]+(?:[^\w-]|\Z)))"
 )
 
 Spans = Callable[[str, re.Match[str]], tuple[int, int]]
@@ -86,6 +109,8 @@ def mask_values(text: str, keys: Keys, effort: Effort) -> str:
     if not keys.may_occur(text):
         return text
     text = _masked(text, keys, effort, ASSIGNMENT, _assigned)
+    if "</" in text or "CDATA" in text:
+        text = _masked(text, keys, effort, _ELEMENT, _element)
     if "name" in text or "key" in text:
         text = _masked(text, keys, effort, _LABELLED, _labelled)
     if "--" in text:
@@ -106,8 +131,28 @@ def names_sensitive(text: str, match: re.Match[str], keys: Keys) -> bool:
 
 def value_end(text: str, start: int, *, key: str = "") -> int:
     """Return where a value ends, quoted or not, that is known to be a secret."""
-    quoted = QUOTED.match(text, start)
-    return quoted.end() if quoted else _bare_end(text, start, key=key)
+    end = _quoted_end(text, start)
+    return _bare_end(text, start, key=key) if end is None else end
+
+
+def _quoted_end(text: str, start: int, *, is_argument: bool = False) -> int | None:
+    """Return where a quoted value ends, or a tuple that begins with one; None if there is none.
+
+    With the literals beside it, but for a command's argument, which others follow.
+    """
+    if _TUPLE.match(text, start):
+        return _bracketed_end(text, start)
+    quoted = _QUOTED.match(text, start)
+    if quoted is None or is_argument:
+        return quoted.end() if quoted else None
+    opening = _OPENING.match(text, start)
+    quote = opening["quote"] if opening else ""
+    for _ in range(MAX_LITERALS):
+        beside = _BESIDE.match(text, quoted.end())
+        if beside is None or not (beside["letter"] or beside["quote"] == quote):
+            return quoted.end()
+        quoted = _QUOTED.match(text, beside.end()) or quoted
+    return len(text)
 
 
 def _assigned(text: str, match: re.Match[str]) -> tuple[int, int]:
@@ -121,10 +166,9 @@ def _assigned_end(text: str, match: re.Match[str]) -> int:
         return _second_end(text, match)
     if sign == ">":
         return _element_end(text, match)
-    quoted = QUOTED.match(text, start)
-    if quoted is not None:
-        is_harmless = quoted.group() in _EMPTY or _FIELD.fullmatch(quoted.group())
-        return start if is_harmless else quoted.end()
+    end = _quoted_end(text, start, is_argument=match["key"].startswith("-"))
+    if end is not None:
+        return start if text[start:end] in _EMPTY or _FIELD.fullmatch(text, start, end) else end
     if sign in _COMPARISONS:
         return start
     if sign in _COLONS:
@@ -175,6 +219,8 @@ def _bare_end(text: str, start: int, *, key: str, encoded: bool = False) -> int:
         return _bracketed_end(text, opened.start("bracket"))
     bare = (_BARE_ENCODED if encoded else _BARE).match(text, start)
     word = bare.group().rstrip(")]}.,") if bare else ""
+    if key.lower() == _OF_PATH:
+        word = word.partition("?")[0]
     if word.endswith("." + key.rpartition(".")[2]):  # ON a.token = b.token
         return start
     return start + len(word)
@@ -225,14 +271,16 @@ def _second_end(text: str, match: re.Match[str]) -> int:
     """Find the end of the second element of ("name", "value") or ["name", "value"]."""
     start = match.end()
     opening = text[max(match.start() - 10, 0) : match.start()].rstrip("\\")[:-1].rstrip("\\bu")
-    quoted = QUOTED.match(text, start)
-    if match["closing"][-1:] not in ("'", '"') or quoted is None or opening[-1:] not in ("(", "["):
+    if match["closing"][-1:] not in ("'", '"') or opening[-1:] not in ("(", "["):
         return start
-    if text[quoted.end() : quoted.end() + 1] not in ("", ")", "]"):
+    end = _quoted_end(text, start)
+    if end is None and opening.endswith("(") and _OF_TEXTS.match(text, start):
+        end = _bracketed_end(text, start)
+    if end is None or text[end : end + 1] not in ("", ")", "]"):
         return start
-    if opening.endswith("[") and _PLAIN_WORD.fullmatch(quoted.group()):
+    if opening.endswith("[") and _PLAIN_WORD.fullmatch(text, start, end):
         return start  # a list of names
-    return quoted.end()
+    return end
 
 
 def _element_end(text: str, match: re.Match[str]) -> int:
@@ -242,10 +290,24 @@ def _element_end(text: str, match: re.Match[str]) -> int:
     tag = before.rpartition("<")[2]
     if "<" not in before or (tag and not tag.endswith(":")) or "/" in tag:
         return start
+    return _content_end(text, start)
+
+
+def _content_end(text: str, start: int) -> int:
+    """Find where an element ends that holds text alone."""
+    if text.startswith("<![CDATA[", start):
+        end = text.find("]]>", start)
+        return len(text) if end < 0 else end + len("]]>")
     end = text.find("<", start)
     if end < 0 and not any(sign.isspace() for sign in text[start:]):
         return len(text)
     return end if text[end : end + 2] == "</" else start
+
+
+def _element(text: str, match: re.Match[str]) -> tuple[int, int]:
+    """Find the text of <name attribute="…">text</name>."""
+    start = match.end()
+    return start, start if text[start - 2] == "/" else _content_end(text, start)
 
 
 def _labelled(text: str, match: re.Match[str]) -> tuple[int, int]:
@@ -253,8 +315,10 @@ def _labelled(text: str, match: re.Match[str]) -> tuple[int, int]:
     at, until = match.end(), match.end() + MAX_BETWEEN_CHARS
     sign = _VALUE_SIGN.match(text, text.find("value", at, until))
     if sign is not None and not re.search("[<>{}]", text[at : sign.start()]):
-        quoted = QUOTED.match(text, sign.end())
-        return sign.end(), quoted.end() if quoted else sign.end()
+        return sign.end(), value_end(text, sign.end())
+    tag = _TAG_ENDS.match(text, at)
+    if tag is not None:
+        return tag.end(), tag.end() + len(tag["text"])
     ends_line = text.find("\n", at, until) >= 0 or text.find("\\", at, until) >= 0
     blank = _BLANK_LINE.search(text, at, until) if ends_line else None
     if blank is None:
@@ -265,4 +329,6 @@ def _labelled(text: str, match: re.Match[str]) -> tuple[int, int]:
 
 def _option(text: str, match: re.Match[str]) -> tuple[int, int]:
     """Find the value after --name."""
-    return match.end(), value_end(text, match.end(), key=match["key"])
+    start = match.end()
+    end = _quoted_end(text, start, is_argument=True)
+    return start, _bare_end(text, start, key=match["key"]) if end is None else end

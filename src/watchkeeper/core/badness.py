@@ -55,11 +55,12 @@ class BadnessRules:
 
     everywhere: Badness = NORMAL
     routes: Mapping[str, Badness] = field(default_factory=dict)
+    expect_any: bool = field(init=False)  # whether any exception is expected anywhere
 
-    @property
-    def expect_any(self) -> bool:
-        """Whether any exception is expected anywhere."""
-        return any(one.expected or one.judges for one in (self.everywhere, *self.routes.values()))
+    def __post_init__(self) -> None:
+        """Work out once what is asked at each error."""
+        rules = (self.everywhere, *self.routes.values())
+        object.__setattr__(self, "expect_any", any(one.expected or one.judges for one in rules))
 
     def of(self, route: str) -> Badness:
         """Return what is bad on a route, by its template."""

@@ -30,8 +30,9 @@ HOST_DISK_FULL_IN: Final = Metric(
 EVENT_LOOP_LAG: Final = Metric(
     name="event_loop_lag_seconds",
     kind=Kind.HISTOGRAM,
-    help="How late the event loop came to a timer, looked at each second; ASGI only.",
-    labels=("host", "worker"),
+    help="How late an event loop came to a timer: ten figures a second; ASGI only. The loops of a "
+    "process are numbered from 1.",
+    labels=("host", "loop", "worker"),
 )
 DB_CONNECTIONS_USED: Final = Metric(
     name="db_client_connection_utilization_ratio",

@@ -3,7 +3,9 @@
 from typing import Final
 
 from watchkeeper.core.capacity_metrics import CAPACITY
+from watchkeeper.core.host_metrics import HOST_WATCH
 from watchkeeper.core.metrics import Across, Kind, Metric
+from watchkeeper.core.process_metrics import PROCESS_WATCH
 from watchkeeper.core.self_metrics import SELF_WATCH
 
 HTTP_DURATION: Final = Metric(
@@ -224,7 +226,7 @@ JOB_DURATION: Final = Metric(
 JOB_WAIT: Final = Metric(
     name="job_wait_seconds",
     kind=Kind.HISTOGRAM,
-    help="Time that a job waited in its queue.",
+    help="Time that a run waited: in its queue, or since the moment that its cron names.",
     labels=("job",),
 )
 JOB_LAST_SUCCESS: Final = Metric(
@@ -346,6 +348,8 @@ CATALOGUE: Final = (
     PROCESS_THREADS,
     HOST_CPU,
     HOST_MEMORY,
+    *PROCESS_WATCH,
+    *HOST_WATCH,
     *CAPACITY,
     SELF_ERRORS,
     SELF_DROPPED,

@@ -346,5 +346,5 @@ _FORMATTERS: Final[Mapping[Unit, Callable[[float], str]]] = {
     Unit.SECONDS: units.format_duration,
     Unit.BYTES: units.format_size,
     Unit.RATE: units.format_rate,
-    Unit.NUMBER: lambda value: f"{value:.6g}",
+    Unit.NUMBER: units.format_number,
 }

@@ -8,7 +8,7 @@ from typing import Any, Final
 from watchkeeper.core.form import CUT
 from watchkeeper.core.sensitive import shortened
 
-MAX_SCRUBBED_CHARS: Final = 32 * 1024  # of one text or value; the rest is dropped, not kept raw
+MAX_SCRUBBED_CHARS: Final = 24 * 1024  # of one text or value; the rest is dropped, not kept raw
 MAX_DEPTH: Final = 5
 MAX_BREADTH: Final = 50
 _ELEMENT_CHARS: Final = 16  # what an element costs of MAX_SCRUBBED_CHARS beside its text

@@ -11,6 +11,8 @@ STEADY_WAIT_S: Final = 15.0
 # Past the steady time: (up to this age, wait). 1, 5, 30, 30, … minutes.
 SLOW_WAITS_S: Final = ((660.0, 60.0), (960.0, 300.0), (float("inf"), 1_800.0))
 GIVE_UP_AFTER_S: Final = 86_400.0
+# What is older and waits is of a channel that nobody has any more: whoever had it gave it up.
+WAITS_AT_MOST_S: Final = GIVE_UP_AFTER_S + 3_600.0
 REFUSED_WAIT_S: Final = 60.0
 REFUSED_FOR_S: Final = 600.0  # proxies answer 400 while they restart
 JITTER_SHARE: Final = 0.2  # so that many workers do not come in the same moment

@@ -9,6 +9,11 @@ MAX_LISTED: Final = 200  # incidents in one digest; the rest is counted in it
 MAX_NAMED: Final = 5  # rules in the sentence about them
 REPORT_EVERY_S: Final = 3_600.0  # per channel that fails
 SEQUENCES: Final = 2**31
+_ACTING: Final = ("ack_link", "silence_link", "incidents")
+_STEP: Final = (
+    "See which one began first: others may follow from it. watchkeeper alerts lists them with "
+    "their numbers, watchkeeper ack NUMBER takes one on, watchkeeper silence add quiets a rule."
+)
 _SEVERITIES: Final = ("critical", "warning")
 
 
@@ -27,6 +32,7 @@ def digest(payloads: Sequence[Mapping[str, Any]], *, now: float) -> dict[str, An
     firing = [one for one in alerts if one.get("ended_at") is None]
     starts = [one["started_at"] for one in alerts if one.get("started_at") is not None]
     first = payloads[0] if payloads else {}
+    links = [str(payload.get("link", "")) for payload in payloads]
     return {
         "rule": "Digest",
         "severity": _worst(payload.get("severity") for payload in payloads),
@@ -36,7 +42,11 @@ def digest(payloads: Sequence[Mapping[str, Any]], *, now: float) -> dict[str, An
         "summary": _sentence(alerts, firing=len(firing)),
         "started_at": min(starts, default=now),
         "ended_at": None if firing else now,
-        "link": first.get("link", ""),
+        # A page of one issue or of the checks does not show the others; the dashboard has a query.
+        "link": next((one for one in links if "?" in one), links[0] if links else ""),
+        # Links act on the incidents of the message that they were made for.
+        **({key: first.get(key, "") for key in _ACTING} if len(payloads) == 1 else {}),
+        "next_steps": [] if len(payloads) == 1 or not firing else [_STEP],
         "alerts": listed,
         "more": len(alerts) - len(listed),
     }
@@ -57,6 +67,7 @@ def undelivered(
         "summary": summary,
         "started_at": now,
         "ended_at": None,
+        "holds_until": now + REPORT_EVERY_S,  # then it is told again, if more was lost
         "link": "",
         "alerts": [{"labels": {"channel": channel}, "summary": summary, "started_at": now}],
     }

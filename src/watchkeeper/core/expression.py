@@ -5,19 +5,22 @@ from collections.abc import Iterator
 from typing import Final
 
 from watchkeeper.core.effort import Effort
+from watchkeeper.core.form import CHARS_PER_STEP
 from watchkeeper.core.sensitive import Keys
 
 STEPS_OF_BRACKET: Final = 4
+TOKENS_PER_STEP: Final = 3  # that are only counted
 MAX_BRACKETS: Final = 8  # within each other
+MAX_BRACKET_CHARS: Final = 1_000  # of an annotation's
 MAX_NAME_CHARS: Final = 40  # of what is called
 
-_STRING: Final = (
-    r"(?<![\w.])[A-Za-z]{0,2}(?:"
-    r'"""(?s:.*?)(?:"""|\Z)|' + r"'''(?s:.*?)(?:'''|\Z)|"
-    r'"(?:[^"\\\n]|\\(?s:.))*+(?:"|(?=\n)|\\?\Z)|'
-    r"'(?:[^'\\\n]|\\(?s:.))*+(?:'|(?=\n)|\\?\Z))"
-)
+_DOUBLE: Final = r'""(?s:.*?)(?:"""|\Z)|(?:[^"\\\n]|\\(?s:.))*+(?:"|(?=\n)|\\?\Z)'
+_SINGLE: Final = r"''(?s:.*?)(?:'''|\Z)|(?:[^'\\\n]|\\(?s:.))*+(?:'|(?=\n)|\\?\Z)"
+_STRING: Final = rf"(?<![\w.])[A-Za-z]{{0,2}}+(?=[\"'])(?:\"(?:{_DOUBLE})|'(?:{_SINGLE}))"
 LITERAL: Final = re.compile(_STRING)
+# The same from its quote on, which is found faster: what is before it is looked at behind it.
+_PREFIXED: Final = r"(?:(?<![\w.].)|(?<=(?<![\w.])[A-Za-z].)|(?<=(?<![\w.])[A-Za-z]{2}.))"
+_QUOTED: Final = re.compile(rf"\"{_PREFIXED}(?:{_DOUBLE})|'{_PREFIXED}(?:{_SINGLE})")
 TOKEN: Final = re.compile(
     rf"(?P<literal>{_STRING}|(?<![\w.\"'])\d[\d_]{{3,}}(?![\w.]))|"
     r"(?P<opening>[\[({])|(?P<closing>[\])}])|(?P<end>[,;#\n]|(?<![=!<>])=(?!=))|\\\n"
@@ -50,8 +53,8 @@ Span = tuple[int, int]
 
 # What an open bracket is, and whether what stands in it now is a part of the value.
 _SUBSCRIPT: Final = 0
-_PLAIN: Final = 1
-_CALL: Final = 2
+PLAIN: Final = 1
+CALL: Final = 2
 _CALL_PASSING: Final = 3  # an argument that is no part
 
 
@@ -60,15 +63,31 @@ def is_harmless(literal: str) -> bool:
     return _HARMLESS.fullmatch(literal) is not None
 
 
+def strings_of(source: str) -> Iterator[Span]:
+    """Find the texts in source: each as LITERAL finds it."""
+    for quoted in _QUOTED.finditer(source):
+        start = quoted.start()
+        while start and source[start - 1].isascii() and source[start - 1].isalpha():
+            start -= 1  # of its prefix
+        yield start, quoted.end()
+
+
 def literals_of(
-    source: str, start: int, keys: Keys, effort: Effort, *, element: int | None = None
+    source: str,
+    start: int,
+    keys: Keys,
+    effort: Effort,
+    *,
+    element: int | None = None,
+    inside: int | None = None,
 ) -> Iterator[Span]:
     """Find the literals of the value that begins at `start`.
 
     Those of calls too, but for the names that a value is looked up by, options of the call and
-    subscripts. Of `a, b = …` only those of one element, if the elements can be told apart.
+    subscripts. Of `a, b = …` only those of one element, if the elements can be told apart. What
+    ends with the bracket that it begins in is `inside` one of that kind: PLAIN or CALL.
     """
-    walk = _Walk(source, start, keys, element)
+    walk = _Walk(source, start, keys, element, inside)
     for token in TOKEN.finditer(source, start):
         if not effort.spend(STEPS_OF_BRACKET if token["opening"] else 1):
             yield token.start(), len(source)
@@ -86,15 +105,31 @@ def literals_of(
             return
 
 
+def bracket_end(source: str, start: int, effort: Effort) -> int:
+    """Return where the bracket that begins at `start` ends, or `start` if it is a long one."""
+    depth = tokens = 0
+    end = min(start + MAX_BRACKET_CHARS, len(source))
+    for tokens, token in enumerate(TOKEN.finditer(source, start, end), 1):  # noqa: B007
+        depth += (token["opening"] is not None) - (token["closing"] is not None)
+        if depth == 0:
+            end = token.end()
+            break
+    effort.spend((end - start) // CHARS_PER_STEP + tokens // TOKENS_PER_STEP)
+    return start if depth else end
+
+
 class _Walk:
     """Where in an expression we are."""
 
-    def __init__(self, source: str, start: int, keys: Keys, element: int | None) -> None:
+    def __init__(
+        self, source: str, start: int, keys: Keys, element: int | None, inside: int | None
+    ) -> None:
         self.is_over = False
         self._source, self._start, self._keys = source, start, keys
         self._element = element
         self._passed = 0  # elements
-        self._open: list[int] = []
+        self._open: list[int] = [] if inside is None else [inside]
+        self._is_inside = inside is not None
 
     def is_value(self, literal: str) -> bool:
         """Tell whether a literal is a part of the value, and not empty."""
@@ -102,7 +137,7 @@ class _Walk:
             return False
         if _SUBSCRIPT in self._open or _CALL_PASSING in self._open:
             return False
-        return _CALL not in self._open or not self._is_name(literal)
+        return CALL not in self._open or not self._is_name(literal)
 
     def open(self, token: re.Match[str]) -> None:
         """Go into a bracket."""
@@ -110,13 +145,14 @@ class _Walk:
             self._element = None  # all elements are in brackets
         before = self._source[token.start() - 1]
         plain = before in _BEFORE_PLAIN
-        self._open.append(_PLAIN if plain else _opened(token.group(), self._before(token)))
+        self._open.append(PLAIN if plain else _opened(token.group(), self._before(token)))
         self.is_over = len(self._open) > MAX_BRACKETS
 
     def close(self) -> None:
         """Go out of one, maybe of the one that the whole expression is in."""
         if self._open:
             self._open.pop()
+            self.is_over = self._is_inside and not self._open
         else:
             self.is_over = True
 
@@ -124,7 +160,7 @@ class _Walk:
         """Go past a comma, "=" or the end of a line."""
         sign = token.group()
         if self._open:
-            if self._open[-1] >= _CALL and sign in (",", "="):
+            if self._open[-1] >= CALL and sign in (",", "="):
                 self._open[-1] = _moved_on(sign, self._before(token))
         elif sign == "," and self._element is not None:
             self._passed += 1
@@ -143,20 +179,20 @@ class _Walk:
 def _opened(sign: str, before: str) -> int:
     word = before.rstrip()
     if word[-1:] not in _ENDS_CALLED and not word[-1:].isalnum():
-        return _PLAIN
+        return PLAIN
     if sign != "(":
         return _SUBSCRIPT
     called = _CALLED.search(word)
     if called is None:
-        return _CALL
+        return CALL
     if called[1] in _OPERATORS:
-        return _PLAIN
-    return _CALL_PASSING if called[1] in _LOOK_UPS else _CALL
+        return PLAIN
+    return _CALL_PASSING if called[1] in _LOOK_UPS else CALL
 
 
 def _moved_on(sign: str, before: str) -> int:
     """Go to the next argument of a call, or to the value of a named one."""
     if sign == ",":
-        return _CALL
+        return CALL
     named = _CALLED.search(before)
-    return _CALL if named is not None and named[1] in _VALUE_NAMES else _CALL_PASSING
+    return CALL if named is not None and named[1] in _VALUE_NAMES else _CALL_PASSING

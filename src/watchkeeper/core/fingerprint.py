@@ -6,28 +6,22 @@ fingerprints carry the old ones as aliases, and no issue that is known opens aga
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import takewhile
 from typing import Any, Final
 
 from watchkeeper.core.masking import MAX_FIRST_LINE_CHARS, parametrize
+from watchkeeper.core.placing import PLACE_FRAMES, application, first_place, fold, turns, way
 from watchkeeper.core.raised import Raised, TraceFrame
 
 VERSION: Final = 2
 FIRST_VERSION: Final = 1  # without statements; its values are the aliases of new fingerprints
-PLACE_FRAMES: Final = 2  # innermost frames that make the place; one merges the users of a helper
-ALL_FRAMES: Final = 0
 MAX_CAUSES: Final = 8
 MAX_CUSTOM_PARTS: Final = 10
 MAX_PART_CHARS: Final = 200
 DEFAULT_PART: Final = "{default}"  # stands for the computed fingerprint in one of the user's own
 
-COMPREHENSIONS: Final = frozenset({"<listcomp>", "<dictcomp>", "<setcomp>"})  # inlined since 3.12
-MIN_TURNS: Final = 10  # from which on the application itself recurses, not a library below it
-_ENDLESS: Final = "RecursionError"
 _CANCELLED: Final = frozenset(
     {"asyncio.exceptions.CancelledError", "concurrent.futures._base.CancelledError"}
 )
@@ -150,49 +144,6 @@ def customize(computed: Fingerprint, custom: Sequence[str]) -> Fingerprint:
     )
 
 
-def fold(frames: Iterable[TraceFrame]) -> list[TraceFrame]:
-    """Fold recursion: on meeting a frame already in the path, cut back to its first occurrence.
-
-    Comprehensions belong to the function around them, so that Python 3.12, which inlines them,
-    gives the same path.
-    """
-    path: dict[str, TraceFrame] = {}
-    for frame in frames:
-        if frame.function in COMPREHENSIONS:
-            continue
-        key = frame.key
-        if key in path:
-            while next(reversed(path)) != key:
-                path.popitem()
-        else:
-            path[key] = frame
-    return list(path.values())
-
-
-def below_endpoint(
-    path: Sequence[TraceFrame], raised: Raised, *, version: int = VERSION
-) -> Sequence[TraceFrame]:
-    """Drop the part of a path that only says how the code was reached, if anything remains.
-
-    That is everything up to the endpoint; what fails in the endpoint itself is placed there (by
-    the first version with what is around it). A path without its known endpoint began further in
-    (a task, a dependency, an exception caught early): nothing is dropped. Where no endpoint is
-    known the leading frames of the outermost frame's module go.
-    """
-    start = 0
-    if raised.endpoint is not None:
-        keys = [frame.key for frame in path]
-        if raised.endpoint.key in keys:
-            start = keys.index(raised.endpoint.key) + 1
-            if start == len(path) and version > FIRST_VERSION:
-                start -= 1
-    elif path:
-        unit = _unit(path[0])
-        while start < len(path) and _unit(path[start]) == unit:
-            start += 1
-    return path[start:] or path
-
-
 def _describe(raised: Raised, rule: Rule) -> list[Part]:
     if raised.leaves:
         return _describe_group(raised, rule)
@@ -245,7 +196,7 @@ def _describe_causes(raised: Raised, rule: Rule) -> list[Part]:
         if cause is None:
             break
         is_chance = rule.version > FIRST_VERSION and cause.type in _CANCELLED
-        if (_application(cause) or cause.leaves) and not is_chance:
+        if (application(cause) or cause.leaves) and not is_chance:
             described = (
                 _describe_group(cause, rule) if cause.leaves else _describe_one(cause, rule)
             )
@@ -264,12 +215,15 @@ def _describe_causes(raised: Raised, rule: Rule) -> list[Part]:
 def _placed(raised: Raised, rule: Rule) -> list[Part]:
     """Describe where an error happened: the frames, and what failed in the innermost.
 
-    In an endless recursion the limit may be met anywhere on the way round.
+    In an endless recursion the limit may be met anywhere on the way round; what fails in a library
+    alone has no statement, whatever application frames stand above.
     """
-    parts = [_part("frame", frame.key) for frame in _place(raised, rule)]
+    if rule.version == FIRST_VERSION:
+        return [_part("frame", frame.key) for frame in first_place(raised, rule.frames)]
+    found = way(raised, rule.frames)
+    parts = [_part("frame", frame.key) for frame in found.place]
     statement = raised.statement
-    counts = rule.version > FIRST_VERSION and not _turns(raised)
-    if parts and statement is not None and counts:
+    if statement is not None and not found.is_library and not turns(raised):
         parts.append(
             Part(
                 kind="statement",
@@ -294,53 +248,8 @@ def _message(raised: Raised, rule: Rule) -> str:
     return raised.template[:MAX_FIRST_LINE_CHARS] or parametrize(raised.message)
 
 
-def _application(raised: Raised) -> list[TraceFrame]:
-    return fold(frame for frame in raised.frames if frame.application)
-
-
-def _path(raised: Raised, rule: Rule) -> list[TraceFrame]:
-    """Return the application's frames, folded; an endless recursion ends where it comes round."""
-    turns = _turns(raised) if rule.version > FIRST_VERSION else {}
-    if not turns:
-        return _application(raised)
-    frames = [one for one in raised.frames if one.application]
-    most = max(turns.values())
-    before = list(takewhile(lambda one: turns[one.key] <= most // 2, frames))
-    return fold(frames[: len(before) + 1])
-
-
-def _turns(raised: Raised) -> Mapping[str, int]:
-    """Count how often an endless recursion of the application came by; empty for other errors."""
-    if raised.type != _ENDLESS:
-        return {}
-    turns = Counter(one.key for one in raised.frames if one.application)
-    return turns if max(turns.values(), default=0) >= MIN_TURNS else {}
-
-
-def _place(raised: Raised, rule: Rule) -> Sequence[TraceFrame]:
-    """Return the innermost frames that count.
-
-    An error that no application frame has seen is placed where the library raised it, below the
-    endpoint if one is known: a library's own check of an answer fails per endpoint.
-    """
-    path = _path(raised, rule)
-    if path:
-        below = below_endpoint(path, raised, version=rule.version)
-        if rule.version > FIRST_VERSION:
-            below = _seen(below) or _seen(path) or below
-        return below[-rule.frames :]
-    library = fold(raised.frames)[-rule.frames :]
-    if library and raised.endpoint is not None:
-        return [raised.endpoint, *library]
-    return library
-
-
-def _seen(path: Iterable[TraceFrame]) -> list[TraceFrame]:
-    return [frame for frame in path if not frame.transparent]
-
-
 def _whole_path(raised: Raised) -> list[TraceFrame]:
-    path = _application(raised) or fold(raised.frames)
+    path = application(raised) or fold(raised.frames)
     for leaf in raised.leaves:
         path += _whole_path(leaf)
     return path
@@ -350,29 +259,24 @@ def _left_out(raised: Raised, rule: Rule) -> dict[str, int | str]:
     """Say what of an error's frames does not count: of a group, those of its first member."""
     one = next((leaf for leaf in raised.leaves if leaf.frames), raised)
     ours = [frame for frame in one.frames if frame.application]
-    path = _path(one, rule)
-    below = below_endpoint(path, one)
-    dropped = path[: len(path) - len(below)]
-    found: dict[str, int | str] = {
-        "endpoint": dropped[-1].label if dropped else "",
-        "above": len(path) - len(_place(one, rule)) if path else 0,
-        "transparent": sum(frame.transparent for frame in below),
-        "folded": len(ours) - len(path),
-        "library": len(one.frames) - len(ours) if ours else 0,
+    found = way(one, rule.frames)
+    left: dict[str, int | str] = {
+        "endpoint": found.passed.label if found.passed is not None else "",
+        "above": len(found.path) - (0 if found.is_library else len(found.place)),
+        "transparent": sum(frame.transparent for frame in found.below),
+        "folded": len(ours) - len(found.path),
+        "library": 0 if found.is_library else len(one.frames) - len(ours),
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in left.items() if value}
 
 
 def _culprit(raised: Raised) -> str:
     for one in (*raised.leaves[:1], raised):
-        path = _application(one) or fold(one.frames)
+        is_library = way(one).is_library
+        path = fold(one.frames) if is_library else application(one)
         if path:
             return path[-1].label
     return raised.logger
-
-
-def _unit(frame: TraceFrame) -> str:
-    return frame.module or frame.file
 
 
 def _value(parts: Iterable[Part], version: int) -> str:

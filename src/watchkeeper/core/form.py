@@ -57,10 +57,12 @@ def _masked(text: str, form: Form, effort: Effort, keeping_lines: bool) -> str:
     for match in form.pattern.finditer(text):
         if not effort.spend(STEPS_OF_MATCH + (match.end() - match.start()) // CHARS_PER_STEP):
             return without_rest(kept, text, done, match.start())
-        kept += (text[done : match.start()], form.replacement(match))
+        replaced = form.replacement(match)
+        kept += (text[done : match.start()], replaced)
         done = match.end()
         if keeping_lines:
-            kept.append("\n" * text.count("\n", match.start(), done))
+            lost = text.count("\n", match.start(), done) - replaced.count("\n")
+            kept.append("\n" * lost)
     kept.append(text[done:])
     return "".join(kept)
 

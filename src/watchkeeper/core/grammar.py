@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
+from math import isfinite
 from typing import Final
 
 from watchkeeper.core import units
@@ -234,9 +235,12 @@ class _Parser:
         if _PAST in text:
             return self.factor(text, selector), _PAST
         try:
-            return float(_READERS[selector.unit](text)), Past.NONE
+            number = float(_READERS[selector.unit](text))
         except ConfigurationError:
             raise self.error(_EXAMPLES[selector.unit]) from None
+        if not isfinite(number):
+            raise self.error("a number so large is never reached")
+        return number, Past.NONE
 
     def factor(self, text: str, selector: Selector) -> float:
         """Read "3x same_time_last_week"."""

@@ -7,6 +7,7 @@ from typing import Final
 
 FAIL_AFTER: Final = 3  # one failure is noise
 CLEAR_AFTER: Final = 2
+AHEAD_S: Final = 120.0  # by which clocks of workers may differ; further ahead, one is wrong
 SILENT_AFTER_RUNS: Final = 3  # without a result for so many intervals its state is unknown
 
 
@@ -56,6 +57,16 @@ class Warned:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a check measured: a value in a unit, with a short text, and how that is."""
+
+    value: float
+    unit: str
+    text: str = ""
+    state: CheckState = CheckState.PASS
+
+
 def warn(text: str) -> Warned:
     """Return from a health check: it works, but `text` needs attention."""
     return Warned(text)
@@ -82,13 +93,39 @@ def step(before: Status, found: CheckState, *, at: float) -> Step:
     return Step(after=counted, reason=reason)
 
 
+def is_ahead(ran_at: float, now: float) -> bool:
+    """Tell whether a result is of a clock that was wrong: such a one tells nothing."""
+    return ran_at > now + AHEAD_S
+
+
+def silent_from(ran_at: float, *, every_s: float, timeout_s: float) -> float:
+    """Return the moment from which on the result of a run at `ran_at` means nothing any more."""
+    return ran_at + SILENT_AFTER_RUNS * every_s + timeout_s
+
+
 def current(
-    status: Status, *, ran_at: float, every_s: float, timeout_s: float, now: float
+    status: Status,
+    *,
+    ran_at: float,
+    every_s: float,
+    timeout_s: float,
+    now: float,
+    late_s: float = 0.0,
 ) -> CheckState:
-    """Return the state as of `now`: unknown if the last result is too old to mean anything."""
-    if now - ran_at > SILENT_AFTER_RUNS * every_s + timeout_s:
+    """Return the state as of `now`: unknown if the last result is too old to mean anything.
+
+    Or if it is of a moment that is still to come.
+    A result of another worker may come `late_s` later.
+    """
+    silent_at = silent_from(ran_at, every_s=every_s, timeout_s=timeout_s)
+    if now > silent_at + late_s or is_ahead(ran_at, now):
         return CheckState.UNKNOWN
     return status.state
+
+
+def lapsed(status: Status, *, at: float) -> Status:
+    """Return the status of a check that fell silent at `at`: unknown, its runs not forgotten."""
+    return replace(status, state=CheckState.UNKNOWN, since=at)
 
 
 def overall(states: Sequence[tuple[CheckState, bool]]) -> CheckState:

@@ -75,6 +75,7 @@ class Instance:
     missed_slots: int = 0  # in a row, while pending
     clear_slots: int = 0  # in a row, while recovering
     unknown_slots: int = 0  # in a row
+    no_data: bool = False  # it fires because nothing was known, and not by its condition
     value: float | None = None
     peak: float | None = None
     bad: float = 0.0
@@ -146,6 +147,7 @@ _DECISIVE: Final = (
     "missed_slots",
     "clear_slots",
     "unknown_slots",
+    "no_data",
     "rule_hash",
     "worse",
     "flaps",

@@ -1,6 +1,7 @@
 """What a comparison measures over a window: sums of slots, a gauge, a percentile."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final, NamedTuple
 
 from watchkeeper.core.apdex import apdex
@@ -64,7 +65,7 @@ def measured(
     if measure in _GAUGES:
         return _gauge(comparison, window, slots)
     needed = 1.0 if comparison.operator.is_upward else COVERAGE * len(slots)
-    if sum(slot in window.written for slot in slots) < min(needed, _held(window, slots)):
+    if sum(map(window.written.__contains__, slots)) < min(needed, _held(window, slots)):
         return None
     if measure is Measure.APDEX:
         return _apdex(window, slots)
@@ -84,22 +85,24 @@ def quantile(share: float, window: Window, slots: range) -> float | None:
 
 
 def tallies(window: Window, slots: range) -> Iterator[Tally]:
-    """Yield what is known of a window, oldest first: hours and minutes, then slots."""
-    past, start = window.past, slots.start
-    if past is not None and slots.stop - start > LONG_S:
-        hours_from = start - HOUR_S // 2  # an hour counts if most of it lies inside
-        for at, tally in sorted(past.hours.items()):
-            if hours_from <= at < slots.stop:
-                yield tally
-        for at, tally in sorted(past.minutes.items()):
-            if start <= at < slots.stop:
-                yield tally
-        start = max(start, past.slots_from)
+    """Return what is known of a window, oldest first: hours and minutes, then slots."""
+    past = window.past
+    if past is None or slots.stop - slots.start <= LONG_S:
+        return _of_slots(window, slots)
+    hours_from = slots.start - HOUR_S // 2  # an hour counts if most of it lies inside
+    slots_from = max(slots.start, past.slots_from)
+    return chain(
+        (tally for at, tally in sorted(past.hours.items()) if hours_from <= at < slots.stop),
+        (tally for at, tally in sorted(past.minutes.items()) if slots.start <= at < slots.stop),
+        _of_slots(window, range(slots_from, slots.stop, slots.step)),
+    )
+
+
+def _of_slots(window: Window, slots: range) -> Iterator[Tally]:
     held = window.tallies
-    for slot in range(start, slots.stop, slots.step):
-        tally_of_slot = held.get(slot)
-        if tally_of_slot is not None:
-            yield tally_of_slot
+    if len(held) < len(slots):  # a window of days, nothing of which is rolled up
+        return (held[slot] for slot in sorted(held) if slot in slots)
+    return filter(None, map(held.get, slots))
 
 
 def _held(window: Window, slots: range) -> float:

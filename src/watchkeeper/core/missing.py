@@ -11,6 +11,7 @@ SILENT_SLOTS: Final = 3  # without a heartbeat for longer, a worker is silent
 ALL_SILENT_S: Final = 45.0  # without a heartbeat of anybody for longer, everything is
 STOPPED_S: Final = 300.0  # the same, if the last ones said goodbye: a deploy takes a while
 RECYCLED_S: Final = 60.0  # within which another one takes the place of one that stopped cleanly
+SERVED_S: Final = 60.0  # who lived so long before it stopped cleanly is no script
 FORGOTTEN_S: Final = 600.0  # after which a silent worker was taken out of service, it seems
 ALL: Final = "(all)"  # host and worker of what stands for every worker there was
 
@@ -116,7 +117,8 @@ def _unbroken_since(workers: Collection[Heartbeats], silent_s: float) -> float:
 
 def _everybody(workers: Collection[Heartbeats], *, now: float, slot_s: float) -> Missing | None:
     """Return what stands for all workers, none of which lives; None while it is too early."""
-    last = max(workers, key=_end, default=None)
+    # Of two that ended in one moment it is the one that said no goodbye.
+    last = max(workers, key=lambda one: (_end(one), _is_running(one), one.id), default=None)
     if last is None:
         return None
     if last.stopped_at is None:
@@ -135,7 +137,8 @@ def _without_heir(
 
     Each worker takes one place at most, the last that was left first: so one that a recycled
     worker (max_requests) left is not taken for that of a crashed one. A worker that stopped
-    cleanly counts as long as somebody took its place in turn: scripts come and go.
+    cleanly counts if somebody took its place in turn, or if it took that place at once and held it
+    for a while before it gave it up: scripts come and go.
     """
     if not silent:
         return []
@@ -154,9 +157,10 @@ def _without_heir(
     for gone in sorted(workers, key=left_at, reverse=True):
         if _is_running(gone) and gone.id not in silent_ids:
             continue
-        heir = next(
-            (one for one in free if one.id not in left and _may_follow(one, gone, hosts)), None
-        )
+        heirs = [one for one in free if _may_follow(one, gone, hosts)]
+        held = (one for one in heirs if one.id not in left)
+        given_up = (one for one in heirs if one.id in left and _has_served(one, gone))
+        heir = next(held, None) or next(given_up, None)
         if heir is not None:
             free.remove(heir)
             left.discard(gone.id)
@@ -177,6 +181,12 @@ def _may_follow(one: Heartbeats, gone: Heartbeats, hosts: Mapping[str, float]) -
         return one.host == gone.host or hosts[one.host] > _end(gone)
     is_deploy = one.started_at > gone.started_at and one.scope.release != gone.scope.release
     return is_deploy and (one.host == gone.host or hosts[one.host] > gone.started_at)
+
+
+def _has_served(one: Heartbeats, gone: Heartbeats) -> bool:
+    """Tell whether one that stopped cleanly held the place of one that is gone until it did."""
+    at_once = one.started_at <= _end(gone) + RECYCLED_S
+    return at_once and _end(one) - one.started_at >= SERVED_S
 
 
 def _is_running(one: Heartbeats) -> bool:

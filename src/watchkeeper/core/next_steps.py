@@ -3,19 +3,29 @@
 from collections.abc import Mapping
 from typing import Final
 
-from watchkeeper.core.conditions import CheckFailing, Measure, WorkerMissing, terms
+from watchkeeper.core.conditions import (
+    CheckFailing,
+    Condition,
+    Measure,
+    Operator,
+    WorkerMissing,
+    terms,
+)
 from watchkeeper.core.rule import Rule
 
 MAX_STEPS: Final = 4
 
+_SLOW_ROUTES: Final = "Look at the slowest routes, and at what is inside their requests."
 _BY_MEASURE: Final[Mapping[Measure, str]] = {
     Measure.ERROR_RATE: "Look at the issues that began shortly before.",
     Measure.ERRORS: "Look at the issues that began shortly before.",
-    Measure.REQUESTS: "See whether requests reach the application: load balancer, DNS, clients.",
+    Measure.APDEX: _SLOW_ROUTES,
 }
+_FEW_REQUESTS: Final = "See whether requests reach the application: load balancer, DNS, clients."
+_MANY_REQUESTS: Final = "See which routes the requests are for, and from which clients they come."
 # By how the name of the metric begins: the first that fits.
 _BY_PREFIX: Final[Mapping[str, str]] = {
-    "http_server_": "Look at the slowest routes, and at what is inside their requests.",
+    "http_server_": _SLOW_ROUTES,
     "http_client_": "Look at the outgoing calls by host: the other side is slow or away.",
     "db_client_connection_": "Look for what holds a connection long: slow statements, calls in "
     "transactions.",
@@ -28,7 +38,10 @@ _BY_PREFIX: Final[Mapping[str, str]] = {
     "host_cpu_": "See which routes take the time, and whether another process does.",
     "host_disk_": "See what grew: logs, uploads, temporary files, the database; make room.",
     "event_loop_": "Look for code that blocks the loop: slow requests with nothing slow inside.",
-    "job_": "Look at the job's last run and its error; start it again if it was missed.",
+    "job_": "Look at the job's last run and its error (watchkeeper jobs NAME); start it again "
+    "if it was missed.",
+    "watchkeeper_unreadable_": "Run watchkeeper config check where the application runs: it names "
+    "each rule that is off, with its place and the cure.",
     "watchkeeper_stor": "Raise storage_budget or keep less; watchkeeper size shows what is large.",
     "watchkeeper_": "Read the workers' log: Watchkeeper says there what it cannot do, and why.",
 }
@@ -42,17 +55,31 @@ def next_steps(rule: Rule, *, release: str = "") -> tuple[str, ...]:
     if rule.when is None:
         found.append("Open the issue: its trace and the requests it happened in.")
         return tuple(found[:MAX_STEPS])
-    for term in terms(rule.when):
+    found += _by_term(rule.when)
+    return tuple(dict.fromkeys(found))[:MAX_STEPS]
+
+
+def _by_term(condition: Condition) -> list[str]:
+    """Return a step for each term that has one; if none has, what is true of any figure."""
+    found, otherwise = [], []
+    for term in terms(condition):
         if isinstance(term, CheckFailing):
-            step = "Read what the check said, and try what it tries."
+            found.append("Read what the check said, and try what it tries.")
         elif isinstance(term, WorkerMissing):
-            step = "See on its host whether the process lives, and what the kernel's log says."
+            found.append(
+                "See on its host whether the process lives, and what the kernel's log says."
+            )
+        elif term.selector.measure is Measure.REQUESTS:
+            if term.operator.is_downward or term.operator is Operator.EQUAL:
+                found.append(_FEW_REQUESTS)
+            else:  # beside others it only says that there are enough of them to judge
+                otherwise.append(_MANY_REQUESTS)
         else:
-            selector = term.selector
-            step = _BY_MEASURE.get(selector.measure) or _of_metric(selector.metric)
-        if step and step not in found:
-            found.append(step)
-    return tuple(found[:MAX_STEPS])
+            step = _BY_MEASURE.get(term.selector.measure) or _of_metric(term.selector.metric)
+            name = term.selector.metric or term.selector.measure
+            found += [step] if step else []
+            otherwise.append(f"See what drives {name}, and what else has changed since it began.")
+    return found or otherwise
 
 
 def _of_metric(name: str) -> str:

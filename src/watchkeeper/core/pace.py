@@ -53,14 +53,15 @@ def next_flush(
     flushed_at: float,
     slot_end: float,
     now: float,
+    bad: int,
     has_news: bool = False,
 ) -> tuple[float, Reason]:
-    """Say when to flush next, and why.
+    """Say when to flush next, and why; `bad` requests failed or were slow since the last flush.
 
     In trouble: at once, then each second for a minute, each two seconds for four more, then in
-    the normal rhythm until it has been calm for a minute. With news, such as a new issue, at once
-    or half a second after the last flush, however long the trouble. Never later than the slot's
-    end.
+    the normal rhythm until it has been calm for a minute; but without bad requests there is
+    nothing to hurry for. With news, such as a new issue, at once or half a second after the last
+    flush, however long the trouble. Never later than the slot's end.
     """
     if has_news:
         soon = max(now, flushed_at + NEWS_S)
@@ -72,6 +73,8 @@ def next_flush(
         return slot_end, Reason.SLOT_ENDS
     if flushed_at < trouble.since:
         return now, Reason.TROUBLE_BEGAN
+    if not bad:
+        return slot_end, Reason.SLOT_ENDS
     pause = QUICK_S if lasted <= QUICK_FOR_S else EASED_S
     soon = flushed_at + pause
     return (soon, Reason.TROUBLE) if soon < slot_end else (slot_end, Reason.SLOT_ENDS)

@@ -15,8 +15,9 @@ class TraceFrame:
     """One function on the way to an error, without its line: where code lives, not what it did.
 
     `module` is empty for code that has no real module (a template, `exec`); then `file` names it,
-    relative to the project. `qualname` is for people and never counts. A `transparent` frame is
-    looked through when the place is chosen.
+    relative to the project. `qualname` is for people; it counts of an endpoint only. A
+    `transparent` frame is looked through when the place is chosen. One that `dispatches` is the
+    framework's: what it calls is the endpoint, or stands around it.
     """
 
     module: str
@@ -25,6 +26,7 @@ class TraceFrame:
     file: str = ""
     application: bool = True
     transparent: bool = False
+    dispatches: bool = False
 
     @property
     def key(self) -> str:
@@ -39,22 +41,28 @@ class TraceFrame:
         return f"{self.module or self.file}:{self.qualname or self.function}"
 
 
+SAME: Final = TraceFrame(module="", function="")
+"""Stands for the endpoint as the first version of the rule knew it: it is the same."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raised:
     """A description of one exception, or of a log record: all that may count for its group.
 
     `frames` come outermost first; `endpoint` is the frame of the view, task or command if it is
-    known, whether it is among the frames or not. `detail` is the part of the message
+    known, whether it is among the frames or not, `view` the class that stands for it where it is
+    a library's method. `detail` is the part of the message
     that counts (an errno, a status, a constraint); `message` counts only where there are no
     frames. `statement` is the one that failed; while `spot` is not None it only stands for the
     one that `complete` will read there. `cause` is the exception that this one was made of,
-    `leaves` those of a group. `first_detail` and `first_message` are what the first version of
-    the rule took, where it took another (None: the same).
+    `leaves` those of a group. `first_detail`, `first_message` and `first_endpoint` are what the
+    first version of the rule took, where it took another (else None, None and SAME).
     """
 
     type: str
     frames: Sequence[TraceFrame] = ()
     endpoint: TraceFrame | None = None
+    view: TraceFrame | None = None
     statement: Statement | None = None
     spot: object = None
     detail: str = ""
@@ -65,6 +73,7 @@ class Raised:
     leaves: Sequence["Raised"] = ()
     first_detail: str | None = None
     first_message: str | None = None
+    first_endpoint: TraceFrame | None = SAME
 
 
 def logged(logger: str, *, template: str = "", message: str = "") -> Raised:

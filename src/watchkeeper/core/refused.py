@@ -6,16 +6,16 @@ from typing import Any, Final
 from watchkeeper.core.assigned import value_end
 from watchkeeper.core.effort import Effort
 from watchkeeper.core.form import MASK, without_rest
-from watchkeeper.core.sensitive import Keys
+from watchkeeper.core.sensitive import MAX_KEY_CHARS, Keys
 
 MAX_MESSAGE_CHARS: Final = 600  # from the name of a field to the value that was refused
+MAX_INPUT_CHARS: Final = 200  # that pydantic shows of a value; it cuts at 50
 _STEPS: Final = 8
 
 _INPUT_VALUE: Final = re.compile(
     r"(?P<value>\binput_value=)|(?P<path>[\"']loc\\{0,3}[\"']\s{0,4}:)"
 )
 _INPUT_ENDS: Final = re.compile(r", input_type=|\]?(?=\n|\\n|\Z)")
-_LINE_ENDS: Final = re.compile(r"\n|\\n")
 _PATH: Final = re.compile(r"\s{0,4}[(\[](?P<names>[^()\[\]\n]{1,300}+)[)\]]")
 _INPUT: Final = re.compile(r"[\"']input\\{0,3}[\"']\s{0,4}:\s{0,4}|[\"']loc\\{0,3}[\"']")
 _NAME: Final = re.compile(r"[\"']([^\"'\\]{1,200}+)")
@@ -55,12 +55,18 @@ def is_refused_secret(described: dict[str, Any], keys: Keys) -> bool:
 def _line(text: str, match: re.Match[str], keys: Keys) -> tuple[int, int]:
     r"""Find the value in "\npassword\n  … [type=…, input_value='…', input_type=str]"."""
     start = match.end()
-    ends = _INPUT_ENDS.search(text, start)
-    end = ends.start() if ends else len(text)
-    before = _LINE_ENDS.split(text[max(match.start() - MAX_MESSAGE_CHARS, 0) : match.start()])
-    field = before[-2] if len(before) > 1 else before[-1]
-    is_cut = "..." in text[start:end]
-    return start, end if is_cut or keys.is_sensitive(field) else start
+    before = text[max(match.start() - MAX_MESSAGE_CHARS, 0) : match.start()]
+    field = before.replace("\\n", "\n").rsplit("\n", 2)[-2:][0]
+    if not keys.is_sensitive(field[-MAX_KEY_CHARS:]):
+        until = _end(text, start, start + MAX_INPUT_CHARS)
+        if "..." not in text[start:until]:
+            return start, start
+    return start, _end(text, start, len(text))
+
+
+def _end(text: str, start: int, until: int) -> int:
+    ends = _INPUT_ENDS.search(text, start, until)
+    return ends.start() if ends else until
 
 
 def _described(text: str, match: re.Match[str], keys: Keys) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Making rules of what users write, and joining those of all sources by name."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -25,6 +25,8 @@ __all__ = [
     "compile_alerts",
     "describe",
     "merge_rules",
+    "that_exist",
+    "without_unknown",
     "wrong_references",
 ]
 
@@ -115,6 +117,17 @@ def wrong_references(
             for name in names:
                 if name not in channels:
                     yield rule, _unknown(rule, key, "channel", name, channels)
+
+
+def that_exist(names: Sequence[str], channels: Collection[str]) -> tuple[str, ...]:
+    """Return the channels of a rule that there are; where none is known at all, as it says."""
+    return tuple(one for one in names if not channels or one in channels)
+
+
+def without_unknown(rule: Rule, channels: Collection[str]) -> Rule:
+    """Return a rule as people are told of it: without channels that there are not."""
+    own, others = that_exist(rule.channels, channels), that_exist(rule.escalate_to, channels)
+    return replace(rule, channels=own, escalate_to=others)
 
 
 def _unknown(rule: Rule, key: str, what: str, name: str, known: Iterable[str]) -> str:

@@ -82,9 +82,45 @@ def needs(rule: Rule) -> dict[Need, None]:
     return found
 
 
+def is_summed(rule: Rule, term: Comparison) -> bool:
+    """Tell whether sums alone choose the groups on which a comparison may be true."""
+    return _is_summed(term) and all(window_s <= LONG_S for window_s in rule.over_s)
+
+
+def needs_of(rule: Rule, term: Comparison) -> list[Need]:
+    """Return what would be summed of one comparison, where sums can choose its groups."""
+    limit = term.threshold if term.selector.measure is Measure.QUANTILE else None
+    source = source_of(rule, term.selector)
+    return [(source, window_s, limit) for window_s in rule.over_s if window_s <= LONG_S]
+
+
 def suspects(rule: Rule, sums: Mapping[Need, Running], *, slot_s: int) -> Collection[str] | None:
     """Return the groups on which a rule's condition may be true now; None: any of them."""
-    return None if rule.when is None else _suspects(rule, rule.when, sums, slot_s)
+    return None if rule.when is None else suspects_of(rule, rule.when, sums, slot_s=slot_s)
+
+
+def suspects_of(
+    rule: Rule, condition: Condition, sums: Mapping[Need, Running], *, slot_s: int
+) -> set[str] | None:
+    """Return the groups on which a part of a rule's condition may be true; None: any of them."""
+    if isinstance(condition, And | Or):
+        parts = [suspects_of(rule, part, sums, slot_s=slot_s) for part in condition.parts]
+        known = [part for part in parts if part is not None]
+        if isinstance(condition, And):
+            return set.intersection(*known) if known else None
+        return set().union(*known) if len(known) == len(parts) else None
+    if not isinstance(condition, Comparison) or not _is_summed(condition):
+        return None
+    asked = needs_of(rule, condition)
+    if len(asked) < len(rule.over_s):
+        return None
+    found: set[str] = set()
+    for need in asked:
+        running = sums.get(need)
+        if running is None:
+            return None
+        found.update(_beyond(rule, condition, running, need[1], slot_s))
+    return found
 
 
 def size(rule: Rule, group: str, sums: Mapping[Need, Running]) -> float:
@@ -104,7 +140,7 @@ def _collect(rule: Rule, condition: Condition, found: dict[Need, None]) -> None:
         for part in condition.parts:
             _collect(rule, part, found)
     elif isinstance(condition, Comparison) and _is_summed(condition):
-        found.update(dict.fromkeys(_needs(rule, condition)))
+        found.update(dict.fromkeys(needs_of(rule, condition)))
 
 
 def _is_summed(term: Comparison) -> bool:
@@ -113,35 +149,6 @@ def _is_summed(term: Comparison) -> bool:
         and term.threshold > 0
         and term.selector.measure not in (Measure.APDEX, Measure.LAST, Measure.MIN, Measure.MAX)
     )
-
-
-def _needs(rule: Rule, term: Comparison) -> list[Need]:
-    limit = term.threshold if term.selector.measure is Measure.QUANTILE else None
-    source = source_of(rule, term.selector)
-    return [(source, window_s, limit) for window_s in rule.over_s if window_s <= LONG_S]
-
-
-def _suspects(
-    rule: Rule, condition: Condition, sums: Mapping[Need, Running], slot_s: int
-) -> set[str] | None:
-    if isinstance(condition, And | Or):
-        parts = [_suspects(rule, part, sums, slot_s) for part in condition.parts]
-        known = [part for part in parts if part is not None]
-        if isinstance(condition, And):
-            return set.intersection(*known) if known else None
-        return set().union(*known) if len(known) == len(parts) else None
-    if not isinstance(condition, Comparison) or not _is_summed(condition):
-        return None
-    asked = _needs(rule, condition)
-    if len(asked) < len(rule.over_s):
-        return None
-    found: set[str] = set()
-    for need in asked:
-        running = sums.get(need)
-        if running is None:
-            return None
-        found.update(_beyond(rule, condition, running, need[1], slot_s))
-    return found
 
 
 def _beyond(

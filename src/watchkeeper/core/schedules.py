@@ -6,18 +6,21 @@ Times are seconds since the epoch, durations seconds.
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
-from watchkeeper.core.units import parse_duration
+from watchkeeper.core.units import format_duration, parse_duration
 from watchkeeper.exceptions import ConfigurationError
 
 DEFAULT_TZ: Final = "UTC"
 GRACE_SHARE: Final = 0.1  # of the time between two runs, where no grace is given
+EARLY_SHARE: Final = 0.1  # of it, at most a minute: how early a run may end by our clock
 LEAST_GRACE_S: Final = 60.0  # where no grace is given
 LEAST_EVERY_S: Final = 1.0
 CRON_FIELDS: Final = 5
 MAX_CRON_CHARS: Final = 200
 CLOCKS_DIFFER_S: Final = 60.0  # clocks of several hosts may differ so much without a word
+MAX_REMEMBERED: Final = 1_000  # moments at which runs are due
 
 _ANY_DAY: Final = 946_684_800.0  # 2000-01-01: where the search for a first run begins
 
@@ -30,6 +33,7 @@ class Reason(StrEnum):
     WITHIN_GRACE = "within_grace"
     MISSED = "missed"
     NEVER_RAN = "never_ran"
+    NO_END = "no_end"  # a start was announced, and no end within the grace
     CLOCK_SET_BACK = "clock_set_back"
 
 
@@ -46,11 +50,32 @@ class Schedule:
     tz: str = DEFAULT_TZ
     grace_s: float | None = None
 
-    def due(self, after: float) -> float:
-        """Return when the first run after a moment is due."""
+    def due(self, after: float, *, is_success: bool = False) -> float:
+        """Return when the first run after a moment is due; `is_success`: one that ended then.
+
+        A success just before a moment that the expression names is the run of that moment: clocks
+        of hosts differ. Raises ConfigurationError for what `parse_schedule` would refuse here:
+        another host, which knows the time zone, may have written it.
+        """
         if not self.cron:
             return after + self.every_s
-        return next_cron(self.cron, after, zone_named(self.tz, where="tz"))
+        due = _due(self, after)
+        if is_success and due - after <= CLOCKS_DIFFER_S:
+            following = _due(self, due)
+            if due - after <= min(self.grace(due), EARLY_SHARE * (following - due)):
+                return following
+        return due
+
+    def due_before(self, at: float) -> float | None:
+        """Return the last moment up to `at` that the expression names; None without one."""
+        if not self.cron:
+            return None
+        return previous_cron(self.cron, at, zone_named(self.tz, where="tz"))
+
+    @property
+    def text(self) -> str:
+        """The schedule in a few words: "every 1 d", "0 3 * * * Europe/Berlin"."""
+        return f"{self.cron} {self.tz}" if self.cron else f"every {format_duration(self.every_s)}"
 
     def grace(self, due: float) -> float:
         """Return how many seconds after `due` a run may still succeed without being late."""
@@ -106,7 +131,7 @@ def lateness(
     if since > now + CLOCKS_DIFFER_S:
         return 0.0, Reason.CLOCK_SET_BACK
     never = last_success is None
-    due = schedule.due(since)
+    due = schedule.due(since, is_success=not never)
     if now < due:
         return 0.0, Reason.FIRST_RUN_AHEAD if never else Reason.IN_TIME
     late = now - due - schedule.grace(due)
@@ -128,6 +153,28 @@ def next_cron(cron: str, after: float, zone: tzinfo) -> float:
     while (found := next(moments).timestamp()) <= after:
         pass
     return found
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _due(schedule: Schedule, after: float) -> float:
+    """Return when a run of an expression is due; it is asked for each slot, and takes a while."""
+    from cronsim import CronSimError
+
+    zone = zone_named(schedule.tz, where="tz")
+    try:
+        return next_cron(schedule.cron, after, zone)
+    except (CronSimError, StopIteration, OverflowError):
+        raise ConfigurationError(f"cron: {schedule.cron!r:.80} names no time") from None
+
+
+def previous_cron(cron: str, at: float, zone: tzinfo) -> float | None:
+    """Return the last moment up to `at` that an expression names; None if there was none."""
+    from cronsim import CronSim  # only where an expression is used
+
+    # A second ahead: the library begins before the moment that it is given.
+    moments = CronSim(cron, datetime.fromtimestamp(int(at) + 1, zone), reverse=True)
+    found = next(moments, None)
+    return min(found.timestamp(), at) if found is not None else None
 
 
 def _check_cron(cron: str, zone: tzinfo, *, where: str) -> None:

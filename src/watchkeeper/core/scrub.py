@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from watchkeeper.core.assigned import mask_values
+from watchkeeper.core.command_forms import is_secret_argument
 from watchkeeper.core.copying import (
     MAX_BREADTH,
     MAX_DEPTH,
@@ -121,7 +122,12 @@ def _mask(value: Any, rules: Rules, effort: Effort) -> Any:
     if isinstance(value, list):
         if len(value) == 2 and isinstance(value[0], str) and rules.keys.is_sensitive(value[0]):
             return [value[0], MASK]
-        return [_mask(inner, rules, effort) for inner in value]
+        return [
+            MASK
+            if is_secret_argument(value, at, rules.keys, effort)
+            else _mask(inner, rules, effort)
+            for at, inner in enumerate(value)
+        ]
     return value
 
 

@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from watchkeeper.core.card_numbers import CARD
+from watchkeeper.core.command_forms import COMMAND_FORMS
 from watchkeeper.core.database_forms import DATABASE_FORMS
 from watchkeeper.core.form import MASK, Form, after_start, between, whole
 
@@ -18,7 +19,6 @@ _WORD_LIST: Final = """
     realm required scheme share shares shall that token tokens type with
 """
 _SCHEME_WORDS: Final = frozenset(_WORD_LIST.split())
-MAX_COMMAND_CHARS: Final = 200  # from a command to its option
 _MIN_CODED_CHARS: Final = 8  # "Basic plan2" is no secret
 
 
@@ -32,13 +32,6 @@ def _scheme_value(match: re.Match[str]) -> str:
         coded = mixed or any(character.isdigit() or character in "+/=" for character in value)
         secret = coded and len(value) >= _MIN_CODED_CHARS
     return f"{match['scheme']}{match['gap']}{MASK}" if secret else match.group()
-
-
-def _of_curl(match: re.Match[str]) -> str:
-    """Mask the password unless the line is another program's."""
-    start = match.start()
-    before = match.string[max(start - MAX_COMMAND_CHARS, 0) : start].rpartition("\n")[2]
-    return f"{match['start']}{MASK}" if "curl " in before else match.group()
 
 
 # Lengths by country (the registry of ISO 13616), so that what follows is no part of the number.
@@ -153,13 +146,7 @@ FORMS: Final = (
         replacement=between,
     ),
     *DATABASE_FORMS,
-    Form(  # curl --user ann:password
-        hint=("curl ",),
-        pattern=re.compile(
-            r"(?P<start>(?<=\s)(?:-u|--user)[ =]?[\"']?[^\s:\"']{1,64}+:)(?P<value>[^\s\"']++)"
-        ),
-        replacement=_of_curl,
-    ),
+    *COMMAND_FORMS,
     Form(  # the signature of a shared link
         hint=("sig=",),
         pattern=re.compile(r"(?P<start>[?&;]sig=)[^\s&;\"'<>]++", re.IGNORECASE),
@@ -173,7 +160,7 @@ FORMS: Final = (
     Form(
         hint=("bearer", "basic", "token"),
         pattern=re.compile(
-            r"(?P<scheme>\b(?:Bearer|Basic|Token))(?P<gap>\s{1,4}+|%20|\+)"
+            r"(?P<scheme>[bt](?:(?<!\w[bt])(?:earer|asic|oken)))(?P<gap>\s{1,4}+|%20|\+)"
             r"(?P<value>[A-Za-z0-9+/=._~-]{4,}+)",
             re.IGNORECASE,
         ),

@@ -39,6 +39,20 @@ SELF_UNREADABLE_RULES: Final = Metric(
     help="Rules of the file or the database that cannot be read, or name what there is not.",
     across=Across.MAX,
 )
+SELF_FULL_IN: Final = Metric(
+    name="watchkeeper_storage_full_in_seconds",
+    kind=Kind.GAUGE,
+    help="Time until `storage_budget`, or the disk, is used up at the trend of a week; absent on "
+    "the first day and while nothing grows.",
+    across=Across.LAST,
+)
+SELF_CLOCK_SKEW: Final = Metric(
+    name="watchkeeper_clock_skew_seconds",
+    kind=Kind.GAUGE,
+    help="How far the host's clock is ahead of the database server's; below 0: behind.",
+    labels=("host",),
+    across=Across.LAST,
+)
 
 SELF_WATCH: Final = (
     SELF_FAILED_FLUSHES,
@@ -47,4 +61,6 @@ SELF_WATCH: Final = (
     SELF_RULE_ERRORS,
     SELF_HEARTBEAT_FAILURES,
     SELF_UNREADABLE_RULES,
+    SELF_FULL_IN,
+    SELF_CLOCK_SKEW,
 )

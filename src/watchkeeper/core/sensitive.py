@@ -38,6 +38,8 @@ _ENDINGS: Final = (
     "apikey",
     "privatekey",
     "passwort",
+    "sessionid",
+    "sessid",
 )
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
@@ -50,7 +52,10 @@ _LOOKALIKES: Final = str.maketrans(
 
 def holds_any(text: str, marks: Iterable[str]) -> bool:
     """Tell whether one of the marks is in a text; looking for single signs first is faster."""
-    return any(mark[-1] in text and mark[0] in text and mark in text for mark in marks)
+    for mark in marks:  # noqa: SIM110  # a generator costs more than most looks
+        if mark[-1] in text and mark[0] in text and mark in text:
+            return True
+    return False
 
 
 def _holds(word: str, others: Iterable[str]) -> bool:

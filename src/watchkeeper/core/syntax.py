@@ -19,6 +19,10 @@ _CALLED: Final = frozenset(
 _BLOCKS: Final = ("body", "orelse", "finalbody", "handlers", "cases")
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _SCOPES: Final = (*_FUNCTIONS, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_EXPRESSIONS: Final[dict[str, type[ast.AST]]] = {
+    "<lambda>": ast.Lambda,
+    "<genexpr>": ast.GeneratorExp,
+}
 _COMPOUND: Final = (ast.stmt, ast.ExceptHandler, ast.match_case)
 # What says nothing of what happens, or what only some versions of Python have.
 _LEFT_OUT: Final = frozenset(
@@ -81,16 +85,22 @@ def joined(statements: Sequence[Statement]) -> Statement | None:
 
 
 def find_failing(
-    tree: ast.Module, at: Position, *, outer: Set[str] = frozenset()
+    tree: ast.Module, at: Position, *, outer: Set[str] = frozenset(), within: str = ""
 ) -> Failing | None:
     """Find the smallest statement around a position, of a compound one only its head.
 
-    `outer` are the local variables of functions around the tree's. None where no statement is.
+    `outer` are the local variables of functions around the tree's; `within` is the name of the
+    code: of a lambda or a generator its own expression is the statement, since what stands around
+    it may be a whole table of them. None where no statement is.
     """
     path = list(_path_to(tree, at))
     if not path:
         return None
-    statement = path[-1]
+    statement: ast.AST | None = path[-1]
+    if within in _EXPRESSIONS and at.column is not None:
+        statement = _expression(path[-1], at, _EXPRESSIONS[within])
+    if statement is None:
+        return None
     writer = _Writer(_locals(path) | outer)
     text = writer.write(statement)
     return Failing(
@@ -108,6 +118,15 @@ def _path_to(tree: ast.Module, at: Position) -> Iterator[ast.AST]:
         node = next((inner for inner in _blocks(node) if _holds(inner, at)), None)
         if node is not None:
             yield node
+
+
+def _expression(statement: ast.AST, at: Position, kind: type[ast.AST]) -> ast.AST | None:
+    """Return the innermost one of a kind around a position, None if there is none."""
+    found = None
+    for node in ast.walk(statement):  # what is within others comes after them
+        if isinstance(node, kind) and _holds(node, at):
+            found = node
+    return found
 
 
 def _blocks(node: ast.AST) -> Iterator[ast.AST]:

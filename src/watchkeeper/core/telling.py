@@ -155,6 +155,7 @@ class Facts:
 
     incident: int
     firing: bool
+    recovering: bool = False  # it fires, but has been clear for a while
     severity: str = "warning"
     ended_at: float = 0.0  # where it does not fire: since when
     flapping: bool = False  # it comes and goes, and may be back soon
@@ -289,6 +290,8 @@ def _news(
         return None, Why.ACKNOWLEDGED, ()
     # Hosts differ a little; a moment that far ahead is of a clock that was set back since.
     after_s = manners.escalate_after_s
+    if facts.recovering and not facts.flapping:
+        return None, Why.NOT_DUE, ()  # nobody is called for what is about to be over
     if after_s and not told.escalated and abs(now - told.first_at) >= after_s:
         return Kind.ESCALATED, Why.ESCALATION_DUE, manners.escalate_to or told.channels
     if manners.repeat_s and abs(now - told.last_at) >= manners.repeat_s:

@@ -3,10 +3,20 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
+from typing import Final
 
-from watchkeeper.core.catalogue import HTTP_DURATION
+from watchkeeper.core.capacity_metrics import EVENT_LOOP_LAG
+from watchkeeper.core.catalogue import CATALOGUE, HTTP_DURATION
 from watchkeeper.core.conditions import Comparison, Measure, comparisons
+from watchkeeper.core.metrics import Kind
 from watchkeeper.core.rule import Rule
+
+_LOOKED_AT: Final = frozenset(
+    metric.name
+    for metric in CATALOGUE
+    if metric.kind is Kind.GAUGE or metric.name.startswith("watchkeeper_")
+) | {EVENT_LOOP_LAG.name}
+"""Metrics of ours that are known anew once a slot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +50,17 @@ def thresholds(rules: Iterable[Rule]) -> Thresholds:
                 slow_s = min(slow_s, term.threshold)
                 error_rate = min(error_rate, round(1 - selector.quantile, 9))
     return Thresholds(error_rate=error_rate, slow_s=slow_s)
+
+
+def is_urgent(rule: Rule) -> bool:
+    """Tell whether what is counted within a slot may make a rule fire.
+
+    The others wait for the slot's end or for news: those by what is looked at once a slot, such as
+    memory, those that tell of too little, and those of events, checks and workers.
+    """
+    return any(
+        term.operator.is_upward and term.selector.metric not in _LOOKED_AT for term in _terms(rule)
+    )
 
 
 def _terms(rule: Rule) -> tuple[Comparison, ...]:

@@ -14,6 +14,8 @@ from watchkeeper.exceptions import ConfigurationError
 
 MAX_DURATION_S: Final = 10 * 365 * 86_400.0  # ten years: beyond it a duration is a slip
 MAX_SIZE_BYTES: Final = 2**53  # 8 PiB: the largest that a float counts exactly
+GROUPED_FROM: Final = 10_000.0  # numbers from here on are shown in groups of three digits
+MAX_WHOLE: Final = 1e15  # above it a float counts no single ones
 MAX_TEXT: Final = 40  # characters of a quantity; longer text is a slip and is cut in messages
 
 _NUMBER = re.compile(
@@ -180,8 +182,17 @@ def format_size(size_bytes: float) -> str:
 
 def format_rate(per_second: float) -> str:
     """Show a rate to people, to three digits: "12.5/s", "3/min", "1/h"."""
+    if not per_second:
+        return "0/min"
     unit = next((name for name, span in _RATES.items() if per_second * span >= 0.9995), "d")
     return f"{_three_digits(per_second * _RATES[unit])}/{unit}"
+
+
+def format_number(value: float) -> str:
+    """Show a number to people, to the unit if large: "0.99", "3.14159", "5000", "2,534,567"."""
+    if GROUPED_FROM <= abs(value) < MAX_WHOLE:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:.6g}"
 
 
 def _split(text: str) -> tuple[str | None, str]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-from watchkeeper.dashboard.http import Request
+from watchkeeper.dashboard.http import Request, is_loopback
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.signed_links import signing_key
 from watchkeeper.storage.store import AdminStore
@@ -31,7 +31,6 @@ TRY_AGAIN_S: Final = 60.0
 MAX_TRIES: Final = 5  # failed log-ins per client and minute
 MAX_ALL_TRIES: Final = 30  # and of all clients together, for addresses can be made up
 _PURPOSE: Final = "login"
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 class Way(StrEnum):
@@ -102,7 +101,7 @@ class Access:
 
         Raises StorageError if the signing key is needed and cannot be read.
         """
-        if self._open and _is_loopback(request):
+        if self._open and is_loopback(request):
             return Visitor(way=Way.OPEN)
         if self._auth is not None and self._is_welcome(request):
             return Visitor(way=Way.AUTH)
@@ -202,13 +201,6 @@ class Access:
 
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _is_loopback(request: Request) -> bool:
-    """Tell whether the browser was sent to this machine by that name: no rebound DNS name is."""
-    host = request.headers.get("host", "")
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    return name.lower() in _LOOPBACK and request.client in ("127.0.0.1", "::1")
 
 
 def _cookie(request: Request, name: str) -> str:

@@ -108,6 +108,9 @@ def series_json(view: Overview, *, refresh_s: float) -> dict[str, Any]:
         "times": [point.start for point in view.points],
         "partial": sum(1 for point in view.points if point.partial),
         "marks": [_mark(one, view) for one in view.incidents],
+        "releases": [
+            {"release": one.release, "at": one.at, "kind": one.kind} for one in view.releases
+        ],
         "charts": {
             one.id: {
                 "unit": one.unit,

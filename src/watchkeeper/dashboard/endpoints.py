@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from watchkeeper.dashboard.parameters import (
     parse_choice,
     parse_id,
     parse_number,
+    parse_over,
     parse_page,
 )
 from watchkeeper.dashboard.pools import pools
@@ -31,6 +32,7 @@ from watchkeeper.dashboard.samples import sample, samples
 from watchkeeper.dashboard.searching import parse_search
 from watchkeeper.dashboard.statements import statements
 from watchkeeper.dashboard.sums import Query
+from watchkeeper.dashboard.uptime import health
 from watchkeeper.dashboard.visit import Visit, Watched
 from watchkeeper.storage.turns import give_way
 
@@ -88,6 +90,13 @@ def _pools(wk: Watched, visit: Visit) -> Any:
 
 def _jobs(wk: Watched, visit: Visit) -> Any:
     return jobs(_query(wk, visit), page=parse_page(visit.query))
+
+
+def _health(wk: Watched, visit: Visit) -> Any:
+    query, over_s = _query(wk, visit), parse_over(visit.query)
+    if over_s is not None:
+        query = replace(query, start=query.end - over_s)
+    return health(query, page=parse_page(visit.query))
 
 
 def _samples(wk: Watched, visit: Visit) -> Any:
@@ -156,6 +165,7 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], Answer], ...]] = (
     (re.compile(r"/api/v1/outgoing\.json"), _outgoing),
     (re.compile(r"/api/v1/pools\.json"), _pools),
     (re.compile(r"/api/v1/jobs\.json"), _jobs),
+    (re.compile(r"/api/v1/health\.json"), _health),
     (re.compile(r"/api/v1/samples\.json"), _samples),
     (re.compile(r"/api/v1/samples/([0-9a-f]{32})\.json"), _sample),
     (re.compile(r"/api/v1/errors\.json"), _issues),

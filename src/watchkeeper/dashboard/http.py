@@ -7,6 +7,8 @@ from typing import Any, Final
 
 MAX_BODY_BYTES: Final = 64 * 1024  # forms are small; adapters refuse more before reading it
 
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -34,6 +36,13 @@ class Response:
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+
+
+def is_loopback(request: Request) -> bool:
+    """Tell whether the browser was sent to this machine by that name: no rebound DNS name is."""
+    host = request.headers.get("host", "")
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    return name.lower() in _LOOPBACK and request.client in ("127.0.0.1", "::1")
 
 
 def json_response(

@@ -13,6 +13,7 @@ from watchkeeper.dashboard.issues import is_next_release, until_of
 from watchkeeper.dashboard.stacks import read_stack
 from watchkeeper.dashboard.status import Level, silent_after_s
 from watchkeeper.dashboard.views import NO_FIGURES, IssuePage, Overview
+from watchkeeper.dashboard.views_health_page import HealthPage
 from watchkeeper.dashboard.windows import PRESET_NAMES, Window
 from watchkeeper.storage.turns import give_way
 
@@ -136,6 +137,11 @@ def issue_page(shell: Shell, page: IssuePage) -> bytes:
         now=page.at,
         shown_already=_REQUEST_KEYS,
     )
+
+
+def health_page(shell: Shell, page: HealthPage) -> bytes:
+    """Draw the state of the service and of every health check, with uptimes."""
+    return _render("health.html", shell=shell, page=page)
 
 
 def message_page(

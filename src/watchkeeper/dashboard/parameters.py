@@ -11,6 +11,8 @@ LIMIT: Final = 100  # rows unless asked otherwise
 MAX_LIMIT: Final = 500
 MAX_OFFSET: Final = 1_000  # of samples, all before it are read as well
 APDEX: Final = "500ms"
+MIN_OVER_S: Final = 60.0
+MAX_OVER_S: Final = 90 * 86_400.0  # as long as transitions of health checks are kept
 MIN_APDEX_S: Final = 0.001
 MAX_APDEX_S: Final = 3_600.0
 MAX_ID_DIGITS: Final = 18
@@ -41,6 +43,19 @@ def parse_page(query: Mapping[str, str]) -> Page:
         limit=parse_number(query, "limit", LIMIT, low=1, high=MAX_LIMIT),
         offset=parse_number(query, "offset", 0, low=0, high=MAX_OFFSET),
     )
+
+
+def parse_over(query: Mapping[str, str]) -> float | None:
+    """Read `over`, such as 30d, as seconds; None without it. Raises ParameterError."""
+    if "over" not in query:
+        return None
+    try:
+        over_s = parse_duration(query["over"], where="over")
+    except ConfigurationError as error:
+        raise ParameterError(str(error)) from None
+    if not MIN_OVER_S <= over_s <= MAX_OVER_S:
+        raise ParameterError("over must be between 1m and 90d, such as 30d")
+    return over_s
 
 
 def parse_apdex(query: Mapping[str, str]) -> float:

@@ -8,11 +8,13 @@ from watchkeeper.core.catalogue import HTTP_DURATION
 from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.hours import HOUR_S
 from watchkeeper.core.issues import State
+from watchkeeper.core.messages import without_name
 from watchkeeper.core.metrics import Series
 from watchkeeper.core.slot import Frame, slot_start
 from watchkeeper.dashboard.figures import part, quantile
 from watchkeeper.dashboard.issues import bars
 from watchkeeper.dashboard.reading import SETTLING_S, read_pieces
+from watchkeeper.dashboard.releases import marks_between
 from watchkeeper.dashboard.status import judge
 from watchkeeper.dashboard.tallies import (
     METRICS,
@@ -40,6 +42,7 @@ from watchkeeper.storage.store import HourTotal, Incident, Store, Worker
 MAX_ROUTES: Final = 8
 MAX_ISSUES: Final = 8
 MAX_INCIDENTS: Final = 20
+MAX_RELEASES: Final = 50  # drawn on the charts, the newest
 _LISTED: Final = [one for one in State if one is not State.IGNORED]
 SPARK_BARS: Final = 24
 TREND_S: Final = 86_400
@@ -129,6 +132,16 @@ def overview(
         workers=len(alive),
         hosts=len({one.host for one in alive}),
         incidents=tuple(incident_row(one, now=now) for one in incidents),
+        releases=tuple(
+            marks_between(
+                store,
+                service=service,
+                environment=environment,
+                since=begin,
+                until=end,
+                limit=MAX_RELEASES,
+            )
+        ),
         figures=_figures(tallies.whole, now=now),
         before=_comparable(before, span_s=begin - earlier, now=now),
         points=grid.points(tallies, begin=begin, end=end, settled=now - slot_s - SETTLING_S),
@@ -158,10 +171,10 @@ def issue_page(store: Store, issue_id: int, *, now: float) -> IssuePage | None:
 
 
 def incident_row(incident: Incident, *, now: float) -> IncidentRow:
-    """Describe an incident as it is now; its summary without the rule's name, shown beside it."""
+    """Describe an incident as it is now; its summary without rule and group, shown beside it."""
     data: Mapping[str, Any] = incident.data
     threshold = data.get("threshold")
-    summary = str(data.get("summary") or incident.reason)
+    summary, labels = str(data.get("summary") or incident.reason), data.get("labels", {})
     return IncidentRow(
         id=incident.id,
         rule=incident.rule,
@@ -171,7 +184,7 @@ def incident_row(incident: Incident, *, now: float) -> IncidentRow:
         lasted_s=max((incident.resolved_at or now) - incident.started_at, 0.0),
         value=incident.value,
         threshold=float(threshold) if isinstance(threshold, int | float) else None,
-        summary=summary.removeprefix(incident.rule).lstrip(": "),
+        summary=without_name(summary, incident.rule, labels),
     )
 
 

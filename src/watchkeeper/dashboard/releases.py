@@ -4,15 +4,17 @@ from dataclasses import dataclass
 
 from watchkeeper.dashboard.parameters import Page
 from watchkeeper.dashboard.sums import Query
+from watchkeeper.storage.store import MarkKind, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseMark:
-    """A release and when it was first seen; `by` is who set the mark, None: a worker ran it."""
+    """A release and when it was first seen or back; `by` is who set the mark, None: a worker."""
 
     release: str
     at: float
     by: str | None
+    kind: MarkKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +33,10 @@ class ReleasesView:
 
 def releases(query: Query, *, page: Page) -> ReleasesView:
     """List the deploy marks of a window, newest first."""
-    marks = _marks(query, query.begin, query.end, page.offset + page.limit + 1)
-    earlier = _marks(query, 0.0, query.begin, 1)
+    place = {"service": query.service, "environment": query.environment}
+    most = page.offset + page.limit + 1
+    marks = marks_between(query.store, **place, since=query.begin, until=query.end, limit=most)
+    earlier = marks_between(query.store, **place, since=0.0, until=query.begin, limit=1)
     return ReleasesView(
         service=query.service,
         environment=query.environment,
@@ -45,12 +49,14 @@ def releases(query: Query, *, page: Page) -> ReleasesView:
     )
 
 
-def _marks(query: Query, since: float, until: float, limit: int) -> list[ReleaseMark]:
-    found = query.store.releases(
-        service=query.service,
-        environment=query.environment,
-        since=since,
-        until=until,
-        limit=limit,
+def marks_between(
+    store: Store, *, service: str, environment: str, since: float, until: float, limit: int
+) -> list[ReleaseMark]:
+    """Read the marks of a scope in [since, until), newest first; one query."""
+    found = store.releases(
+        service=service, environment=environment, since=since, until=until, limit=limit
     )
-    return [ReleaseMark(release=one.scope.release, at=one.at, by=one.by or None) for one in found]
+    return [
+        ReleaseMark(release=one.scope.release, at=one.at, by=one.by or None, kind=one.kind)
+        for one in found
+    ]

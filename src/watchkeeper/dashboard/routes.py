@@ -15,11 +15,13 @@ from watchkeeper.dashboard.api import overview_json, trouble_json
 from watchkeeper.dashboard.assets import asset_response
 from watchkeeper.dashboard.charts import chart, series_json
 from watchkeeper.dashboard.endpoints import endpoint
+from watchkeeper.dashboard.health import probed
 from watchkeeper.dashboard.http import Request, Response, json_response
 from watchkeeper.dashboard.login import Login
 from watchkeeper.dashboard.message_links import MessageLinks
 from watchkeeper.dashboard.pages import Shell
 from watchkeeper.dashboard.parameters import MAX_ID_DIGITS, ParameterError
+from watchkeeper.dashboard.probes import PROBES
 from watchkeeper.dashboard.queries import issue_page, overview
 from watchkeeper.dashboard.responses import failed, html, not_allowed, packed, secured, see_other
 from watchkeeper.dashboard.status import storage_trouble
@@ -41,7 +43,7 @@ _NOT_OPEN: Final = "it could not be opened yet."
 
 
 class Dashboard:
-    """Serves everything below the prefix but the probes; safe to call from several threads."""
+    """Serves everything below the prefix, probes where it matters who asks; safe in threads."""
 
     def __init__(self, wk: Watched) -> None:
         """Take whom to show; nothing is read or imported before the first request."""
@@ -70,6 +72,8 @@ class Dashboard:
 
     def _answer(self, request: Request) -> Response:
         request = replace(request, path="/" + request.path.strip("/"))
+        if request.path in PROBES:
+            return probed(self._wk, self._access, request)
         if request.method not in ("GET", "HEAD", "POST"):
             return not_allowed("GET, HEAD, POST")
         static = asset_response(request)

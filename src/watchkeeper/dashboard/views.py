@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from watchkeeper.dashboard.releases import ReleaseMark
 from watchkeeper.dashboard.status import Status
 from watchkeeper.storage.store import Event, Issue
 
@@ -110,6 +111,7 @@ class Overview:
     workers: int
     hosts: int
     incidents: tuple[IncidentRow, ...]
+    releases: tuple[ReleaseMark, ...]
     figures: Figures
     before: Figures | None
     points: tuple[Point, ...]

@@ -178,18 +178,38 @@ class PoolsView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LastRun:
+    """The last run that is known of a job: when it ended, and how."""
+
+    at: float
+    outcome: str
+    seconds: float | None
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobFigures:
-    """One job; `last_success` (since the epoch) and lateness are None while unknown."""
+    """One job; moments (since the epoch), lateness and shares are None while unknown."""
 
     job: str
+    state: str
+    schedule: str | None
+    grace_s: float | None
+    pinged: bool
     runs: int
     failures: int
     outcomes: Mapping[str, int]
+    success_share: float | None
     p50_s: float | None
     p95_s: float | None
     wait: Timing | None
+    since: float | None
+    last_run: LastRun | None
     last_success: float | None
+    running_since: float | None
+    due: float | None
     lateness_s: float | None
+    late_because: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from watchkeeper.core.rule import Rule
 from watchkeeper.dashboard.http import Request
 from watchkeeper.dashboard.pages import Shell
 from watchkeeper.dashboard.windows import Window
+from watchkeeper.runtime.health import Health
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.settings import Settings
 from watchkeeper.storage.store import Store
@@ -44,6 +45,10 @@ class Watched(Protocol):
     @property
     def clock(self) -> Callable[[], float]:
         """Tells the time in seconds since the epoch."""
+
+    @property
+    def health(self) -> Health:
+        """The health checks of this process."""
 
     @property
     def recorder(self) -> Recorder:

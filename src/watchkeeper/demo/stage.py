@@ -17,7 +17,7 @@ from watchkeeper.demo.process import DemoError, ShopProcess, require_packages
 from watchkeeper.demo.profiles import Profile
 from watchkeeper.demo.receiver import Received, Receiver
 from watchkeeper.demo.serve import Plan, copy_shop, load_shop
-from watchkeeper.runtime.cgroup import memory_share
+from watchkeeper.runtime.cgroup import memory_use
 from watchkeeper.storage import open_store
 
 DATABASE_FILE: Final = "watchkeeper.db"
@@ -123,5 +123,5 @@ class Stage:
 def _memory_share() -> float:
     """Return how full the memory is now, as the shop's process will find it."""
     memory = psutil.virtual_memory()
-    limited = memory_share(Path("/"), total_bytes=memory.total)
-    return limited if limited is not None else 1 - memory.available / memory.total
+    limited = memory_use(Path("/"), total_bytes=memory.total)
+    return limited.share if limited is not None else 1 - memory.available / memory.total

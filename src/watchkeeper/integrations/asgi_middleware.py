@@ -3,10 +3,10 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from time import perf_counter
-from types import CodeType
 from typing import Any, Final
 
 from watchkeeper.app import Watchkeeper
+from watchkeeper.dashboard.probes import PROBES
 from watchkeeper.integrations.lifespan import Lifespan
 from watchkeeper.integrations.naming import Naming
 from watchkeeper.integrations.outcomes import (
@@ -17,14 +17,14 @@ from watchkeeper.integrations.outcomes import (
     Exchange,
     Outcomes,
     Route,
-    code_of,
 )
-from watchkeeper.integrations.own import PROBES, OwnPages
+from watchkeeper.integrations.own import OwnPages
 from watchkeeper.integrations.own_asgi import find_page, serve_page
 from watchkeeper.integrations.request_ids import AsgiAnswering
 from watchkeeper.integrations.seeing import Seeing
 from watchkeeper.integrations.templates import Templates
 from watchkeeper.integrations.websockets import Connection
+from watchkeeper.runtime.endpoints import Endpoint
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.live import FOLD_AT
 from watchkeeper.runtime.record import RequestContext, current
@@ -79,7 +79,7 @@ class AsgiMiddleware:
             watchkeeper.observer.loop_lag.follow, lambda: watchkeeper.started
         )
         self._prefix = settings.dashboard_prefix
-        self._own = OwnPages(watchkeeper)
+        self.own = OwnPages(watchkeeper)
         self._at_root = tuple(PROBES) if settings.health_at_root else ()
 
     def wrap(self, app: Application) -> None:
@@ -93,10 +93,10 @@ class AsgiMiddleware:
             return
         path = scope["path"]
         if self._prefix in path or (self._at_root and path.endswith(self._at_root)):
-            page = find_page(self._own, scope)
+            page = find_page(self.own, scope)
             if page is not None:
                 self.begin()
-                await serve_page(self._own, page, scope, receive, send)
+                await serve_page(self.own, page, scope, receive, send)
                 return
         outer = current.get()
         if outer is not None and outer.serves(scope):
@@ -113,7 +113,7 @@ class AsgiMiddleware:
         exchange.take = receive
         exchange.forward = send
         active = self._active
-        active.append(start)
+        active.add(start)
         current.set(exchange)
         try:
             await self.app(scope, exchange.receive, exchange.send)
@@ -122,8 +122,7 @@ class AsgiMiddleware:
                 exchange.failed(exc)
             raise
         finally:
-            if active:  # a child that was forked amid this request has none
-                active.pop()
+            active.discard(start)  # a child that was forked amid this request has none
             current.set(outer)
         if exchange.inside is not None or exchange.phase != COMPLETE:  # type: ignore[redundant-expr]
             with _GUARD:
@@ -170,7 +169,7 @@ class AsgiMiddleware:
             self._watchkeeper.issues.capture(
                 exc,
                 request=RequestContext(route=route.template),
-                endpoint=code_of(route.endpoint),
+                endpoint=route.answering("GET"),
             )
 
     def begin(self) -> None:
@@ -193,7 +192,7 @@ class AsgiMiddleware:
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             lifespan = Lifespan(self._watchkeeper, receive, send)
-            with Seeing(self._watchkeeper.capture):
+            with Seeing(lifespan.failed):
                 await self.app(scope, lifespan.receive, lifespan.send)
             return
         counted = isinstance(getattr(receive, "__self__", None), Connection)  # further out
@@ -296,9 +295,10 @@ class _Exchange(Exchange):
                 middleware.outcomes.broken(self, route, method, perf_counter() - self.start)
         middleware.outcomes.ended(self, route)
 
-    def endpoint(self) -> CodeType | None:
+    def endpoint(self) -> Endpoint | None:
         """Return the code of the view, if the router has found it by now."""
-        return code_of(self.middleware.route(self.scope, self.status).endpoint)
+        route = self.middleware.route(self.scope, self.status)
+        return route.answering(self.scope["method"])
 
     def describe(self) -> RequestContext:
         """Tell which request this is, as far as is known at this moment."""

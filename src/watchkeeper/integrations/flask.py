@@ -1,12 +1,14 @@
 """The skin for Flask: where the route is, and where exceptions vanish before WSGI sees them."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 from weakref import ref
 
 from watchkeeper.app import Watchkeeper
 from watchkeeper.integrations.late import too_late
 from watchkeeper.integrations.rules import Rules
+from watchkeeper.integrations.taken import taken, werkzeug_rule
 from watchkeeper.integrations.wsgi_middleware import (
     Application,
     Environ,
@@ -29,12 +31,13 @@ def install(app: Any, watchkeeper: Watchkeeper) -> None:
 
     if getattr(app, "_got_first_request", False):
         raise too_late()
-    app.wsgi_app = WsgiMiddleware(
+    app.wsgi_app = middleware = WsgiMiddleware(
         _served_weakly(app),
         watchkeeper,
         find_route=Rules(ref(app)).route,
         hint=("werkzeug.request", "url_rule"),
     )
+    middleware.own.is_taken = taken(partial(werkzeug_rule, app.url_map))
     handle = _weakly(app.handle_user_exception)
 
     def handle_seen(*args: Any) -> Any:

@@ -26,9 +26,11 @@ class Lifespan:
         self._watchkeeper = watchkeeper
         self._receive = receive
         self._send = send
+        self._takes_part = False
 
     async def receive(self) -> Message:
         """Start with the application; be no longer ready as soon as it begins to shut down."""
+        self._takes_part = True
         message = await self._receive()
         with _GUARD:
             if message["type"] == "lifespan.startup":
@@ -46,6 +48,14 @@ class Lifespan:
             with _GUARD:
                 await _in_thread(self._watchkeeper.stop)
         await self._send(message)
+
+    def failed(self, exc: BaseException) -> None:
+        """Record that the application raised.
+
+        One that has not asked for a message refuses the protocol, as ASGI tells it to do.
+        """
+        if self._takes_part:
+            self._watchkeeper.capture(exc)
 
 
 async def _in_thread(function: Callable[[], None]) -> None:

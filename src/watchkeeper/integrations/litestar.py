@@ -35,6 +35,7 @@ def install(app: Any, watchkeeper: Watchkeeper) -> None:
     watcher.routes = routes = Routes(app, join=watcher.join)
     routes.middleware = AsgiMiddleware(app.__call__, watchkeeper, find_route=routes.of)
     routes.middleware.outcomes = _Outcomes(watchkeeper)
+    routes.middleware.own.is_taken = lambda path: path in app.route_handler_method_map
     app.__class__ = _watched(type(app), routes.middleware)
 
 

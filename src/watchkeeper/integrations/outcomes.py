@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from math import inf
 from time import time
-from types import CodeType
 from typing import Final
 
 from watchkeeper.app import Watchkeeper
@@ -23,6 +21,8 @@ from watchkeeper.core.catalogue import (
 from watchkeeper.core.metrics import QUIET, UNMATCHED, Metric
 from watchkeeper.core.queue_time import queue_seconds
 from watchkeeper.core.sampling import Reason, RouteChoice
+from watchkeeper.integrations.endpoints import endpoint_of
+from watchkeeper.runtime.endpoints import Endpoint
 from watchkeeper.runtime.expected import expects
 from watchkeeper.runtime.ids import new_id
 from watchkeeper.runtime.live import NOWHERE, LiveSeries
@@ -35,7 +35,6 @@ OTHER_METHOD: Final = "_OTHER"  # OpenTelemetry's word for a method outside the 
 FAILED: Final = 500  # statuses from here on are failures
 REQUEST_ID: Final = "X-Request-ID"  # the header that ids come with, unless another is set
 MAX_REQUEST_ID_CHARS: Final = 64
-MAX_UNWRAPPED: Final = 10  # decorators around an endpoint that are looked through
 
 _ID_CHARS: Final = frozenset(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:/+=@"
@@ -45,7 +44,15 @@ _ID_CHARS: Final = frozenset(
 class Route:
     """One route: its template, its endpoint's code and what is known of its answers."""
 
-    __slots__ = ("answers", "endpoint", "is_quiet", "is_recorded", "methods", "template")
+    __slots__ = (
+        "_endpoints",
+        "answers",
+        "endpoint",
+        "is_quiet",
+        "is_recorded",
+        "methods",
+        "template",
+    )
 
     def __init__(
         self,
@@ -66,6 +73,15 @@ class Route:
         self.endpoint = endpoint
         self.methods = methods
         self.answers: dict[tuple[str, int], Answer] = {}
+        self._endpoints: dict[str, Endpoint | None] = {}
+
+    def answering(self, method: str) -> Endpoint | None:
+        """Return what answers requests of a method, the same one each time."""
+        endpoints = self._endpoints
+        if method not in endpoints:
+            method = standard(method)
+            endpoints.setdefault(method, endpoint_of(self.endpoint, method))
+        return endpoints[method]
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +251,7 @@ class Outcomes:
         issue = self._watchkeeper.issues.capture(
             exc,
             request=self.context(exchange, route, method=method, status=status),
-            endpoint=code_of(route.endpoint),
+            endpoint=route.answering(method),
         )
         if issue is not None:
             exchange.opened().issue = issue
@@ -348,16 +364,3 @@ def safe_id(text: str) -> str:
     if len(text) <= MAX_REQUEST_ID_CHARS and _ID_CHARS.issuperset(text):
         return text
     return ""
-
-
-def code_of(endpoint: object) -> CodeType | None:
-    """Return the code of an endpoint behind its decorators and partials."""
-    for _ in range(MAX_UNWRAPPED):
-        if isinstance(endpoint, partial):
-            endpoint = endpoint.func
-        elif (inner := getattr(endpoint, "__wrapped__", None)) is not None:
-            endpoint = inner
-        else:
-            break
-    code = getattr(endpoint, "__code__", None)
-    return code if isinstance(code, CodeType) else None

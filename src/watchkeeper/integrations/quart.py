@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Final
 
 from watchkeeper.app import Watchkeeper
@@ -10,6 +11,7 @@ from watchkeeper.integrations.late import too_late
 from watchkeeper.integrations.outcomes import FAILED, Route
 from watchkeeper.integrations.rules import Rules
 from watchkeeper.integrations.suspects import acquit, settle, suspect
+from watchkeeper.integrations.taken import taken, werkzeug_rule
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.record import RequestContext
 
@@ -32,6 +34,7 @@ def install(app: Any, watchkeeper: Watchkeeper) -> None:
         raise too_late()
     routes = _Routes(app)
     routes.middleware = AsgiMiddleware(app.asgi_app, watchkeeper, find_route=routes.of)
+    routes.middleware.own.is_taken = taken(partial(werkzeug_rule, app.url_map))
     app.asgi_app = routes.middleware
     watcher = _Watcher(routes, watchkeeper)
     for name in (

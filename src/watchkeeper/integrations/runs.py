@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from watchkeeper.runtime.observer import Observer
 
-MISSED: Final = "missed"  # the outcome of a run that did not begin in time, and so not at all
 RETRIED: Final = "retried"  # of one that failed and is to be tried again
 LEAVE_WITHIN_S: Final = 15.0  # a job's own process may have to load the database's packages first
 
@@ -36,6 +35,7 @@ def begin(observer: Observer, name: str, endpoint: CodeType | None = None) -> Jo
 
 def fail(observer: Observer, record: JobRecord, error: BaseException) -> None:
     """Record the error that a run failed with, as an occurrence of its issue."""
+    record.error = error
     issue = observer.capture(error, endpoint=record.endpoint(), context={"job": record.job.name})
     if issue is not None:  # else somebody saw it before, who said so
         record.opened().issue = issue
@@ -49,7 +49,7 @@ def end(
     name = record.job.name
     try:
         if outcome is not None:
-            observer.job(name, outcome=outcome, seconds=seconds, wait_s=wait_s)
+            observer.job(name, outcome=outcome, seconds=seconds, wait_s=wait_s, error=record.error)
         if record.inside is not None:
             observer.finish(record.inside, f"{JOB_ROUTE}{name}", seconds)
         if record.before is not None:

@@ -2,12 +2,14 @@
 
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, cast
 
 from watchkeeper.app import Watchkeeper
 from watchkeeper.integrations.asgi_middleware import AsgiMiddleware
 from watchkeeper.integrations.late import too_late
 from watchkeeper.integrations.outcomes import FAILED
+from watchkeeper.integrations.taken import starlette_route, taken
 from watchkeeper.integrations.templates import MAX_DEPTH
 from watchkeeper.runtime.guard import guard
 
@@ -28,6 +30,7 @@ def install(app: Any, watchkeeper: Watchkeeper) -> None:
 
     def build_watched() -> AsgiMiddleware:
         middleware = AsgiMiddleware(_unwatched, watchkeeper)
+        middleware.own.is_taken = taken(partial(starlette_route, app.router.routes))
         middleware.wrap(_with_seen_handlers(app, build, middleware))
         with _GUARD:
             _see_handlers_below(app, middleware)

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, MutableMapping
 from time import perf_counter
-from types import CodeType, TracebackType
+from types import TracebackType
 from typing import Any, Final
 
 from watchkeeper.app import Watchkeeper
+from watchkeeper.dashboard.probes import PROBES
 from watchkeeper.integrations import outcomes
 from watchkeeper.integrations.naming import Naming
 from watchkeeper.integrations.outcomes import (
@@ -15,12 +16,12 @@ from watchkeeper.integrations.outcomes import (
     Answer,
     Outcomes,
     Route,
-    code_of,
 )
-from watchkeeper.integrations.own import PROBES, OwnPages
+from watchkeeper.integrations.own import OwnPages
 from watchkeeper.integrations.own_wsgi import serve_page
 from watchkeeper.integrations.request_ids import WsgiAnswering
 from watchkeeper.integrations.wsgi_body import UNSIZED, Body, passing, watched
+from watchkeeper.runtime.endpoints import Endpoint
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.live import FOLD_AT
 from watchkeeper.runtime.record import Record, RequestContext, current
@@ -75,18 +76,18 @@ class WsgiMiddleware:
         self.naming = Naming(naming) if naming is not None else None
         self._watchkeeper = watchkeeper
         self._prefix = settings.dashboard_prefix
-        self._own = OwnPages(watchkeeper)
+        self.own = OwnPages(watchkeeper)
         self._at_root = tuple(PROBES) if settings.health_at_root else ()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request; exceptions of the application go on as they came."""
         path = environ.get("PATH_INFO", "")
         if self._prefix in path or (self._at_root and path.endswith(self._at_root)):
-            page = self._own.find(path, root=environ.get("SCRIPT_NAME", "").rstrip("/"))
+            page = self.own.find(path, root=environ.get("SCRIPT_NAME", "").rstrip("/"))
             if page is not None:
                 with _GUARD:
                     self._watchkeeper.start()
-                return serve_page(self._own, page, environ, start_response)
+                return serve_page(self.own, page, environ, start_response)
         outer = current.get()
         if outer is not None and outer.serves(environ):
             return self.app(environ, start_response)  # a wrapper further out counts this request
@@ -101,7 +102,7 @@ class WsgiMiddleware:
         exchange.middleware = self
         exchange.outer = outer
         current.set(exchange)
-        self.active.append(start)
+        self.active.add(start)
         try:
             result = self.app(environ, exchange.start_response)
         except BaseException as exc:
@@ -269,9 +270,9 @@ class Exchange(outcomes.Exchange):
             status=self._settled_status(),
         )
 
-    def endpoint(self) -> CodeType | None:
+    def endpoint(self) -> Endpoint | None:
         """Return the code of the view, if the router has found it by now."""
-        return code_of(self._settled_route().endpoint)
+        return self._settled_route().answering(self._method())
 
     def describe(self) -> RequestContext:
         """Tell which request this is, as far as is known at this moment."""
@@ -286,9 +287,7 @@ class Exchange(outcomes.Exchange):
 
     def _end(self) -> None:
         self.complete = True
-        active = self.middleware.active
-        if active:  # a child that was forked amid this request has none
-            active.pop()
+        self.middleware.active.discard(self.start)  # a forked child has none of its parent's
         if current.get() is self:  # it may end elsewhere, when it is dropped
             outer = self.outer
             if outer is not None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -11,10 +11,12 @@ from watchkeeper.notify.notifier import Notification
 
 MAX_BYTES: Final = 19_000  # receivers expect less than 20 kB (Standard Webhooks)
 MAX_ALERTS: Final = (30, 10, 3, 1)  # named in one message: the first number that fits
+MAX_INCIDENTS: Final = 200  # named by number, also of alerts that are not listed
 MAX_TEXT: Final = 600  # characters of one text inside
 MAX_LABELS: Final = 12
 MAX_LABEL: Final = 200
 SEVERITY: Final = "severity"
+_GROUP: Final[tuple[str, ...]] = ("alertname", "environment", "service")
 NEVER: Final = "0001-01-01T00:00:00Z"  # what Alertmanager sends as the end of what still fires
 
 
@@ -36,8 +38,17 @@ def body(notification: Notification) -> dict[str, Any]:
 def _body(notification: Notification, *, most: int) -> dict[str, Any]:
     payload = notification.payload
     given = list(payload.get("alerts") or [{}])
-    scope = _group_labels(payload)
-    common = {**scope, SEVERITY: _text(payload.get("severity"))}
+    every = [_labels(alert, payload) for alert in given]
+    common = {
+        key: every[0][key]
+        for key in (*_GROUP, SEVERITY)
+        if all(one[key] == every[0][key] for one in every)
+    }
+    scope = {
+        "alertname": _text(payload.get("rule")),  # of a digest its own name, for receivers' titles
+        "environment": _text(payload.get("environment")),
+        "service": _text(payload.get("service")),
+    }
     annotations = {"summary": _text(payload.get("summary"))}
     if payload.get("description"):
         annotations["description"] = _text(payload["description"])
@@ -53,8 +64,8 @@ def _body(notification: Notification, *, most: int) -> dict[str, Any]:
         "commonAnnotations": annotations,
         "externalURL": link.partition("?")[0].rstrip("/"),
         "alerts": [
-            _alert(alert, payload=payload, common=common, annotations=annotations, link=link)
-            for alert in given[:most]
+            _alert(alert, payload=payload, labels=labels, annotations=annotations)
+            for alert, labels in zip(given[:most], every, strict=False)
         ],
         "watchkeeper": {
             "kind": notification.kind,
@@ -62,7 +73,7 @@ def _body(notification: Notification, *, most: int) -> dict[str, Any]:
             "late": bool(payload.get("late")),
             "release": payload.get("release"),
             **_figures(given[0]),
-            "incidents": [alert.get("incident") for alert in given[:most]],
+            "incidents": _incidents(payload, given),
             "links": {
                 "dashboard": link,
                 "acknowledge": _text(payload.get("ack_link")),
@@ -84,23 +95,21 @@ def _alert(
     alert: Mapping[str, Any],
     *,
     payload: Mapping[str, Any],
-    common: Mapping[str, str],
+    labels: Mapping[str, str],
     annotations: Mapping[str, str],
-    link: str,
 ) -> dict[str, Any]:
-    given = list(dict(alert.get("labels") or {}).items())
-    own = {str(key): _text(value)[:MAX_LABEL] for key, value in given[:MAX_LABELS]}
     if alert.get("summary"):
         annotations = {**annotations, "summary": _text(alert["summary"])}
-    labels = {**own, **common}
     ended_at = alert.get("ended_at", payload.get("ended_at"))
+    # What is told once and never as over ends by itself, as Alertmanager's alerts do.
+    until = payload.get("holds_until") if ended_at is None else ended_at
     return {
         "status": "resolved" if ended_at is not None else _status(payload),
-        "labels": labels,
+        "labels": dict(labels),
         "annotations": dict(annotations),
         "startsAt": rfc3339(alert.get("started_at", payload.get("started_at"))),
-        "endsAt": rfc3339(ended_at),
-        "generatorURL": link,
+        "endsAt": rfc3339(until),
+        "generatorURL": _text(alert.get("link") or payload.get("link")),
         "fingerprint": _fingerprint(labels),
     }
 
@@ -115,11 +124,24 @@ def _figures(alert: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _group_labels(payload: Mapping[str, Any]) -> dict[str, str]:
+def _incidents(payload: Mapping[str, Any], given: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return the numbers of all incidents of a message, those of alerts left out too."""
+    told = payload.get("incidents")
+    numbers = told if isinstance(told, list) else [alert.get("incident") for alert in given]
+    return numbers[:MAX_INCIDENTS]
+
+
+def _labels(alert: Mapping[str, Any], payload: Mapping[str, Any]) -> dict[str, str]:
+    """Return the labels of an alert: in whichever message it comes, it is the same alert."""
+    given = list(dict(alert.get("labels") or {}).items())
+    whole = alert if alert.get("rule") else payload  # an alert of a digest is of its own rule
+    own = {str(key): _text(value)[:MAX_LABEL] for key, value in given[:MAX_LABELS]}
     return {
-        "alertname": _text(payload.get("rule")),
+        **own,
+        "alertname": _text(whole.get("rule")),
         "environment": _text(payload.get("environment")),
         "service": _text(payload.get("service")),
+        SEVERITY: _text(whole.get("severity")),
     }
 
 

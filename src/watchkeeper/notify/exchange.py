@@ -3,7 +3,8 @@
 import io
 import socket
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from time import monotonic
@@ -49,63 +50,102 @@ def post(
     exchange as a whole) or HTTPException. Looking up the name is the resolver's own time.
     """
     deadline = monotonic() + timeout_s
+    with exchange(
+        address, method="POST", headers=headers, body=body, deadline=deadline, resolve=resolve
+    ) as (response, _):
+        answer = Answer(
+            status=response.status, retry_after=response.headers.get("Retry-After") or ""
+        )
+        _drop(response)
+        return answer
+
+
+@contextmanager
+def exchange(
+    address: Address,
+    *,
+    method: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    deadline: float,
+    resolve: Resolver = look_up,
+    context: ssl.SSLContext | None = None,
+) -> Iterator[tuple[HTTPResponse, socket.socket]]:
+    """Send one request; yield the answer, of which the head is read, and the connection.
+
+    Follows no redirect, asks no proxy. `deadline` is a moment of the monotonic clock, for all that
+    is read of the answer, too. Raises OSError or HTTPException. Closes on any path.
+    """
     connection = connect(
-        address.host, address.port, secure=address.secure, deadline=deadline, resolve=resolve
+        address.host,
+        address.port,
+        secure=address.secure,
+        deadline=deadline,
+        resolve=resolve,
+        context=context,
     )
     with connection:
-        _send(connection, _head(address, headers, len(body)) + body, deadline)
-        source = cast("socket.socket", _Source(connection, deadline))
-        with HTTPResponse(source, method="POST") as response:
+        head = _head(address, headers, method=method, length=len(body))
+        send_all(connection, head + body, deadline)
+        source = cast("socket.socket", Source(connection, deadline))
+        with HTTPResponse(source, method=method) as response:
             response.begin()
-            answer = Answer(
-                status=response.status, retry_after=response.headers.get("Retry-After") or ""
-            )
-            _drop(response)
-            return answer
+            yield response, connection
 
 
 def connect(
-    host: str, port: int, *, secure: bool, deadline: float, resolve: Resolver = look_up
+    host: str,
+    port: int,
+    *,
+    secure: bool,
+    deadline: float,
+    resolve: Resolver = look_up,
+    context: ssl.SSLContext | None = None,
+    name: str = "",
 ) -> socket.socket:
     """Try each place of the host within what is left of the time, by TLS if `secure`.
 
-    The certificate is checked against `host`, whatever place the connection went to. `deadline`
-    is a moment of the monotonic clock. Raises OSError.
+    The certificate is checked against `name`, else `host`, whatever place the connection went to.
+    `deadline` is a moment of the monotonic clock. Raises OSError.
     """
     last: OSError = OSError("the name has no address")
     for family, place in resolve(host, port):
         connection = socket.socket(family, socket.SOCK_STREAM)
         try:
-            connection.settimeout(_left(deadline))
+            connection.settimeout(left_s(deadline))
             connection.connect(place)
             if not secure:
                 return connection
-            context = ssl.create_default_context()
-            connection.settimeout(_left(deadline))
-            return context.wrap_socket(connection, server_hostname=host)
+            trust = context or ssl.create_default_context()
+            connection.settimeout(left_s(deadline))
+            return trust.wrap_socket(connection, server_hostname=name or host)
         except OSError as error:
             connection.close()
             last = error
+        except ValueError:  # a name that TLS cannot ask for
+            connection.close()
+            raise
     raise last
 
 
-def _head(address: Address, headers: Mapping[str, str], length: int) -> bytes:
+def _head(address: Address, headers: Mapping[str, str], *, method: str, length: int) -> bytes:
     usual = address.port == (443 if address.secure else 80)
     host = address.shown.rpartition(":")[0] if usual else address.shown
     lines = [
-        f"POST {address.path} HTTP/1.1",
+        f"{method} {address.path} HTTP/1.1",
         f"Host: {host}",
         *(f"{name}: {value}" for name, value in headers.items()),
-        f"Content-Length: {length}",
+        *([f"Content-Length: {length}"] if length or method == "POST" else []),
         "Connection: close",
     ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def _send(connection: socket.socket, data: bytes, deadline: float) -> None:
+def send_all(connection: socket.socket, data: bytes, deadline: float) -> None:
+    """Send everything within what is left of the time. Raises OSError."""
     rest = memoryview(data)
     while rest:
-        connection.settimeout(_left(deadline))
+        connection.settimeout(left_s(deadline))
         rest = rest[connection.send(rest) :]
 
 
@@ -117,7 +157,7 @@ def _drop(response: HTTPResponse) -> None:
         return
 
 
-def _left(deadline: float) -> float:
+def left_s(deadline: float) -> float:
     """Return the seconds left. Raises TimeoutError if there are none."""
     left = deadline - monotonic()
     if left <= 0:
@@ -129,14 +169,17 @@ class TooLongError(HTTPException):
     """More came than an answer may have."""
 
 
-class _Source(io.RawIOBase):
+class Source(io.RawIOBase):
     """A socket's incoming side, each read of which gets only what is left of the time."""
 
-    def __init__(self, connection: socket.socket, deadline: float) -> None:
+    def __init__(
+        self, connection: socket.socket, deadline: float, *, most: int = MAX_READ_BYTES
+    ) -> None:
+        """Read from this connection, up to `most` bytes."""
         super().__init__()
         self._connection = connection
         self._deadline = deadline
-        self._left = MAX_READ_BYTES
+        self._left = most
 
     def readable(self) -> bool:
         """Say that this can be read, as io asks."""
@@ -146,7 +189,7 @@ class _Source(io.RawIOBase):
         """Read what is there, or wait for it until the deadline."""
         if self._left <= 0:
             raise TooLongError
-        self._connection.settimeout(_left(self._deadline))
+        self._connection.settimeout(left_s(self._deadline))
         count = self._connection.recv_into(buffer)
         self._left -= count
         return count

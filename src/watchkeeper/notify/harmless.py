@@ -5,18 +5,21 @@ from typing import Final
 
 MAX_URL: Final = 700  # characters: four of them fit into one section of a Slack message
 
+# What mail programs make a link of without being asked: "www.x", and the @ of "a@b.c".
+_ADDRESS: Final = re.compile(r"(?<=\bwww)\.(?=\w)|(?<=[\w.+-])@(?=[\w-]+\.\w)", re.IGNORECASE)
 _MENTION: Final = re.compile(r"(?<!\w)@(?=\w)|<(?=[@!#&/])")
 
 
 def line(text: object, *, limit: int) -> str:
     """Return one line of at most `limit` characters that no mail or chat program acts upon.
 
-    No control characters, none that turn the direction of writing, and no address that a program
-    would turn into a link: "https://x" is written "https[:]//x".
+    No control characters, none that turn the direction of writing, and nothing that programs take
+    for an address: "https://x" is written "https[:]//x", "www.x" "www[.]x", "a@b.c" "a[@]b.c".
     """
     shown = "" if text is None else str(text)[: 2 * limit + 100]
     shown = "".join(char if char.isprintable() else " " for char in shown)
     shown = " ".join(shown.split()).replace("://", "[:]//")
+    shown = _ADDRESS.sub(r"[\g<0>]", shown)
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 

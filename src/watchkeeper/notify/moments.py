@@ -21,6 +21,11 @@ class Seen:
         """Write "14:02:10 UTC", with the day where it is another one."""
         return f"{self._clock(at)} {self._local(at).tzname()}"
 
+    def full(self, at: float) -> str:
+        """Write "28 Nov 2026 14:02:10 UTC": a message may be read days later."""
+        moment = self._local(at)
+        return f"{moment.day} {_MONTHS[moment.month - 1]} {moment:%Y %H:%M:%S %Z}"
+
     def span(self, start: float, end: float) -> str:
         """Write "12:00:05–12:04:10 UTC", with the day where it is another one."""
         if self._local(start).date() == self._local(end).date():

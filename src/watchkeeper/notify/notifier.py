@@ -16,12 +16,13 @@ class Notification:
     outbox; any of them may be missing:
 
     rule, severity, status ("firing" | "resolved"), service, environment, summary, description,
-    started_at, ended_at (seconds since the epoch; null while it lasts), late (told when it was
-    over), link, ack_link, silence_link, runbook, next_steps (texts), release ({name, at, after_s}
-    | null), thread (id of the incident's first message on this channel, "" in that one),
-    sequence, more (alerts that are not listed), and `alerts`: per incident its labels, summary,
-    severity, value and value_text, threshold and threshold_text, peak_text, bad and total (where
-    they count something), window_s, started_at, ended_at, incident, link.
+    started_at, ended_at (seconds since the epoch; null while it lasts), noticed (`started_at` is
+    when that was), late (told when it was over), link, ack_link, silence_link, runbook, next_steps
+    (texts), release ({name, at, after_s} | null, and kind "return" of one that is back), thread
+    (id of the incident's first message on this channel, "" in that one), sequence, more (alerts
+    that are not listed), and `alerts`: per incident its labels, summary, said (by what failed),
+    severity, value and value_text, threshold, threshold_text and operator, peak_text, bad and
+    total (where they count something), window_s, started_at, ended_at, incident, link.
     """
 
     id: str  # the same over every attempt, so that a receiver can drop a repetition

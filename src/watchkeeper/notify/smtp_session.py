@@ -20,8 +20,11 @@ LITERAL: Final = "[127.0.0.1]"  # how a machine without a full name greets (RFC 
 class Session:
     """A connection to a mail server that is hung up on when its time is over."""
 
-    def __init__(self, *, host: str, port: int, secure: bool) -> None:
-        """Prepare; `secure` is TLS from the first byte."""
+    def __init__(
+        self, *, host: str, port: int, secure: bool, context: ssl.SSLContext | None = None
+    ) -> None:
+        """Prepare; `secure` is TLS from the first byte, `context` what verifies certificates."""
+        self._context = context
         self._deadline = inf
         self._host = host
         self._port = port
@@ -46,7 +49,13 @@ class Session:
         clock.daemon = True
         clock.start()
         try:
-            self._server.open(self._host, self._port, secure=self._secure, deadline=self._deadline)
+            self._server.open(
+                self._host,
+                self._port,
+                secure=self._secure,
+                deadline=self._deadline,
+                context=self._context,
+            )
             yield self._server
             with suppress(smtplib.SMTPException, OSError):  # it has taken the mail already
                 self._server.quit()
@@ -56,7 +65,7 @@ class Session:
 
     def start_tls(self) -> None:
         """Turn to TLS. Raises SMTPNotSupportedError if the server does not offer it."""
-        self._server.starttls(context=ssl.create_default_context())
+        self._server.starttls(context=self._context or ssl.create_default_context())
 
     def _hang_up(self) -> None:
         connection = self._server.sock
@@ -80,10 +89,18 @@ class _Server(smtplib.SMTP):
             self.file.left = MAX_REPLY_BYTES
         return super().getreply()
 
-    def open(self, host: str, port: int, *, secure: bool, deadline: float) -> None:
+    def open(
+        self,
+        host: str,
+        port: int,
+        *,
+        secure: bool,
+        deadline: float,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         """Connect within the time and read the greeting."""
         self._host = host  # starttls checks the certificate against it
-        self.sock = connect(host, port, secure=secure, deadline=deadline)
+        self.sock = connect(host, port, secure=secure, deadline=deadline, context=context)
         code, said = self.getreply()
         if code != 220:
             raise smtplib.SMTPConnectError(code, said)

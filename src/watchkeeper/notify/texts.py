@@ -6,6 +6,7 @@ from datetime import UTC, tzinfo
 from itertools import islice
 from typing import Any, Final
 
+from watchkeeper.core.messages import MAX_LINKED
 from watchkeeper.core.units import format_duration
 from watchkeeper.notify.harmless import line, link
 from watchkeeper.notify.moments import Seen
@@ -16,6 +17,7 @@ from watchkeeper.notify.told import (
     Told,
     by_group,
     figures,
+    is_downward,
     labels_of,
     read_count,
     read_moment,
@@ -94,7 +96,7 @@ def compose(notification: Notification, *, zone: tzinfo = UTC) -> Message:
         severity=line(payload.get("severity"), limit=MAX_GROUP),
         facts=tuple(_facts(told)),
         items=tuple(
-            Item(text=line(_item(told, one), limit=MAX_TEXT), url=link(one.get("link")))
+            Item(text=line(_item(told, one), limit=MAX_TEXT), url=_page_of(told, one))
             for one in listed
         ),
         more=read_count(payload.get("more")) + len(alerts[MAX_LISTED:]),
@@ -110,7 +112,7 @@ def _title(told: Told) -> str:
     """Say state, rule, group and value: what fits on a lock screen comes first."""
     if told.kind == TEST:
         return f"Test: this channel works, {source_of(told.payload)}".rstrip(", ")
-    summary = str(told.payload.get("summary") or "")
+    summary = line(told.payload.get("summary"), limit=MAX_TITLE)
     if told.kind == "digest" and not told.payload.get("rule"):
         return f"{told.count} alerts: {summary}".rstrip(": ")
     if summary and (told.kind == "digest" or (told.is_event and not told.resolved)):
@@ -144,7 +146,9 @@ def _about(told: Told) -> str:
     if told.resolved:
         return f"{named}, after {format_duration(told.lasted_s)}" if told.lasted_s else named
     value = value_of(told, told.only)
-    return f"{named}, {value}" if value else named
+    if not value and not group and told.only.get("summary"):  # nothing else says what is wrong
+        value = without_rule(told, str(told.only["summary"]), told.only)
+    return f"{named}, {value}" if value and value != told.rule else named
 
 
 def _lead(told: Told) -> str:
@@ -152,14 +156,23 @@ def _lead(told: Told) -> str:
     if told.kind == TEST:
         return "Nothing is wrong. Somebody asked Watchkeeper to send this message."
     late = ", delivered late" if told.payload.get("late") else ""
-    parts = [_EXPLAINED.get("resolved" if told.resolved else told.kind, ""), _what(told)]
+    kind = "resolved" if told.resolved else told.kind
+    explained = _EXPLAINED.get(kind, "") if told.is_list or kind != "digest" else ""
+    parts = [explained, _what(told)]
     if told.resolved:
         if told.started_at is not None and told.ended_at is not None:
             parts.append(f"{told.when.span(told.started_at, told.ended_at)}{late}.")
-    elif told.started_at is not None and told.kind != "digest":
-        since = "Seen at" if told.is_event else "Since"
+    elif told.started_at is not None and not told.is_list:
+        since = f"{_began(told)} at" if told.is_event or told.payload.get("noticed") else "Since"
         parts.append(f"{since} {told.when.moment(told.started_at)}{late}.")
     return " ".join(part for part in parts if part)
+
+
+def _began(told: Told) -> str:
+    """Say what the first moment is; what is silent was so before anybody could notice."""
+    if told.is_event:
+        return "Seen"
+    return "Noticed" if told.payload.get("noticed") else "Since"
 
 
 _EXPLAINED: Final[Mapping[str, str]] = {
@@ -176,14 +189,15 @@ def _what(told: Told) -> str:
     alert = told.only
     if alert is not None and alert.get("value_text") and not told.resolved:
         return f"{figures(told, alert)}."
-    if told.kind == "digest":  # the title is the summary, the alerts are listed
+    if told.is_list:  # the title is the summary, the alerts are listed
         return ""
     summary = told.payload.get("summary")
     if alert is None and told.alerts and not told.resolved:
         return f"The first: {by_group(told, told.alerts[0])}."
-    shown = without_rule(told, str(summary or (alert or {}).get("summary") or "")).rstrip(".")
-    if told.resolved:
-        shown = shown[:1].upper() + shown[1:]
+    said = str(summary or (alert or {}).get("summary") or "")
+    shown = without_rule(told, said, alert).rstrip(".")
+    if not told.is_event and not shown.startswith(tuple(labels_of(alert or {}).values())):
+        shown = shown[:1].upper() + shown[1:]  # a name begins as it is written
     return f"{shown}." if shown else ""
 
 
@@ -193,12 +207,14 @@ def _facts(told: Told) -> list[Fact]:
     payload, alert = told.payload, told.only
     if alert is not None:
         if alert.get("peak_text") != alert.get("value_text"):
-            found.append(("Peak", alert.get("peak_text")))
+            found.append(("Lowest" if is_downward(alert) else "Peak", alert.get("peak_text")))
+        if alert.get("value_text"):  # else the lead has it
+            found.append(("Said", alert.get("said")))
         found += [(name[:1].upper() + name[1:], text) for name, text in labels_of(alert).items()]
     if told.started_at is not None and told.kind != TEST:
-        found.append(("Seen" if told.is_event else "Since", told.when.moment(told.started_at)))
+        found.append((_began(told), told.when.full(told.started_at)))
     if told.ended_at is not None:
-        found.append(("Ended", told.when.moment(told.ended_at)))
+        found.append(("Ended", told.when.full(told.ended_at)))
     if told.kind != "digest":  # of several rules, each has its own
         found.append(("Release", _release(payload.get("release"))))
     found.append(("Severity", payload.get("severity")))
@@ -218,7 +234,8 @@ def _release(release: object) -> str:
     after_s = read_number(release.get("after_s"))
     if after_s is None or after_s < 0:
         return name
-    return f"started {format_duration(round(after_s))} after release {name}".rstrip()
+    what = "the return of release" if release.get("kind") == "return" else "release"
+    return f"started {format_duration(round(after_s))} after {what} {name}".rstrip()
 
 
 def _item(told: Told, alert: Mapping[str, Any]) -> str:
@@ -251,9 +268,28 @@ def _footer(told: Told) -> str:
 
 
 def _links(told: Told) -> tuple[Link, ...]:
-    given = [("Dashboard", "link"), ("Runbook", "runbook")]
+    page = "Issue" if told.is_event and told.only is not None else "Dashboard"
+    given = [("Health" if told.is_check else page, "link"), ("Runbook", "runbook")]
     if not told.resolved:
-        which = " the first" if len(told.alerts) > 1 else ""  # that is what the links are of
-        given += [(f"Acknowledge{which}", "ack_link"), (f"Silence{which}", "silence_link")]
+        of = _acted_on(told)
+        given += [(f"Acknowledge{of}", "ack_link"), (f"Silence{of}", "silence_link")]
     found = [Link(name=name, url=link(told.payload.get(key))) for name, key in given]
     return tuple(one for one in found if one.url)
+
+
+def _acted_on(told: Told) -> str:
+    """Say which alerts a link acts on: all of the message, as far as a link can name them."""
+    listed = told.payload.get("incidents")
+    count = len(listed) if isinstance(listed, list | tuple) else told.count
+    if count <= 1:
+        return ""
+    return f" all {count}" if count <= MAX_LINKED else f" the first {MAX_LINKED}"
+
+
+def _page_of(told: Told, alert: Mapping[str, Any]) -> str:
+    """Return the address of one of several alerts, if it has a page of its own.
+
+    The dashboard of its time, which has a query, is that of all of them.
+    """
+    url = link(alert.get("link"))
+    return url if "?" not in url and url != link(told.payload.get("link")) else ""

@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from watchkeeper.core import messages
+from watchkeeper.core.conditions import CHECK_LABEL, Operator
+from watchkeeper.core.missing import ALL
 from watchkeeper.core.units import format_duration
 from watchkeeper.notify.harmless import line
 from watchkeeper.notify.moments import Seen
@@ -15,6 +18,11 @@ MAX_LABELS: Final = 8
 ISSUE_LABEL: Final = "issue"  # alerts that have it tell of an event, not of a measured state
 MAX_NUMBER: Final = 1e15  # above it nothing is a count, a duration or a moment
 
+_COMPARED: Final[Mapping[str, str]] = {
+    Operator.BELOW: "below",
+    Operator.AT_MOST: "at most",
+    Operator.UNEQUAL: "not",
+}
 _QUANTILE: Final = re.compile(r"p\d[\d.]{0,6} ")
 _COUNTED: Final = re.compile(r"[^(]{0,60}\(\d+ of \d+(?P<how> slower| above)?")
 
@@ -42,6 +50,18 @@ class Told:
     def is_event(self) -> bool:
         """Tell whether it is about something that happened, not about something that lasts."""
         return bool(self.alerts) and all(ISSUE_LABEL in labels_of(one) for one in self.alerts)
+
+    @property
+    def is_check(self) -> bool:
+        """Tell whether it is about health checks, which have no value."""
+        return bool(self.alerts) and all(
+            CHECK_LABEL in labels_of(one) and not one.get("threshold_text") for one in self.alerts
+        )
+
+    @property
+    def is_list(self) -> bool:
+        """Tell whether it lists several alerts, maybe of several rules."""
+        return self.kind == "digest" and self.only is None
 
     @property
     def count(self) -> int:
@@ -72,22 +92,27 @@ class Told:
         return max(0.0, end - self.started_at)
 
 
-def without_rule(told: Told, summary: str) -> str:
-    """Return a summary without the rule's name and its labels, which stand in the title."""
-    about, colon, rest = summary.partition(": ")
-    name = str(told.payload.get("rule") or "")
-    is_named = about == name or (about.startswith(f"{name} (") and about.endswith(")"))
-    return rest if name and colon and is_named else summary
+def without_rule(told: Told, summary: str, alert: Mapping[str, Any] | None = None) -> str:
+    """Return a summary without the rule's name and its labels, which stand beside it."""
+    name = str((alert or {}).get("rule") or told.payload.get("rule") or "")
+    given = (alert or {}).get("labels")
+    labels = given if isinstance(given, Mapping) else {}
+    return messages.without_name(summary, name, {str(key): labels[key] for key in labels})
 
 
 def by_group(told: Told, alert: Mapping[str, Any]) -> str:
     """Say one of several alerts by its group: "/checkout: p95 1.2 s > 1 s"."""
     group = ", ".join(labels_of(alert).values())
     summary = str(alert.get("summary") or "")
-    short = without_rule(told, summary)
-    if short == summary:
+    short = without_rule(told, summary, alert)
+    if short == summary or (alert.get("rule") or told.rule) != told.rule:  # nothing else names it
         return summary or group or told.rule
     return f"{group}: {short}" if group else short
+
+
+def is_downward(alert: Mapping[str, Any]) -> bool:
+    """Tell whether it is small values that an alert fires for."""
+    return str(alert.get("operator") or "") in (Operator.BELOW, Operator.AT_MOST)
 
 
 def figures(told: Told, alert: Mapping[str, Any]) -> str:
@@ -98,7 +123,7 @@ def figures(told: Told, alert: Mapping[str, Any]) -> str:
     """
     bad, total = read_number(alert.get("bad")), read_number(alert.get("total"))
     window_s = read_number(alert.get("window_s"))
-    said = without_rule(told, str(alert.get("summary") or ""))
+    said = without_rule(told, str(alert.get("summary") or ""), alert)
     counted = _COUNTED.match(said)
     window = format_duration(window_s) if window_s else ""
     text = value_of(told, alert)
@@ -108,14 +133,15 @@ def figures(told: Told, alert: Mapping[str, Any]) -> str:
     elif window:
         text += f" (over {window})"
     if alert.get("threshold_text"):
-        text += f", threshold {alert['threshold_text']}"
+        compared = _COMPARED.get(str(alert.get("operator") or ""), "threshold")
+        text += f", {compared} {alert['threshold_text']}"
     return text
 
 
 def value_of(told: Told, alert: Mapping[str, Any]) -> str:
     """Write "p95 1.98 s", or "12.4 %"; "" if the alert has no value."""
     text = str(alert.get("value_text") or "")
-    of = _QUANTILE.match(without_rule(told, str(alert.get("summary") or "")))
+    of = _QUANTILE.match(without_rule(told, str(alert.get("summary") or ""), alert))
     return f"{of[0]}{text}" if of and text and not text.startswith(of[0]) else text
 
 
@@ -127,13 +153,13 @@ def source_of(payload: Mapping[str, Any]) -> str:
 
 
 def labels_of(alert: Mapping[str, Any]) -> dict[str, str]:
-    """Return the labels of an alert that have a value, each a harmless line."""
+    """Return the labels of an alert that tell one from others, each a harmless line."""
     given = alert.get("labels")
     labels = given if isinstance(given, Mapping) else {}
     return {
         str(name): line(value, limit=MAX_TEXT)
         for name, value in list(labels.items())[:MAX_LABELS]
-        if value
+        if value and value != ALL
     }
 
 

@@ -9,27 +9,25 @@ from math import inf
 from typing import Final, TypeVar
 
 from watchkeeper.core.alerts import evaluate, fail
-from watchkeeper.core.conditions import write_labels
 from watchkeeper.core.grouping import EventLog
 from watchkeeper.core.instance import Instance, Reason, State, Transition
-from watchkeeper.core.judging import CLEAR_SUCCESSES
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.moment import Moment
 from watchkeeper.core.rule import Rule
-from watchkeeper.core.rules import Alert, Origin, compile_alert
 from watchkeeper.core.slot import Frame
-from watchkeeper.core.trouble import Thresholds, thresholds
-from watchkeeper.core.verdicts import Basis, CheckState, Evidence
+from watchkeeper.core.trouble import Thresholds, is_urgent, thresholds
+from watchkeeper.core.verdicts import Basis
 from watchkeeper.exceptions import StorageError
 from watchkeeper.runtime import idle_rules
 from watchkeeper.runtime.audience import Audience, Links
+from watchkeeper.runtime.broken_rules import BROKEN_RULE, judged_broken
 from watchkeeper.runtime.check_states import Intervals
 from watchkeeper.runtime.endings import LIVE_SLOTS, Endings
 from watchkeeper.runtime.event_alerts import EventAlerts
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.incidents import (
+    Decided,
     Incidents,
-    Measured,
     Subject,
     is_believed,
     is_measure,
@@ -37,6 +35,7 @@ from watchkeeper.runtime.incidents import (
 )
 from watchkeeper.runtime.issue_states import IssueStates
 from watchkeeper.runtime.subjects import Judged, Subjects, is_at_rest
+from watchkeeper.runtime.together import save_together
 from watchkeeper.storage.store import AlertRow, Incident, Store, Worker
 from watchkeeper.storage.turns import give_way
 
@@ -55,17 +54,6 @@ _STATES: Final = guard("states of issues")
 _FOLLOW: Final = guard("alert follow-up")
 
 Rows = dict[tuple[str, str], AlertRow]
-
-BROKEN_RULE: Final = replace(
-    compile_alert(
-        # Of each rule, as if evaluating it were a health check.
-        Alert("Rule cannot be evaluated", when="check failing", after=3, severity="warning"),
-        where="the engine",
-        origin=Origin.PACK,
-    ),
-    by=("rule",),
-)
-"""What is told when evaluating a rule failed three times in a row; its state is kept meanwhile."""
 
 
 class AlertEngine:
@@ -103,15 +91,16 @@ class AlertEngine:
         """
         self.failing: dict[str, int] = {}  # rules whose last evaluation failed: times in a row
         self._store = store
+        self._decide: Callable[..., Transition] = evaluate  # a replay listens
         self._scope = scope
         self.is_telling = True  # whether the last evaluation could tell what was due
         self._rules: tuple[Rule, ...] = ()
-        self._measured: list[Measured] = []
+        self._measured: list[Decided] = []
         self._idle: dict[str, Basis] | None = None  # as written
         self._noted_at = -inf
         self._slot_s = slot_s
         self._pause = pause
-        self._evaluated_at = 0.0
+        self._evaluate_at = 0.0
         self._workers: Sequence[Worker] = ()
         self._states = IssueStates(store, scope=scope)
         self._subjects = Subjects(
@@ -147,15 +136,19 @@ class AlertEngine:
         if enabled == self._rules and self._rules:
             return
         self._rules = enabled
+        self._urgent = tuple(rule for rule in enabled if is_urgent(rule))
         self._thresholds = thresholds(enabled)
         self._subjects.set_rules(enabled)
         names = {rule.name for rule in enabled}
         self.failing = {name: times for name, times in self.failing.items() if name in names}
 
-    def evaluate(self, *, now: float, fresh: Sequence[Frame] = ()) -> list[Transition]:
+    def evaluate(
+        self, *, now: float, fresh: Sequence[Frame] = (), is_quick: bool = False
+    ) -> list[Transition]:
         """Evaluate every rule at the moment `now`; return the transitions that were stored.
 
         `fresh` are frames that this process has just written, which need not be read back.
+        With `is_quick` only urgent rules are looked at: nothing is new but what was counted.
         Raises StorageError if the store fails; nothing is half stored then, and the next
         evaluation goes on. A rule that fails, or whose evidence cannot be read, keeps its state
         and does not stop the others; `is_telling` is False if messages could not be written.
@@ -164,13 +157,14 @@ class AlertEngine:
         self._notice_clock(now)
         self._meet_workers(now)
         subjects.windows.read(self._store, now=now, fresh=fresh, pause=self._pause)
-        with _STATES:
-            self._states.move(now=now)
+        if not is_quick:
+            with _STATES:
+                self._states.move(now=now)
         rows = self._rows()
         moment = Moment(now=now, slot_s=self._slot_s, settled_until=self._settled_until(now))
         subjects.begin(rows, self._live(now), now=now, pause=self._pause)
         stored: list[Transition] = []
-        for rule in self._rules:
+        for rule in self._urgent if is_quick else self._rules:
             give_way()
             if rule.is_event:
                 self._evaluate_event(rule, rows, now=now)
@@ -178,10 +172,11 @@ class AlertEngine:
                 stored.extend(self._evaluate_rule(rule, rows, moment))
         stored.extend(self._tell_of_failing(rows, moment))
         stored.extend(self._save_measured(rows, now=now))
-        for row in self._endings.due(rows, self._live(now), now=now):
-            stored.extend(self._try(partial(self._endings.end, row, rows, now=now)) or ())
-        self._try(lambda: [self._endings.prune(rows, now=now)])
-        self._note_idle(moment)
+        if not is_quick:
+            for row in self._endings.due(rows, self._live(now), now=now):
+                stored.extend(self._try(partial(self._endings.end, row, rows, now=now)) or ())
+            self._try(lambda: [self._endings.prune(rows, now=now)])
+            self._note_idle(moment)
         self.is_telling = self._follow(rows, now=now)
         if self.is_telling:
             self._store.mark_evaluated(
@@ -235,14 +230,14 @@ class AlertEngine:
 
     def _notice_clock(self, now: float) -> None:
         """Say so, once, if this host's clock was set back: windows end earlier then."""
-        back_s = self._evaluated_at - now
+        back_s = self._evaluate_at - now
         if back_s > LIVE_SLOTS * self._slot_s:
             _log.warning(
                 "watchkeeper: the clock was set back by %.0f s; alerts are judged by it now,"
                 " and the time between counts for no rule",
                 back_s,
             )
-        self._evaluated_at = now
+        self._evaluate_at = now
 
     def _meet_workers(self, now: float) -> None:
         self._workers = self._store.workers(
@@ -253,12 +248,10 @@ class AlertEngine:
         self._subjects.windows.born = {one.id: one.started_at for one in self._workers}
 
     def _live(self, now: float) -> list[Worker]:
-        """Return the workers that write."""
         since = now - LIVE_SLOTS * self._slot_s
         return [one for one in self._workers if one.stopped_at is None and one.seen_at >= since]
 
     def _settled_until(self, now: float) -> float:
-        """Return up to when every live worker has written."""
         return min((one.seen_at for one in self._live(now)), default=now)
 
     def _rows(self) -> Rows:
@@ -280,9 +273,7 @@ class AlertEngine:
         """Evaluate each instance of a rule; how often that failed in a row is counted."""
         found = self._try(lambda: list(self._subjects.of(rule, moment)))
         is_broken = found is None
-        for judged in found or ():
-            give_way()
-            done = self._try(partial(self._evaluated, judged, rows, moment))
+        for done in self._outcomes(found or (), rows, moment):
             is_broken = is_broken or done is None
             for transition in done or ():
                 is_broken = is_broken or transition.reason is Reason.FAILED
@@ -290,18 +281,41 @@ class AlertEngine:
                     yield transition
         self._count(rule, is_broken=is_broken)
 
+    def _outcomes(
+        self, found: Sequence[Judged], rows: Rows, moment: Moment
+    ) -> Iterator[list[Transition] | None]:
+        """Yield what came of each instance, None if it failed; what changed is saved together."""
+        many: list[tuple[Judged, Decided]] = []
+        for judged in found:
+            give_way()
+            yield self._try(partial(self._evaluate, judged, rows, moment, many))
+        yield from save_together(
+            many,
+            rows,
+            self._incidents,
+            now=moment.now,
+            attempt=self._try,
+            read=self._rows,
+            alone=lambda judged: self._try(partial(self._evaluate, judged, rows, moment)),
+        )
+
     def _count(self, rule: Rule, *, is_broken: bool) -> None:
         if is_broken:
             self.failing[rule.name] = self.failing.get(rule.name, 0) + 1
         else:
             self.failing.pop(rule.name, None)
 
-    def _evaluated(self, judged: Judged, rows: Rows, moment: Moment) -> list[Transition]:
-        transition = self._evaluate(judged, rows, moment)
-        return [] if transition is None else [transition]
+    def _evaluate(
+        self,
+        judged: Judged,
+        rows: Rows,
+        moment: Moment,
+        many: list[tuple[Judged, Decided]] | None = None,
+    ) -> list[Transition]:
+        """Decide and store one instance; return what changed: nothing if somebody was faster.
 
-    def _evaluate(self, judged: Judged, rows: Rows, moment: Moment) -> Transition | None:
-        """Decide and store one instance; None if nothing changed, or somebody was faster."""
+        What can be stored together with others goes to `many`, if that is given.
+        """
         subject = judged.subject
         rule, key = _rule_of(subject), (subject.name, subject.group)
         for _ in range(MAX_ATTEMPTS):
@@ -309,7 +323,7 @@ class AlertEngine:
             before = Instance.from_data(row.data) if row else Instance()
             transition = None
             with _GUARD:
-                transition = evaluate(
+                transition = self._decide(
                     rule,
                     judged.evidence,
                     before,
@@ -321,20 +335,23 @@ class AlertEngine:
             if transition is None:
                 transition = fail(rule.name, before, now=moment.now)
                 if row is None:
-                    return transition  # nothing to keep
+                    return [transition]  # nothing to keep
             if not is_worth_storing(transition):
-                return None
+                return []
             if transition.after.worse and rule.worse is not None:
                 subject = replace(subject, severity=rule.worse.severity)
             if row is not None and is_measure(transition):
-                self._measured.append(Measured(subject, transition, row))
-                return None  # see `_save_measured`
+                self._measured.append(Decided(subject, transition, row))
+                return []  # see `_save_measured`
+            if many is not None and transition.reason is not Reason.FAILED:
+                many.append((judged, Decided(subject, transition, row)))
+                return []
             saved = self._incidents.save(subject, transition, row, now=moment.now)
             if saved is not None:
                 rows[key] = saved
-                return transition
+                return [transition]
             rows.update(self._rows())
-        return None
+        return []
 
     def _tell_of_failing(self, rows: Rows, moment: Moment) -> Iterator[Transition]:
         """Tell of rules that could not be evaluated several times in a row, and that they can."""
@@ -344,22 +361,8 @@ class AlertEngine:
             if name == BROKEN_RULE.name and not is_at_rest(row)
         }
         for name, failures in {**active, **self.failing}.items():
-            state = CheckState(
-                name=name,
-                state="fail" if failures else "pass",
-                failures=failures,
-                successes=0 if failures else CLEAR_SUCCESSES,
-            )
-            labels = {"rule": name}
-            subject = Subject(
-                rule=BROKEN_RULE,
-                name=BROKEN_RULE.name,
-                group=write_labels(tuple(labels.items())),
-                labels=labels,
-                severity=BROKEN_RULE.severity,
-            )
-            judged = Judged(subject=subject, evidence=Evidence(checks=(state,)))
-            yield from self._try(partial(self._evaluated, judged, rows, moment)) or ()
+            judged = judged_broken(name, failures=failures)
+            yield from self._try(partial(self._evaluate, judged, rows, moment)) or ()
 
     def _note_idle(self, moment: Moment) -> None:
         """Note, once a minute, which rules cannot judge: those are not well, but unknown."""
@@ -384,10 +387,10 @@ class AlertEngine:
     def _save_measured(self, rows: Rows, *, now: float) -> list[Transition]:
         """Store together what only measured anew; whoever was faster has stored the same."""
         measured, self._measured = self._measured, []
-        saved = self._try(lambda: self._incidents.save_measured(measured, now=now))
-        for _, row in saved or ():
-            rows[row.rule, row.group] = row
-        return [transition for transition, _ in saved or ()]
+        saved = self._try(lambda: list(self._incidents.save_together(measured, now=now)))
+        done = [(one.transition, row) for one, row in saved or () if row is not None]
+        rows.update(((row.rule, row.group), row) for _, row in done)
+        return [transition for transition, _ in done]
 
 
 def _rule_of(subject: Subject) -> Rule:

@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.known import Known
 
 MAX_TRACES: Final = 100  # of one group and slot; further ones count to the first
 MAX_ROUTES: Final = 50  # of one group, path and slot; further ones are left out
 MAX_USERS: Final = 1_000
 MAX_ENTRIES: Final = 50_000  # traces, routes and users of all groups of a slot: about 8 MB
+
+_PATH: Final = guard("call path")
 
 
 class Room:
@@ -102,7 +105,9 @@ class Parts:
         """Return the parts by call path; may read source files: not for a request."""
         paths: dict[str, Part] = {}
         for known, part in self._of.items():
-            path = known.settle().path
+            path = ""  # of one that cannot be computed, which counts all the same
+            with _PATH:
+                path = known.settle().path
             if path in paths:
                 paths[path].join(part)
             else:

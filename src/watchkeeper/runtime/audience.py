@@ -1,11 +1,13 @@
 """Whom to tell: the channels of a rule or severity, the links they get, and when nobody is."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from watchkeeper.core.rule import Rule
+from watchkeeper.core.rules import that_exist
 from watchkeeper.core.silences import MAX_SILENCES, QuietHours, Silence
+from watchkeeper.core.telling import Manners
 from watchkeeper.runtime.silences import in_force
 
 if TYPE_CHECKING:
@@ -30,12 +32,24 @@ class Audience:
 
     channels_for: Callable[[str], Sequence[str]]  # by severity
     links: Callable[[Sequence["Incident"]], Links]  # of a message: its incidents, at least one
+    known: Callable[[], Collection[str]] = lambda: ()  # the channels there are, if that is known
     silences: tuple[Silence, ...] = ()  # besides those of the database
     quiet_hours: QuietHours | None = None
 
     def channels(self, rule: Rule, severity: str) -> tuple[str, ...]:
-        """Return the channels of a rule, else those of a severity."""
-        return tuple(dict.fromkeys(rule.channels or self.channels_for(severity)))
+        """Return the channels of a rule, else those of a severity.
+
+        A name that no channel has is left out: its messages would wait there for ever.
+        """
+        own = that_exist(rule.channels, self.known()) if rule.channels else ()
+        return tuple(dict.fromkeys(own or self.channels_for(severity)))
+
+    def manners(self, rule: Rule | None) -> Manners:
+        """Return what a rule says about telling; it escalates to channels that there are."""
+        manners = Manners.of(rule)
+        if not manners.escalate_to:
+            return manners
+        return replace(manners, escalate_to=that_exist(manners.escalate_to, self.known()))
 
     def waits(self, severity: str, *, at: float) -> bool:
         """Tell whether quiet hours hold back an alert of a severity."""

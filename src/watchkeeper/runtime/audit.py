@@ -44,6 +44,9 @@ class Action(StrEnum):
     INCIDENT_ACKNOWLEDGE = "incident.acknowledge"
     SILENCE_ADD = "silence.add"
     SILENCE_END = "silence.end"
+    PING_ADD = "ping.add"
+    PING_REMOVE = "ping.remove"
+    JOB_FORGET = "job.forget"
 
 
 def entry(

@@ -62,8 +62,9 @@ def make_outbox(
     store: Store,
     *,
     clock: Callable[[], float] = time,
+    follows: bool = False,
 ) -> Outbox:
-    """Build what delivers messages, once the store is open."""
+    """Build what delivers messages, once the store is open; `follows` as of `Outbox`."""
     from watchkeeper.runtime.outbox import Outbox
 
     return Outbox(
@@ -72,5 +73,6 @@ def make_outbox(
         service=settings.service,
         environment=settings.environment,
         clock=clock,
+        follows=follows,
         options={name: lane_options(settings, name) for name in notifiers},
     )

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final
 
-from watchkeeper.core.health import SILENT_AFTER_RUNS
+from watchkeeper.core.health import SILENT_AFTER_RUNS, is_ahead
 from watchkeeper.core.health import CheckState as State
 from watchkeeper.core.verdicts import CheckState
+from watchkeeper.runtime.watched import LATE_S
 from watchkeeper.storage.store import ALL_WORKERS, CheckResult
 
-LATE_S: Final = 120.0  # after which a result that was due is missing: a time-out, a new leader
 FRESH_S: Final = 3_600.0  # how long a result counts where nobody says how often its check runs
 GIVEN_UP_S: Final = 300.0  # without a result for so long, a check that is not declared is gone
 
@@ -33,10 +33,11 @@ def check_states(
     silent: dict[str, CheckResult] = {}
     for result in results:
         is_ours = result.worker == ALL_WORKERS or result.worker in live
-        fresh = is_ours and now - result.at <= _fresh_s(result.name, declared)
-        found = best if fresh else silent
+        is_fresh = is_ours and now - result.at <= fresh_s(result, declared)
+        is_fresh = is_fresh and not is_ahead(result.at, now)
+        found = best if is_fresh else silent
         known = found.get(result.name)
-        if known is None or (result.failures, result.at) > (known.failures, known.at):
+        if known is None or _badness(result) > _badness(known):
             found[result.name] = result
     yield from (_known(result) for result in best.values())
     for name, result in silent.items():
@@ -44,10 +45,20 @@ def check_states(
             yield CheckState(name=name, state=State.UNKNOWN.value, critical=result.critical)
 
 
-def _fresh_s(name: str, declared: Mapping[str, float] | None) -> float:
+def _badness(result: CheckResult) -> tuple[int, bool, int, float]:
+    """Order results of one check: the worst is told, of equals the one that clears last."""
+    is_failing = result.state == State.FAIL
+    return result.failures, is_failing, -result.successes if is_failing else 0, result.at
+
+
+def fresh_s(result: CheckResult, declared: Mapping[str, float] | None = None) -> float:
+    """Return how long a result counts, in seconds after its run."""
+    every_s = result.data.get("every_s")
+    if isinstance(every_s, int | float):
+        return SILENT_AFTER_RUNS * every_s + LATE_S
     if declared is None:
         return FRESH_S
-    every_s = declared.get(name)
+    every_s = declared.get(result.name)
     return GIVEN_UP_S if every_s is None else SILENT_AFTER_RUNS * every_s + LATE_S
 
 

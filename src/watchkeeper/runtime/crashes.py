@@ -28,7 +28,7 @@ if sys.platform != "win32":
     import fcntl
 
 MAX_CRASH_FILES: Final = 200  # in one folder; beyond it a process goes without
-MAX_READ_AT_ONCE: Final = 20  # of those that were left
+MAX_TOLD_AT_ONCE: Final = 20  # crashes; the rest is left to the next start
 ENDING: Final = ".crash"
 
 _BESIDE: Final = ".spool"  # the folder beside a SQLite file, which is ours alone
@@ -117,11 +117,15 @@ class Crashes:
             return
 
     def _read_left(self) -> None:
-        """Tell of those that crashed, newest first; remove the files of all that are gone."""
+        """Tell of those that crashed, newest first; remove the files of all that are gone.
+
+        However many there are of processes that live: their files are passed over.
+        """
         for folder in self._folders():
             with suppress(OSError):
-                left = sorted(folder.glob(f"*{ENDING}"), reverse=True)
-                for path in left[:MAX_READ_AT_ONCE]:
+                for path in sorted(folder.glob(f"*{ENDING}"), reverse=True):
+                    if len(self._told) >= MAX_TOLD_AT_ONCE:
+                        return
                     with suppress(OSError):
                         self._tell(_orphaned(path), path)
 

@@ -33,7 +33,14 @@ class Case:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Where the message goes; what is over, nowhere where nobody was told of it."""
+        """Where the message goes.
+
+        What is over, nowhere where nobody was told of it; a reminder, nowhere where it still waits
+        to be told that it fires.
+        """
+        if self.step.kind is Kind.REMINDER and self.delivered is not None:
+            untold = self.delivered.late
+            return tuple(one for one in self.step.channels if one not in untold)
         if self.step.kind is not Kind.RESOLVED or self.delivered is None:
             return self.step.channels
         others = sorted(self.delivered.known - set(self.step.channels))  # such as a fallback

@@ -12,6 +12,8 @@ MAX_LOOKED_THROUGH: Final = 500  # messages filed under one incident
 # Of what is left of a message: its own numbers stay free for what will be filed there.
 REST_SEQUENCES: Final = 1_000_000
 
+_REPEATED: Final = (Kind.REMINDER, Kind.FLAPPING)  # the last one says all that those before said
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
@@ -63,11 +65,21 @@ class Deliveries:
         return self._read[incident]
 
 
-def rest_of(rows: Iterable[OutboxRow], gone: Sequence[int], *, now: float) -> list[Outgoing]:
-    """Return what takes the place of messages that told of alerts which are over by now."""
+def is_outdone(row: OutboxRow, kind: Kind, channels: Collection[str]) -> bool:
+    """Tell whether a message that waits says nothing more beside a new one of a kind.
+
+    The end of an alert stands for whatever said that it fires, a reminder for those before it.
+    """
+    if kind is Kind.RESOLVED:
+        return True
+    return kind in _REPEATED and row.kind == kind and row.channel in channels
+
+
+def rest_of(rows: Iterable[OutboxRow], told_anew: Sequence[int], *, now: float) -> list[Outgoing]:
+    """Return what takes the place of messages on alerts of which something newer is told."""
     rest = []
     for row in rows:
-        payload = without(dict(row.payload), gone)
+        payload = without(dict(row.payload), told_anew)
         if payload is not None:
             rest.append(
                 Outgoing(
@@ -114,6 +126,10 @@ def _delivered(
 
 
 def _is_replaced(row: OutboxRow, others: Collection[OutboxRow]) -> bool:
-    """Tell whether a message was withdrawn for one that tells of fewer alerts."""
+    """Tell whether a message was withdrawn for one that tells of fewer alerts, or for the next."""
     key = (row.kind, row.sequence + REST_SEQUENCES)
-    return row.status == "withdrawn" and any((one.kind, one.sequence) == key for one in others)
+    return row.status == "withdrawn" and any(
+        (one.kind, one.sequence) == key
+        or (row.kind in _REPEATED and one.kind == row.kind and one.id > row.id)
+        for one in others
+    )

@@ -1,16 +1,19 @@
 """What an exception object tells beside its trace: whether it is expected, what of it counts.
 
-Reads attributes of the host's exceptions; callers hold a guard, since a property may raise.
+Attributes are read as they are held; of what is computed that of frameworks only is asked for.
+Callers hold a guard, since that may raise.
 """
 
 import errno
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import Final
 
 from watchkeeper.runtime.bare import (
+    attribute_of,
     bases_of,
     is_group,
     module_of,
+    package_of,
     qualname_of,
     state_of,
 )
@@ -18,6 +21,7 @@ from watchkeeper.runtime.database_details import (
     database_detail,
     first_database_detail,
     is_database,
+    was_database,
 )
 from watchkeeper.runtime.links import leaves_of
 
@@ -29,6 +33,8 @@ _NEVER_ERRORS: Final = frozenset(
         "builtins.GeneratorExit",
         "builtins.KeyboardInterrupt",
         "concurrent.futures._base.CancelledError",
+        # how a task says that it is to be ignored, rejected or tried again
+        "celery.exceptions.TaskPredicate",
         # the client left
         "daphne.server.ClientDisconnected",
         "django.core.exceptions.RequestAborted",
@@ -50,6 +56,7 @@ _NEVER_ERRORS: Final = frozenset(
 _ANSWERING: Final = frozenset(  # packages whose HTTPException is an answer that is given
     {"aiohttp", "bottle", "fastapi", "litestar", "pyramid", "quart", "starlette", "werkzeug"}
 )
+_TRUSTED: Final = _ANSWERING | {"falcon", "rest_framework", "sanic", "webob"}
 _HTTP_ANSWERS: Final = frozenset(
     {
         "falcon.http_error.HTTPError",
@@ -79,7 +86,7 @@ def is_expected(exc: BaseException) -> bool:
     if is_group(exc):
         return all(is_expected(leaf) for leaf in leaves_of(exc, most=None))
     if issubclass(kind, SystemExit):
-        return getattr(exc, "code", None) in (None, 0)
+        return _as_int(attribute_of(exc, "code"), of_nothing=0) == 0
     if any(_is_never_error(base) for base in bases_of(kind)):
         return True
     if any(_is_http_answer(base) for base in bases_of(kind)):
@@ -104,7 +111,7 @@ def detail(exc: BaseException) -> str:
         if status is not None:
             return f"status {status}"
     if issubclass(type(exc), OSError):
-        return _os_detail(cast("OSError", exc))
+        return _os_detail(exc)
     if is_database(type(exc)):
         return database_detail(exc)[:MAX_DETAIL_CHARS]
     return ""
@@ -115,7 +122,7 @@ def first_detail(exc: BaseException) -> str | None:
     is_told_otherwise = issubclass(type(exc), OSError) or not _HTTP_STATE.isdisjoint(state_of(exc))
     if is_told_otherwise or not is_database(type(exc)):
         return None
-    return first_database_detail(exc)[:MAX_DETAIL_CHARS]
+    return first_database_detail(exc)[:MAX_DETAIL_CHARS] if was_database(type(exc)) else ""
 
 
 def _name(kind: type) -> str:
@@ -128,24 +135,32 @@ def _is_never_error(kind: type) -> bool:
 
 def _is_http_answer(kind: type) -> bool:
     if qualname_of(kind) == "HTTPException":
-        return str(module_of(kind)).partition(".")[0] in _ANSWERING
+        return package_of(kind) in _ANSWERING
     return _name(kind) in _HTTP_ANSWERS
 
 
 def _first_status(exc: BaseException) -> int | None:
     for attribute in _STATUS_ATTRIBUTES:
-        status = _as_status(getattr(exc, attribute, None))
+        status = _as_status(attribute_of(exc, attribute, trusted=_TRUSTED))
         if status is not None:
             return status
     return None
 
 
 def _as_status(value: object) -> int | None:
-    if isinstance(value, str):  # falcon: "404 Not Found"
-        value = int(value[:3]) if value[:3].isascii() and value[:3].isdigit() else None
-    if isinstance(value, int) and 100 <= value <= 599:
-        return int(value)
-    return None
+    if issubclass(type(value), str):  # falcon: "404 Not Found"
+        head = str.__getitem__(value, slice(3))  # type: ignore[index]  # it is one
+        value = int(head) if head.isascii() and head.isdigit() else None
+    status = _as_int(value)
+    return status if status is not None and 100 <= status <= 599 else None
+
+
+def _as_int(value: object, *, of_nothing: int | None = None) -> int | None:
+    """Return a number as it is, whatever its class overrides; None for anything else."""
+    if value is None:
+        return of_nothing
+    # not isinstance, which asks the value's `__class__`
+    return int.__index__(value) if issubclass(type(value), int) else None  # type: ignore[arg-type]
 
 
 def _received_status(state: Mapping[str, object]) -> int | None:
@@ -153,14 +168,13 @@ def _received_status(state: Mapping[str, object]) -> int | None:
         status = _as_status(state.get(name))
         if status is not None:
             return status
-    return _as_status(getattr(state.get("response"), "status_code", None))
+    return _as_status(attribute_of(state.get("response"), "status_code", trusted=_TRUSTED))
 
 
-def _os_detail(exc: OSError) -> str:
-    code = getattr(exc, "code", None)  # urllib.error.HTTPError
-    status = _as_status(code) if exc.errno is None else None
-    if status is not None:
-        return f"status {status}"
-    if not isinstance(exc.errno, int):
-        return ""
-    return errno.errorcode.get(exc.errno, str(exc.errno))
+def _os_detail(exc: BaseException) -> str:
+    code = attribute_of(exc, "errno")
+    if code is None:
+        status = _as_status(attribute_of(exc, "code"))  # urllib.error.HTTPError
+        return "" if status is None else f"status {status}"
+    number = _as_int(code)
+    return "" if number is None else errno.errorcode.get(number, str(number))

@@ -1,16 +1,13 @@
 """The file systems that the application cannot do without: how full they are, and until when."""
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from watchkeeper.core.filling import TREND_S, full_in_s
+from watchkeeper.core.filling import Trend
 
-READ_EVERY_S: Final = 300.0  # readings of a trend of hours
-MAX_READINGS: Final = int(TREND_S / READ_EVERY_S) + 1
 MAX_DISKS: Final = 8
 
 
@@ -20,6 +17,8 @@ class DiskState:
 
     mount: str
     used: float
+    free_bytes: float
+    inodes_used: float | None  # a share; None: there is no limit
     full_in_s: float | None  # None: not known yet
 
 
@@ -36,8 +35,7 @@ class Disks:
         """
         self._folders = folders
         self._known: Sequence[Path] | None = None
-        self._readings: dict[str, deque[tuple[float, float]]] = {}
-        self._trends: dict[str, float | None] = {}
+        self._trends: dict[str, Trend] = {}
 
     def read(self, now: float) -> Iterator[DiskState]:
         """Yield the state of each; those that cannot be read, or have no size, are left out."""
@@ -51,18 +49,14 @@ class Disks:
             if usable <= 0:
                 continue
             free = float(sizes.f_bavail) * sizes.f_frsize
+            trend = self._trends.setdefault(mount, Trend())
             yield DiskState(
-                mount=mount, used=taken / usable, full_in_s=self._trend(mount, free, now)
+                mount=mount,
+                used=taken / usable,
+                free_bytes=free,
+                inodes_used=1 - sizes.f_favail / sizes.f_files if sizes.f_files else None,
+                full_in_s=trend.full_in_s(free, now=now),
             )
-
-    def _trend(self, mount: str, free: float, now: float) -> float | None:
-        readings = self._readings.setdefault(mount, deque(maxlen=MAX_READINGS))
-        if readings and now < readings[-1][0]:  # the clock was set back
-            readings.clear()
-        if not readings or now - readings[-1][0] >= READ_EVERY_S:
-            readings.append((now, free))
-            self._trends[mount] = full_in_s(readings)
-        return self._trends[mount]
 
     def _mounts(self) -> Iterator[str]:
         if self._known is None:

@@ -137,7 +137,12 @@ def _why(fingerprint: Fingerprint) -> dict[str, Any]:
 
 
 def _part(part: Part) -> dict[str, Any]:
-    text = _statement(part.text) if part.kind == "statement" else _message(part.text)
+    if part.kind == "statement":
+        text = _statement(part.text)
+    elif len(part.text) <= scrubbing.MAX_NAME_CHARS:  # the same for all samples, and remembered
+        text = scrubbing.name(part.text)
+    else:
+        text = _message(part.text)
     shaped = part.as_json() | {"text": text}
     if part.parts:
         shaped["parts"] = [_part(inner) for inner in part.parts]

@@ -134,7 +134,7 @@ class Groups:
             if self._begins_anew:
                 self._began_at, self._earlier = at, {}
                 for inlet in self._inlets.values():
-                    inlet.counted = 0
+                    inlet.after(0)
             groups, self._groups = self._groups, {}
             samples, self._samples = self._samples, []
             self._room = Room()
@@ -208,7 +208,7 @@ class Groups:
             inlet = self._inlets.get(key)
             if inlet is None:
                 inlet = self._inlets[key] = Inlet(key)
-            inlet.counted = group.earlier + group.count
+            inlet.after(group.earlier + group.count)
             known.inlet = inlet
         return is_new, group
 

@@ -79,18 +79,21 @@ def guard(where: str, *, of_host: bool = False) -> Guard:
 class Raised:
     """What a function raised, as a value."""
 
-    error: Exception | SystemExit
+    error: BaseException
 
 
-def attempt(function: Callable[[], object]) -> object:
+def attempt(function: Callable[[], object], *, everything: bool = False) -> object:
     """Call a function of the user's whose exception is an answer, such as a health check's.
 
     Returns what it returned, or what it raised as `Raised`: that is no fault of ours, so it is
-    neither counted nor logged.
+    neither counted nor logged. With `everything`, where the thread is ours, that is any exception
+    whatever: a KeyboardInterrupt or a CancelledError there was raised by the function itself.
     """
     try:
         return function()
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever it is, it is the answer
+    except BaseException as error:  # whatever it is, it is the answer
+        if not everything and not isinstance(error, Exception | SystemExit):
+            raise
         return Raised(error)
 
 

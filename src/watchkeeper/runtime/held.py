@@ -15,7 +15,7 @@ from watchkeeper.runtime.issues import MAX_ISSUES
 from watchkeeper.runtime.occurrences import folded
 
 if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
-    from watchkeeper.storage.store import Batch, IssueCount, Sample, Statement
+    from watchkeeper.storage.store import Batch, CheckResult, IssueCount, Sample, Statement
 
 MAX_EVENTS: Final = 1_000  # stored occurrences that may wait; counts are never dropped
 MAX_SAMPLES: Final = 500  # stored requests that may wait
@@ -152,7 +152,7 @@ class Held:
             at=second.at,
             issues=self._merged_issues(first, second),
             events=events[:MAX_EVENTS],
-            checks=second.checks or first.checks,
+            checks=_merged_checks(first, second),
             check_changes=[*first.check_changes, *second.check_changes],
             samples=_chosen(samples),
             statements=statements[:MAX_STATEMENTS],
@@ -197,6 +197,12 @@ def _chosen(samples: list[Sample]) -> list[Sample]:
     if len(samples) <= MAX_SAMPLES:
         return samples
     return sorted(samples, key=lambda one: one.reason != "failed")[:MAX_SAMPLES]
+
+
+def _merged_checks(first: Batch, second: Batch) -> list[CheckResult]:
+    """Keep the last result of each check."""
+    both = (*first.checks, *second.checks)
+    return list({(one.name, one.worker): one for one in both}.values())
 
 
 def _merged_statements(first: Batch, second: Batch) -> list[Statement]:

@@ -1,6 +1,6 @@
 """Storing what was decided: state by compare-and-set, the incident with it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -20,11 +20,13 @@ from watchkeeper.runtime.believed import GROUPS_KEY, REMOVED_KEY, SEVERITY_KEY, 
 from watchkeeper.runtime.payloads import Payloads
 from watchkeeper.runtime.telling import Rows, Telling
 from watchkeeper.storage.alerts import AGAIN_KEY
-from watchkeeper.storage.store import AlertChange, AlertRow, Incident, Store
+from watchkeeper.storage.store import AlertChange, AlertRow, Incident, MarkKind, Store
 
+SUMMARY_KEY: Final = "summary"  # in an incident: what is wrong, as it was last true
 ORIGIN_KEY: Final = "origin"  # in an alert's row: who wrote the rule that it is of
 AT_REST_S: Final = 86_400.0  # how long a state is kept that is ok; flaps count for an hour
 MEASURED_EVERY_S: Final = 30.0  # how often is stored what fires on, and nothing else of it
+MAX_TOGETHER: Final = 200  # transitions of one transaction: 0.1 s, so that others get their turn
 RELEASE_BEFORE_S: Final = 3_600.0  # a release that began longer ago is not named in messages
 
 _BECAUSE: Final[Mapping[Reason, str]] = {
@@ -46,12 +48,12 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """A transition of what fires on, which may be stored together with others."""
+class Decided:
+    """A transition that may be stored together with others; `row` as it was read, if it was."""
 
     subject: Subject
     transition: Transition
-    row: AlertRow
+    row: AlertRow | None
 
 
 class Incidents:
@@ -72,6 +74,36 @@ class Incidents:
         self, subject: Subject, transition: Transition, row: AlertRow | None, *, now: float
     ) -> AlertRow | None:
         """Store a transition; None if another worker was faster, and then nothing was changed."""
+        change = self._change(subject, transition, row, find=self._store.incident, now=now)
+        return self._store.save_alert(change, at=now)
+
+    def save_together(
+        self, decided: Sequence[Decided], *, now: float
+    ) -> Iterator[tuple[Decided, AlertRow | None]]:
+        """Store many transitions in few transactions, each as `save` does; yield what it returns.
+
+        Raises StorageError: what was yielded before is stored, and nothing else.
+        """
+        for start in range(0, len(decided), MAX_TOGETHER):
+            some = decided[start : start + MAX_TOGETHER]
+            numbers = {number for one in some for number in _incidents_of(one.row)} - {0}
+            known = {one.id: one for one in self._store.incidents_by_id(numbers)}
+            changes = [
+                self._change(one.subject, one.transition, one.row, find=known.get, now=now)
+                for one in some
+            ]
+            yield from zip(some, self._store.save_alerts(changes), strict=True)
+
+    def _change(
+        self,
+        subject: Subject,
+        transition: Transition,
+        row: AlertRow | None,
+        *,
+        find: Callable[[int], Incident | None],
+        now: float,
+    ) -> AlertChange:
+        """Return what a transition changes; `find` looks up the incidents that are stored."""
         row = row or AlertRow(
             service=self._scope.service,
             environment=self._scope.environment,
@@ -84,36 +116,16 @@ class Incidents:
         after = _next(subject, transition, row)
         incident = None
         if is_firing and not was_firing:
-            incident = self._begin(subject, transition, row, now=now)
+            incident = self._begin(subject, transition, row, find, now=now)
             after = replace(after, incident=incident.id or None)
         elif was_firing and not is_firing:
-            incident = self._end(subject, transition, row, now=now)
+            incident = _end(subject, transition, row, find, now=now)
         elif is_firing and row.incident is not None:
-            found = self._store.incident(row.incident)
+            found = find(row.incident)
             incident = _measured(subject, found, transition) if found is not None else None
         else:
             after = replace(after, incident=None)  # the last one is over
-        return self._store.save_alert(AlertChange(row=after, incident=incident), at=now)
-
-    def save_measured(
-        self, measured: Sequence[Measured], *, now: float
-    ) -> list[tuple[Transition, AlertRow]]:
-        """Store many that fire on, in one transaction; return those that were stored, as rows.
-
-        One that another worker has stored meanwhile is left out.
-        """
-        numbers = [one.row.incident for one in measured if one.row.incident is not None]
-        known = {one.id: one for one in self._store.incidents_by_id(numbers)}
-        changes = []
-        for one in measured:
-            incident = known.get(one.row.incident or 0)
-            if incident is not None:
-                incident = _measured(one.subject, incident, one.transition)
-            row = _next(one.subject, one.transition, one.row)
-            changes.append(AlertChange(row=row, incident=incident))
-        saved = self._store.save_alerts(changes) if changes else []
-        pairs = zip(measured, saved, strict=True)
-        return [(one.transition, row) for one, row in pairs if row is not None]
+        return AlertChange(row=after, incident=incident)
 
     @property
     def is_telling(self) -> bool:
@@ -126,14 +138,20 @@ class Incidents:
         return self._telling.follow(rows, rules, now=now)
 
     def _begin(
-        self, subject: Subject, transition: Transition, row: AlertRow, *, now: float
+        self,
+        subject: Subject,
+        transition: Transition,
+        row: AlertRow,
+        find: Callable[[int], Incident | None],
+        *,
+        now: float,
     ) -> Incident:
         """Return the incident that begins, or the one before if this continues it."""
         after = transition.after
         told = Told.from_data(row.data.get(TOLD_KEY))
         found = None
         if reopens(told, Manners.of(subject.rule), now=now):
-            found = self._store.incident(told.incident)
+            found = find(told.incident)
         if found is None:
             started_at = now if after.breached_at is None else after.breached_at
             found = Incident(
@@ -148,7 +166,7 @@ class Incidents:
                 data=self._release_before(started_at),
             )
         found = _measured(subject, found, transition)
-        data = {**found.data, "summary": _firing_summary(subject, transition)}
+        data = {**found.data, SUMMARY_KEY: _firing_summary(subject, transition)}
         data.pop("resolved_summary", None)
         if told.resolved_at and not told.channels:
             data[AGAIN_KEY] = now  # people took it to be over: whoever had it has it no more
@@ -175,23 +193,10 @@ class Incidents:
         for mark in marks:
             after_s = started_at - mark.at
             found["release"] = {"name": mark.scope.release, "at": mark.at, "after_s": after_s}
+            if mark.kind is MarkKind.RETURN:
+                found["release"]["kind"] = mark.kind.value
         self._releases = {started_at: found}
         return dict(found)
-
-    def _end(
-        self, subject: Subject, transition: Transition, row: AlertRow, *, now: float
-    ) -> Incident | None:
-        """Return the incident that ends, if there is one."""
-        incident = self._store.incident(row.incident) if row.incident is not None else None
-        if incident is None or incident.state != "firing":
-            return None
-        incident = replace(
-            incident, state="resolved", resolved_at=now, reason=transition.reason.value
-        )
-        summary = _resolved_summary(subject, transition, incident, now=now)
-        if transition.verdict is not None and transition.verdict.value is not None:
-            incident = replace(incident, value=transition.verdict.value)
-        return replace(incident, data={**incident.data, "resolved_summary": summary})
 
 
 def is_measure(transition: Transition) -> bool:
@@ -250,6 +255,32 @@ def _next(subject: Subject, transition: Transition, row: AlertRow) -> AlertRow:
     return replace(row, state=after.state.value, data=data)
 
 
+def _incidents_of(row: AlertRow | None) -> Iterator[int]:
+    """Yield the incidents that a change of a row may need."""
+    if row is not None:
+        yield row.incident or 0
+        yield Told.from_data(row.data.get(TOLD_KEY)).incident
+
+
+def _end(
+    subject: Subject,
+    transition: Transition,
+    row: AlertRow,
+    find: Callable[[int], Incident | None],
+    *,
+    now: float,
+) -> Incident | None:
+    """Return the incident that ends, if there is one."""
+    incident = find(row.incident) if row.incident is not None else None
+    if incident is None or incident.state != "firing":
+        return None
+    incident = replace(incident, state="resolved", resolved_at=now, reason=transition.reason.value)
+    summary = _resolved_summary(subject, transition, incident, now=now)
+    if transition.verdict is not None and transition.verdict.value is not None:
+        incident = replace(incident, value=transition.verdict.value)
+    return replace(incident, data={**incident.data, "resolved_summary": summary})
+
+
 def _firing_summary(subject: Subject, transition: Transition) -> str:
     if subject.rule is None:
         return subject.name
@@ -292,6 +323,9 @@ def _measured(subject: Subject, incident: Incident, transition: Transition) -> I
         "total": after.total,
         "window_s": after.window_s,
     }
+    if transition.verdict is not None and transition.verdict.breach:
+        # Not the value of the beginning; nor one that is good again, beside what it has to pass.
+        data[SUMMARY_KEY] = _firing_summary(subject, transition)
     when = _term(subject.rule, transition)
     if isinstance(when, Comparison) and subject.rule is not None:
         data["condition"] = subject.rule.condition

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
 Trace = TypeVar("Trace")  # what is known of one, see `runtime.known`
@@ -17,18 +18,23 @@ class Inlet(list["Trace | tuple[Trace, str, str, str]"], Generic[Trace]):
     Each is its trace, with the method, the route and the user's hash where there is any.
 
     `list.append` is atomic in any thread, so nothing is lost and nobody waits. `counted` are those
-    of the group that were counted before; together they tell when a sample is due.
+    of the group that were counted before; `room` is for how many more no sample is due.
     """
 
-    __slots__ = ("closed", "counted", "first_at", "key", "last_at")
+    __slots__ = ("closed", "counted", "first_at", "key", "last_at", "room")
 
     def __init__(self, key: str) -> None:
         """Begin empty, as the way into the group of a key."""
         super().__init__()
         self.key = key
-        self.counted = 0
+        self.after(0)
         self.first_at = self.last_at = 0.0
         self.closed = False  # nobody looks here any more
+
+    def after(self, counted: int) -> None:
+        """Go on after so many of the group: the 1st, 2nd, 4th, 8th … must go the long way."""
+        self.counted = counted
+        self.room = min((1 << counted.bit_length()) - counted - 1, FOLD_AT)
 
     def take(self, trace: Trace, at: float, where: tuple[str, str, str] | None) -> bool:
         """Take an occurrence in; False if it must go the long way: a sample may be due.
@@ -36,8 +42,7 @@ class Inlet(list["Trace | tuple[Trace, str, str, str]"], Generic[Trace]):
         `where` is method, route and the user's hash, or None if there is nothing of them.
         """
         waiting = len(self)
-        count = self.counted + waiting + 1
-        if not count & (count - 1) or waiting >= FOLD_AT:
+        if waiting >= self.room:
             return False
         if not waiting:
             self.first_at = at
@@ -48,14 +53,21 @@ class Inlet(list["Trace | tuple[Trace, str, str, str]"], Generic[Trace]):
     def drain(self) -> Iterator[tuple[Trace, str, str, str, int]]:
         """Yield and forget what waits, equal ones together with their number."""
         waiting = len(self)
-        entries = self[:waiting]
-        self.counted += waiting
-        del self[:waiting]
+        self.after(self.counted + waiting)
+        entries = list(self._popped(waiting))
+        if len(entries) < waiting:
+            self.after(self.counted - waiting + len(entries))
         for entry, times in Counter(entries).items():
             if isinstance(entry, tuple):
                 yield *entry, times
             else:
                 yield entry, "", "", "", times
+
+    def _popped(self, most: int) -> Iterator[Trace | tuple[Trace, str, str, str]]:
+        """Take entries out one by one: each is either ours or of who takes his own back."""
+        with suppress(IndexError):
+            for _ in range(most):
+                yield self.pop()
 
     def _is_counted(self) -> bool:
         """Tell whether what was appended to a closed inlet was drained; else take one out.

@@ -10,7 +10,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from types import CodeType, MappingProxyType
+from time import perf_counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from watchkeeper.core.fingerprint import Rule
@@ -19,6 +20,7 @@ from watchkeeper.core.scrub import plain
 from watchkeeper.runtime.bare import State, members_of, state_of
 from watchkeeper.runtime.budgets import Budget
 from watchkeeper.runtime.details import is_expected
+from watchkeeper.runtime.endpoints import Endpoint
 from watchkeeper.runtime.events import NO_REQUEST, Sample, event_of
 from watchkeeper.runtime.groups import SAMPLES_PER_S, Groups
 from watchkeeper.runtime.guard import guard
@@ -41,6 +43,7 @@ if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wa
 MAX_ISSUES: Final = 1_000  # groups of one slot; the rest is counted in one more
 MAX_LATE: Final = 100_000  # errors that wait to be counted; the oldest are lost, see `later`
 MAX_MARKED: Final = 1_000  # of what a group holds
+MAX_DEPTH: Final = 2  # of finalizers amid a capture: a dropped object's, a collection's in that
 MANY_LATE: Final = 5_000  # from here on nobody waits for the flusher
 NEW_TRACES_PER_S: Final = (
     100  # that are looked at while the slot is full; the rest is only counted
@@ -96,11 +99,10 @@ class Issues:
     def capture(
         self,
         exc: BaseException,
-        *,
         request: RequestContext | None = None,
-        endpoint: CodeType | None = None,
+        endpoint: Endpoint | None = None,
         fingerprint: Sequence[str] | None = None,
-        context: Mapping[str, object] = _NO_CONTEXT,
+        context: Mapping[str, object] | None = None,
         level: str = ERROR,
     ) -> Known | None:
         """Count an error and return what it is known as; the flusher may ask for its fingerprint.
@@ -115,13 +117,21 @@ class Issues:
         thread = _thread
         if thread.inside:
             return None
-        thread.inside = True
+        thread.inside = 1
         try:
-            return self._capture(exc, request, endpoint, fingerprint, context, level)
+            state = state_of(exc)
+            if not state and fingerprint is None:  # in a storm it is nearly always the latest
+                known = self._latest.get(exc, endpoint)
+                if known is not None:
+                    state[SEEN] = perf_counter()
+                    return self._add(
+                        known, self._clock(), exc, current.get(), request, context, level
+                    )
+            return self._capture(exc, state, request, endpoint, fingerprint, context, level)
         except Exception as error:  # noqa: BLE001  # as `_apart`, a call less where each counts
             _GUARD.swallow(error)
         finally:
-            thread.inside = False
+            thread.inside = 0
         return None
 
     def pass_over(self, exc: BaseException) -> None:
@@ -145,9 +155,13 @@ class Issues:
         """Describe an error that is counted by `later`, or never; None as `capture`.
 
         Takes no lock, and does not mark the exception, which others may see meanwhile. One that
-        happened `elsewhere` is none of the request that runs.
+        happened `elsewhere` is none of the request that runs. So it may be called amid a capture,
+        by a collection of garbage in it, MAX_DEPTH deep; what is deeper is counted as dropped.
         """
-        return _apart(self._hold, exc, context, None if elsewhere else current.get())
+        if _thread.inside > MAX_DEPTH:
+            self.groups.dropped += 1
+        record = None if elsewhere else current.get()
+        return _apart(self._hold, exc, context, record, depth=MAX_DEPTH)
 
     def later(self, occurrence: Occurrence) -> None:
         """Let the flusher count an error that was described; takes no lock.
@@ -168,7 +182,7 @@ class Issues:
         self,
         exc: BaseException,
         *,
-        endpoint: CodeType | None = None,
+        endpoint: Endpoint | None = None,
         fingerprint: object = None,
     ) -> Known:
         """Return what an error would be grouped as, without counting it; see `capture`.
@@ -176,18 +190,18 @@ class Issues:
         While the slot is full only a few traces that were not met before are looked at; the others
         are of the group of all others.
         """
-        known = self._latest.get(exc, endpoint)
-        if known is None:
-            known = self._looked_up(exc, endpoint)
-        own = self._own.of(exc, fingerprint)
+        known = self._looked_up(exc, endpoint)
+        asks_class = self._traces.kind(type(exc)).may_have_own
+        own = self._own.of(exc, fingerprint, asks_class=asks_class)
         return self._by(own, known) if own else known
 
-    def _looked_up(self, exc: BaseException, endpoint: CodeType | None) -> Known:
+    def _looked_up(self, exc: BaseException, endpoint: Endpoint | None) -> Known:
         """Return what an error is known as by its key, which is made of its whole trace."""
         key = self._traces.key(exc, endpoint)
         known = self._memo.get(key)
         if known is not None:
-            self._latest.put(exc, endpoint, key, known)
+            if not self._own.has_function:
+                self._latest.put(exc, endpoint, known)
             return known
         if self.groups.is_full and not self._new_budget.take(self._clock()):
             return BEYOND
@@ -217,7 +231,7 @@ class Issues:
         """
         if _thread.inside:
             return [], []
-        _thread.inside = True
+        _thread.inside = 1
         try:
             self.is_pressing = False
             self.groups.add_late(self._late, wait=True)
@@ -234,18 +248,18 @@ class Issues:
                     pause()
             return counts, events
         finally:
-            _thread.inside = False
+            _thread.inside = 0
 
     def _capture(
         self,
         exc: BaseException,
+        state: State,
         request: RequestContext | None,
-        endpoint: CodeType | None,
+        endpoint: Endpoint | None,
         own: object,
-        context: Mapping[str, object],
+        context: Mapping[str, object] | None,
         level: str,
     ) -> Known | None:
-        state = state_of(exc)
         record = current.get()
         kind = self._traces.kind(type(exc))
         if (kind.is_special or SEEN in state) and self._is_nothing(exc, state, record, kind):
@@ -300,7 +314,7 @@ class Issues:
         error: BaseException | Told,
         record: Record | None,
         request: RequestContext | None,
-        context: Mapping[str, object],
+        context: Mapping[str, object] | None,
         level: str,
     ) -> Known:
         """Count an error, with a sample if one is due.
@@ -342,7 +356,7 @@ class Issues:
         error: BaseException | Told,
         request: RequestContext | None,
         inside: Inside | None,
-        context: Mapping[str, object],
+        context: Mapping[str, object] | None,
     ) -> Sample | None:
         """Take a sample, or none if that fails: the error counts all the same."""
         with _SAMPLE:
@@ -363,17 +377,18 @@ class Issues:
         return error.snapshot()
 
 
-def _apart(work: Callable[..., R], *given: object) -> R | None:
-    """Do it within our border; None if this thread is within it already, or if it failed."""
-    if _thread.inside:
+def _apart(work: Callable[..., R], *given: object, depth: int = 0) -> R | None:
+    """Do it within our border; None if this thread is deeper in it already, or if it failed."""
+    inside = _thread.inside
+    if inside > depth:
         return None
-    _thread.inside = True
+    _thread.inside = inside + 1
     try:
         return work(*given)
     except Exception as error:  # noqa: BLE001  # a border: see `Guard.swallow`
         _GUARD.swallow(error)
     finally:
-        _thread.inside = False
+        _thread.inside = inside
     return None
 
 

@@ -1,127 +1,55 @@
-"""What is known of each job: its schedule, when it last succeeded, whether it is late."""
+"""Jobs: their runs, recorded, and the gauges that tell whether one is late."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from hashlib import blake2b
-from math import isfinite
-from threading import Lock
-from typing import TYPE_CHECKING, Final, Protocol
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from watchkeeper.core.catalogue import JOB_DURATION, JOB_LAST_SUCCESS, JOB_LATENESS, JOB_WAIT
-from watchkeeper.core.metrics import OTHER, Scope
-from watchkeeper.core.schedules import CLOCKS_DIFFER_S, Reason, Schedule, lateness
-from watchkeeper.exceptions import ConfigurationError, StorageError
+from watchkeeper.core.job_facts import CANCELLED, FAILED, OK, Run
+from watchkeeper.core.ping import MAX_OUTPUT_CHARS, Call, Said
+from watchkeeper.core.schedules import Reason
+from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.runtime import scrubbing
+from watchkeeper.runtime.declared import DECLARED, MAX_JOBS, MAX_NAME_CHARS, Declared
+from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.known_jobs import KnownJobs, State
+from watchkeeper.runtime.texts import text_of
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # loaded with the store, so that the host's start does not wait
+    from watchkeeper.core.metrics import Scope
     from watchkeeper.runtime.recorder import Recorder
+    from watchkeeper.storage.values import ValueStore
 
-MAX_JOBS: Final = 200
-MAX_NAME_CHARS: Final = 200
-OK: Final = "ok"  # the outcome of a run that succeeded
-FAILED: Final = "failed"
-CANCELLED: Final = "cancelled"  # a run that was told to end; nobody's failure
+__all__ = ["CANCELLED", "DECLARED", "FAILED", "MAX_JOBS", "MAX_NAME_CHARS", "OK", "Jobs"]
 
+SETTLED_SLOTS: Final = 2  # until then another process may not have told of its run yet
+MAX_WAITING: Final = 10_000  # calls, and runs whose beginning or wait is not known yet
+NOT_TOLD: Final = 0.0  # seconds of a run that never said when it began: it must be counted
 
-class Memory(Protocol):
-    """Where the last success of a job outlives its process: a store's texts by key."""
-
-    def meta(self, key: str) -> str | None:
-        """Return the text of a key, or None."""
-
-    def set_meta(self, key: str, value: str, *, only_new: bool = False) -> str:
-        """Set the text of a key and return what is there then."""
+_WAITS: Final = guard("jobs")
+_log = logging.getLogger("watchkeeper")
 
 
-class Declared:
-    """The jobs with a schedule, by name; safe for several threads."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
+    """A run that ended, and may have begun in another process, after the one before had ended."""
 
-    def __init__(self) -> None:
-        """Start with none."""
-        self._lock = Lock()
-        self._schedules: dict[str, Schedule] = {}
-
-    def add(self, name: str, schedule: Schedule) -> None:
-        """Remember a job's schedule; the same one again is no matter.
-
-        Raises ConfigurationError if the job has another one, or if there are too many.
-        """
-        with self._lock:
-            known = self._schedules.get(name)
-            if known is not None and known != schedule:
-                raise ConfigurationError(
-                    f"job {name!r}: declared twice, with different schedules; "
-                    "write the schedule at one place, and job(name) at the others"
-                )
-            if known is None and len(self._schedules) >= MAX_JOBS:
-                raise ConfigurationError(
-                    f"job {name!r}: {MAX_JOBS} jobs with a schedule are declared already; "
-                    "what varies belongs into a tag"
-                )
-            self._schedules[name] = schedule
-
-    def schedules(self) -> dict[str, Schedule]:
-        """Return a copy, in the order of declaration."""
-        with self._lock:
-            return dict(self._schedules)
-
-
-DECLARED: Final = Declared()  # by `job`, in whatever module, before or after watch()
-
-
-class _State:
-    """What this process knows of one job."""
-
-    __slots__ = ("asked", "declared_at", "last_success", "unsaved")
-
-    def __init__(self, declared_at: float) -> None:
-        self.declared_at = declared_at
-        self.last_success: float | None = None
-        self.asked = False  # whether the store was asked what happened before this process began
-        self.unsaved = False
-
-    @property
-    def is_known(self) -> bool:
-        """Tell whether anything can be said of its lateness."""
-        return self.asked or self.last_success is not None
-
-    def lateness(self, schedule: Schedule, now: float) -> tuple[float, Reason]:
-        """Say how late the job is by what is known."""
-        return lateness(
-            schedule, last_success=self.last_success, declared_at=self.declared_at, now=now
-        )
-
-    def exchange(self, memory: Memory, key: str, now: float) -> bool:
-        """Learn from the store, and tell it what is newer here; False if it does not answer."""
-        self.unsaved = False  # a run that ends from here on is saved the next time
-        try:
-            kept = memory.meta(key)
-            self._learn(*_read(kept), now=now)
-            text = json.dumps({"declared_at": self.declared_at, "last_success": self.last_success})
-            if text != kept:
-                memory.set_meta(key, text)
-        except StorageError:
-            self.unsaved = True
-            return False
-        self.asked = True
-        return True
-
-    def _learn(self, declared_at: float | None, last_success: float | None, *, now: float) -> None:
-        """Take the first declaration and the last success; what lies in the future is now."""
-        self.declared_at = min(self.declared_at, now if declared_at is None else declared_at, now)
-        successes = [at for at in (self.last_success, last_success) if at is not None]
-        if successes:
-            self.last_success = max(now if at > now + CLOCKS_DIFFER_S else at for at in successes)
+    name: str
+    run: Run
+    after: float
 
 
 class Jobs:
     """Records the runs of jobs, and how late they are.
 
-    The last success of a job with a schedule is kept in the store, for it must outlive a restart
-    and be known to the processes that only declare the job. Until the store has been asked, the
-    lateness is unknown and its gauge absent; before a job is called late the store is asked
-    again, since another process may have run it.
+    What is known of a job is kept in the store, for it must outlive a restart, be known to the
+    processes that only declare the job, and let the others tell when nobody runs it any more.
+    Until the store has been asked, the lateness is unknown and its gauge absent; before a job is
+    called late the store is asked again, since another process may have run it.
     """
 
     def __init__(
@@ -131,94 +59,231 @@ class Jobs:
         self._recorder = recorder
         self._clock = clock
         self._declared = declared
-        self._lock = Lock()
-        self._states: dict[str, _State] = {}
+        self._known = KnownJobs(recorder)
+        self._told_late: set[str] = set()
+        self._calls: deque[tuple[str, float, Call]] = deque()
+        self._ends: deque[_End] = deque()
+        self._begun: deque[tuple[str, float, float | None]] = deque(maxlen=MAX_WAITING)
+        self._unreadable: set[str] = set()  # jobs whose schedule means nothing here; said once
 
-    def ran(self, name: str, *, outcome: str, seconds: float, wait_s: float | None = None) -> None:
-        """Record a run that has just ended: "ok", "failed" or "cancelled"."""
-        now = self._clock()
-        with self._lock:
-            name = self._admitted(name, now)
-            if outcome == OK:
-                state = self._states[name]
-                state.last_success = now
-                state.unsaved = True
-        series = self._recorder.series
-        series(JOB_DURATION, {"job": name, "outcome": outcome}).record(seconds)
-        if wait_s is not None:
-            series(JOB_WAIT, {"job": name}).record(max(0.0, wait_s))
-        if outcome == OK:
-            series(JOB_LAST_SUCCESS, {"job": name}).record(now)
+    @property
+    def addresses(self) -> Mapping[str, str] | None:
+        """The digests of the tokens that jobs call, with their jobs; None: not known yet."""
+        return self._known.addresses
 
-    def sample(self, now: float, *, memory: Memory | None, scope: Scope) -> None:
-        """Set the gauges of every job, and exchange last successes with the store if it is there.
+    def ran(
+        self,
+        name: str,
+        *,
+        outcome: str,
+        seconds: float | None,
+        wait_s: float | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        """Record a run that has just ended: "ok", "failed" (by `error`) or "cancelled".
 
-        For the flusher's thread, before each slot is closed.
+        `seconds` is None where nobody knows when it began.
         """
-        schedules = self._declared.schedules()
-        with self._lock:
-            for name in schedules:
-                self._admitted(name, now)
-            states = dict(self._states)
-        series = self._recorder.series
-        for name, state in states.items():
-            schedule = schedules.get(name)
-            if schedule is not None:
-                late = _late(schedule, state, now, memory=memory, key=_key(scope, name))
-                if late is not None:
-                    series(JOB_LATENESS, {"job": name}).record(late)
-            if state.last_success is not None:
-                series(JOB_LAST_SUCCESS, {"job": name}).record(state.last_success)
+        now = self._clock()
+        output = _said_by(error) if error is not None and outcome == FAILED else ""
+        with self._known.lock:
+            state = self._known.admitted(name, now)
+            state.is_mine = True
+            name = state.facts.name
+            if wait_s is None and seconds is not None and outcome in (OK, FAILED):
+                self._note_begin(state, now - seconds)
+            state.learn(Run(at=now, outcome=outcome, seconds=seconds, output=output))
+        self._count(name, outcome, NOT_TOLD if seconds is None else seconds)
+        if wait_s is not None:
+            self._recorder.series(JOB_WAIT, {"job": name}).record(max(0.0, wait_s))
+        if outcome == OK:
+            self._recorder.series(JOB_LAST_SUCCESS, {"job": name}).record(now)
+
+    def hear(self, name: str, call: Call) -> bool:
+        """Take what a job outside of Python says; False if too much waits already. No I/O."""
+        if len(self._calls) >= MAX_WAITING:
+            self._recorder.drop("pings")
+            return False
+        self._calls.append((name, self._clock(), call))
+        return True
+
+    def are_addresses_fresh(self) -> bool:
+        """Tell whether the addresses were read within a slot; the next one reads them again."""
+        return self._known.is_fresh(self._clock())
+
+    def sample(
+        self,
+        now: float,
+        *,
+        memory: ValueStore | None,
+        scope: Scope,
+        slot_s: float = 0.0,
+        leads: bool = True,
+        last: bool = False,
+    ) -> None:
+        """Set the gauges of jobs, and exchange what is known with the store if it is there.
+
+        For the flusher's thread, before each slot is closed. Who `leads` tells of the jobs of
+        processes that are gone, too; `last`: this process is about to end.
+        """
+        known = self._known
+        self._answer()
+        with known.lock:
+            for name, schedule in self._declared.schedules().items():
+                known.admitted(name, now).plan(schedule, now)
+        if memory is not None and (last or known.must_ask(now, slot_s, news=bool(self._ends))):
+            known.exchange(memory, scope, now, last=last)
+        if self._settle(now, patience_s=SETTLED_SLOTS * slot_s, last=last) and last and memory:
+            known.exchange(memory, scope, now, last=last)
+        self._wait()
+        with known.lock:
+            told = {name: one for name, one in known.states.items() if one.is_mine or leads}
+        late = {name: self._late(one, now, slot_s) for name, one in told.items()}
+        if not self._is_sure(late, now, slot_s):
+            asked = memory is not None and known.exchange(memory, scope, now, last=last)
+            late = {
+                name: (self._late(told[name], now, slot_s) if asked else None) if one else one
+                for name, one in late.items()
+            }
+        self._told_late = {name for name, one in late.items() if one}
+        self._tell(told, late)
 
     def reset(self) -> None:
         """Begin anew in a forked child: what is not saved yet is the parent's to save."""
-        self._lock = Lock()
-        for state in self._states.values():
-            state.unsaved = False
+        self._known.reset()
+        for waiting in (self._calls, self._ends, self._begun):
+            waiting.clear()
 
-    def _admitted(self, name: str, now: float) -> str:
-        """Return the name of a job that has a state, which may be "(other)"."""
-        if name in self._states:
-            return name
-        if len(self._states) >= MAX_JOBS and name != OTHER:
-            self._recorder.drop("jobs")
-            return self._admitted(OTHER, now)
-        self._states[name] = _State(now)
-        return name
+    def _tell(self, states: Mapping[str, State], late: Mapping[str, float | None]) -> None:
+        series = self._recorder.series
+        for name, state in states.items():
+            late_s = late[name]
+            if late_s is not None:
+                series(JOB_LATENESS, {"job": name}).record(late_s)
+            if state.is_mine and state.facts.last_success is not None:
+                series(JOB_LAST_SUCCESS, {"job": name}).record(state.facts.last_success)
 
+    def _late(self, state: State, now: float, slot_s: float) -> float | None:
+        """Return how late a job is by what is known; None while that is unknown.
 
-def _late(
-    schedule: Schedule, state: _State, now: float, *, memory: Memory | None, key: str
-) -> float | None:
-    """Return how late a job is, or None while that is unknown."""
-    if memory is not None and (state.unsaved or not state.asked):
-        state.exchange(memory, key, now)
-    if not state.is_known:
-        return None
-    late, reason = state.lateness(schedule, now)
-    if late > 0 or reason is Reason.CLOCK_SET_BACK:
-        if memory is None or not state.exchange(memory, key, now):
+        What others have not told yet gets its time: two slots.
+        """
+        facts, asked = state.facts, self._known.asked_at is not None
+        if not asked and facts.last_success is None:
             return None
-        late, _ = state.lateness(schedule, now)
-    return late
+        try:
+            found = facts.lateness(now)
+        except ConfigurationError as error:
+            self._complain(facts.name, error)
+            return None
+        if found is None:
+            return None
+        late, reason = found
+        if reason is Reason.CLOCK_SET_BACK:
+            return 0.0 if asked else None
+        return late if late > SETTLED_SLOTS * slot_s else 0.0
+
+    def _complain(self, name: str, error: ConfigurationError) -> None:
+        if name not in self._unreadable and len(self._unreadable) < MAX_JOBS:
+            self._unreadable.add(name)
+            _log.warning(
+                "watchkeeper: job %r: its schedule cannot be read here (%s); "
+                "whether it is late is not known.",
+                name,
+                error,
+            )
+
+    def _is_sure(self, late: Mapping[str, float | None], now: float, slot_s: float) -> bool:
+        """Tell whether the store was asked lately enough to call these jobs late."""
+        names = {name for name, one in late.items() if one}
+        asked_at = self._known.asked_at
+        if not names or asked_at == now:
+            return True
+        return names <= self._told_late and 0 <= now - (asked_at or 0.0) < slot_s
+
+    def _answer(self) -> None:
+        """Do what was heard since the last slot."""
+        while self._calls:
+            name, at, call = self._calls.popleft()
+            with self._known.lock:
+                state = self._known.states.get(name)
+                if state is None:  # forgotten a moment ago
+                    continue
+                if call.said is Said.START:
+                    self._note_begin(state, at)
+                    state.facts = replace(state.facts, started_at=at)
+                    state.unsaved = True
+                    continue
+                end = self._ended(state, at, call)
+                if end.run.seconds is None and len(self._ends) < MAX_WAITING:
+                    self._ends.append(end)
+                    continue
+            self._count(name, call.outcome, end.run.seconds or NOT_TOLD)
+
+    def _note_begin(self, state: State, at: float) -> None:
+        last = state.facts.last_run
+        self._begun.append((state.facts.name, at, last.at if last else None))
+
+    def _ended(self, state: State, at: float, call: Call) -> _End:
+        """Note that a run has ended, which may have begun in another process."""
+        before = state.facts.last_run
+        output = scrubbing.text(call.output, limit=MAX_OUTPUT_CHARS) if call.output else ""
+        run = Run(at=at, outcome=call.outcome, output=output)
+        end = _End(name=state.facts.name, run=run, after=before.at if before else float("-inf"))
+        end = replace(end, run=replace(run, seconds=_seconds(end, state.facts.started_at)))
+        state.learn(end.run)
+        if call.outcome == OK:
+            self._recorder.series(JOB_LAST_SUCCESS, {"job": end.name}).record(at)
+        return end
+
+    def _settle(self, now: float, *, patience_s: float, last: bool) -> bool:
+        """Count the runs whose beginning is known by now, or never will be.
+
+        Returns whether that is more than was known of one.
+        """
+        waiting, learned = [], False
+        while self._ends:
+            end = self._ends.popleft()
+            with self._known.lock:
+                state = self._known.states.get(end.name)
+                seconds = _seconds(end, state.facts.started_at) if state is not None else None
+                if state is not None and seconds is not None:
+                    state.learn(replace(end.run, seconds=seconds))
+                    learned = True
+            if seconds is None and not last and 0 <= now - end.run.at <= patience_s:
+                waiting.append(end)
+            else:
+                self._count(end.name, end.run.outcome, NOT_TOLD if seconds is None else seconds)
+        self._ends.extend(waiting)
+        return learned
+
+    def _wait(self) -> None:
+        """Record how long after their time runs began, of jobs that have one."""
+        while self._begun:
+            name, began, last_at = self._begun.popleft()
+            state = self._known.states.get(name)
+            if state is None or (schedule := state.facts.schedule) is None:
+                continue
+            # No run waits since a moment before the job was known.
+            since = state.facts.declared_at if last_at is None else last_at
+            with _WAITS:
+                due = schedule.due_before(began)
+                if due is not None and due > since:
+                    self._recorder.series(JOB_WAIT, {"job": name}).record(began - due)
+
+    def _count(self, name: str, outcome: str, seconds: float) -> None:
+        labels = {"job": name, "outcome": outcome}
+        self._recorder.series(JOB_DURATION, labels).record(seconds)
 
 
-def _key(scope: Scope, name: str) -> str:
-    """Return the store's key for a job; a digest, since names may be longer than keys."""
-    identity = "\0".join((scope.service, scope.environment, name))
-    return f"job:{blake2b(identity.encode(errors='replace'), digest_size=16).hexdigest()}"
+def _said_by(error: BaseException) -> str:
+    """Write "ValueError: no rates", as what a job said when it failed."""
+    kind, text = type(error).__name__, text_of(error).strip().partition("\n")[0]
+    return scrubbing.text(f"{kind}: {text}" if text else kind, limit=MAX_OUTPUT_CHARS)
 
 
-def _read(text: str | None) -> tuple[float | None, float | None]:
-    """Return (declared_at, last_success) of a stored text; None for what cannot be read."""
-    try:
-        data = json.loads(text or "{}")
-    except ValueError:
-        return None, None
-    if not isinstance(data, dict):
-        return None, None
-    return _moment(data.get("declared_at")), _moment(data.get("last_success"))
-
-
-def _moment(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and isfinite(value) else None
+def _seconds(end: _End, started_at: float | None) -> float | None:
+    """Return how long a run took whose start is known: after the end of the one before."""
+    if started_at is None or not end.after < started_at <= end.run.at:
+        return None
+    return end.run.at - started_at

@@ -27,7 +27,7 @@ _GUARD: Final = guard("job")
 class JobRecord(Record):
     """One run of a job, as its queries, calls, spans and errors see it."""
 
-    __slots__ = ("before", "job")
+    __slots__ = ("before", "error", "job")
 
     def __init__(self, job: Job, before: Record | None) -> None:
         """Begin a run within the request or job `before`, if there is one."""
@@ -35,6 +35,7 @@ class JobRecord(Record):
         self.start = perf_counter()
         self.job = job
         self.before = before
+        self.error: BaseException | None = None  # that it failed with, if that is known by now
 
     def endpoint(self) -> CodeType | None:
         """Return the code of the job's function."""
@@ -118,7 +119,7 @@ def job(
     default a tenth of the time between two runs. Does nothing before `watch`; an exception goes
     on as it came. Raises ConfigurationError if the declaration is wrong.
     """
-    _check_name(name)
+    check_name(name)
     if not (every is cron is tz is grace is None):
         schedule = parse_schedule(
             every=every, cron=cron, tz=tz, grace=grace, where=f"job {name!r}"
@@ -135,7 +136,8 @@ def outcome_of(error: BaseException | None) -> str:
     return FAILED if isinstance(error, (Exception, SystemExit)) else CANCELLED
 
 
-def _check_name(name: object) -> None:
+def check_name(name: object) -> None:
+    """Raise ConfigurationError for what is no name of a job."""
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         raise ConfigurationError(f"job {name!r:.80}: a name is a printable text: 'nightly-report'")
     if len(name) > MAX_NAME_CHARS:
@@ -162,7 +164,7 @@ def _end(job: Job, error: BaseException | None, endpoint: CodeType | None) -> No
         if observer is None:
             return
         outcome = outcome_of(error)
-        observer.job(job.name, outcome=outcome, seconds=seconds)
+        observer.job(job.name, outcome=outcome, seconds=seconds, error=error)
         if error is not None and outcome == FAILED:
             issue = observer.capture(error, endpoint=endpoint, context={"job": job.name})
             if issue is not None:  # else somebody saw it before, who said so

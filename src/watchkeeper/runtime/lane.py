@@ -74,7 +74,7 @@ class Lane:
     options: LaneOptions
     key: str  # in the store, of what all know of it
     in_flight: int = 0
-    follows: bool = False  # a send of this process failed: it looks after those that wait
+    follows: bool = False  # it looks after those that wait: a send of this process failed
     look_at: float | None = None  # when it does so next
     state: LaneState = LaneState()
     sending: dict[int, tuple[OutboxRow, float]] = field(default_factory=dict)  # since when

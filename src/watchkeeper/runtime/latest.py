@@ -1,19 +1,24 @@
 """The latest trace of each type of exception: in a storm the next error is nearly always equal."""
 
+from types import CodeType, TracebackType
 from typing import Final
 
 from watchkeeper.runtime.bare import cause_of, context_of, state_of, traceback_of
 from watchkeeper.runtime.known import Known
-from watchkeeper.runtime.traces import HEAD_ENTRIES, MAX_KEY_ENTRIES, Traces
+from watchkeeper.runtime.traces import Traces
 
 MAX_TYPES: Final = 256
+MAX_FRAMES: Final = 100  # deeper ones are told by their key
+
+Trace = tuple[tuple[CodeType, int], ...]
+"""The code and the instruction of each frame, outermost first."""
 
 
 class Latest:
     """Finds what an error is known as by comparing its trace with the latest of its type.
 
     No key is built then, and nothing hashed. Only for exceptions that are told apart by nothing
-    but their trace. As with a memo, what is `kept` by the known keeps its ids taken.
+    but their trace, and always count: none that may be expected, or say how to be grouped.
     """
 
     __slots__ = ("_of", "_traces")
@@ -21,35 +26,49 @@ class Latest:
     def __init__(self, traces: Traces) -> None:
         """Begin with none."""
         self._traces = traces
-        self._of: dict[int, tuple[int, tuple[object, ...], Known]] = {}
+        # by id: a metaclass may compare as it likes; what an entry holds keeps its id taken
+        self._of: dict[int, tuple[type, object, Trace, Known]] = {}
 
     def get(self, exc: BaseException, endpoint: object) -> Known | None:
-        """Return what an error is known as if its trace is that of the latest, else None."""
+        """Return what an error is known as if its trace is that of the latest, else None.
+
+        Of one that has attributes this knows nothing.
+        """
         latest = self._of.get(id(type(exc)))
-        if latest is None or latest[0] != id(endpoint):
+        if latest is None or latest[1] is not endpoint:
             return None
         tb = traceback_of(exc)
-        for entry in latest[1]:
-            if tb is None or id(tb.tb_frame.f_code) + tb.tb_lasti != entry:
+        for code, instruction in latest[2]:
+            # by identity: equal code objects may be of other places
+            if tb is None or tb.tb_lasti != instruction or tb.tb_frame.f_code is not code:
                 return None
             tb = tb.tb_next
-        return latest[2] if tb is None and _is_alone(exc) else None
+        if tb is not None or context_of(exc) is not None or cause_of(exc) is not None:
+            return None
+        return latest[3]
 
-    def put(
-        self, exc: BaseException, endpoint: object, key: tuple[object, ...], known: Known
-    ) -> None:
-        """Remember the trace of an error, by its key, if nothing else is in that."""
+    def put(self, exc: BaseException, endpoint: object, known: Known) -> None:
+        """Remember the trace of an error, if nothing else tells it apart."""
         kind = self._traces.kind(type(exc))
-        if kind.detailed or kind.group or not _is_alone(exc):
+        if kind.detailed or kind.is_special or kind.may_have_own or not _is_alone(exc):
             return
-        is_whole = key[0] == id(endpoint) and len(key) < MAX_KEY_ENTRIES
-        if not is_whole or traceback_of(exc) is None:
+        trace = _trace(traceback_of(exc))
+        if not 0 < len(trace) <= MAX_FRAMES:
             return
         if len(self._of) >= MAX_TYPES:
             self._of.clear()
-        self._of[id(type(exc))] = (id(endpoint), key[HEAD_ENTRIES:], known)
+        self._of[id(type(exc))] = (type(exc), endpoint, trace, known)
 
 
 def _is_alone(exc: BaseException) -> bool:
     """Tell whether an exception comes from no other, and has no attributes."""
     return cause_of(exc) is None and context_of(exc) is None and not state_of(exc)
+
+
+def _trace(tb: TracebackType | None) -> Trace:
+    """Return what tells a trace; of too many frames, one more than MAX_FRAMES."""
+    found: list[tuple[CodeType, int]] = []
+    while tb is not None and len(found) <= MAX_FRAMES:
+        found.append((tb.tb_frame.f_code, tb.tb_lasti))
+        tb = tb.tb_next
+    return tuple(found)

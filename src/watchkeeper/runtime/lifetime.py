@@ -11,8 +11,9 @@ module adds what no surface tells: a process that nobody asks anything, forks, a
   its own hook is used, and `Watchkeeper.start` compares process ids besides.
 - End: `atexit`; the finalizers of multiprocessing, whose forked children run no `atexit`; and
   SIGTERM where nobody handles it and the process would die at once (waitress, cheroot, scripts).
-  A host that has a handler, now or later, is left alone: it ends in its own order, and what it
-  runs then, lifespan or `atexit`, is known to us already.
+  A host that has a handler, now or later, ends in its own order: what it runs then, lifespan or
+  `atexit`, is known to us already. All that we add is that the process is not ready any more from
+  the signal on, where its handler is there when watching starts in the main thread.
 """
 
 import _thread
@@ -105,6 +106,7 @@ class Lifetime:
     def began(self) -> None:
         """Note that watching started here: see to it that the end of this process is seen."""
         _chain_sigterm()
+        _announce_sigterm()
         process = sys.modules.get("multiprocessing.process")
         if process is None or process.parent_process() is None:
             return
@@ -117,7 +119,8 @@ class Lifetime:
     def _wait(self) -> None:
         if obstacle():
             return
-        self._timer = _Timer(self.watched.start, after_s=self._start_after_s)
+        with guard("start"):  # no more threads: the first event starts it all the same
+            self._timer = _Timer(self.watched.start, after_s=self._start_after_s)
 
 
 class _Timer:
@@ -220,9 +223,39 @@ def _chain_sigterm() -> None:
 
 
 def _unchain_sigterm() -> None:
-    if signal.getsignal(signal.SIGTERM) is _on_sigterm:
-        with contextlib.suppress(ValueError):  # not in the main thread
+    handler = signal.getsignal(signal.SIGTERM)
+    with contextlib.suppress(ValueError):  # not in the main thread
+        if handler is _on_sigterm:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        elif isinstance(handler, _Announced):
+            signal.signal(signal.SIGTERM, handler.of_host)
+
+
+class _Announced:
+    """A host's handler of SIGTERM, with the word before it that this process is not ready."""
+
+    def __init__(self, of_host: Callable[[int, FrameType | None], Any]) -> None:
+        self.of_host = of_host
+
+    def __call__(self, number: int, frame: FrameType | None) -> Any:
+        """Take no lock, as any handler of ours; all else is the host's."""
+        for lifetime in _followed:
+            lifetime.watched.drain()
+        return self.of_host(number, frame)
+
+
+def _announce_sigterm() -> None:
+    """Be told of SIGTERM by the host's own handler, in the process that serves."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    if not callable(handler) or handler is _on_sigterm or isinstance(handler, _Announced):
+        return
+    if any(name in sys.modules for name in EMBEDDERS):
+        return
+    with contextlib.suppress(ValueError):  # a sub-interpreter has no signals
+        signal.signal(signal.SIGTERM, _Announced(handler))
+        signal.siginterrupt(signal.SIGTERM, False)  # as asyncio and servers have set it
 
 
 def _is_caught_below() -> bool:

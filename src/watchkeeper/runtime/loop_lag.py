@@ -1,10 +1,11 @@
-"""How late the host's event loop comes to its timers: what code that blocks it costs everybody."""
+"""How late the host's event loops come to their timers: what code that blocks costs all."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context
+from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 from weakref import ref
@@ -12,39 +13,47 @@ from weakref import ref
 from watchkeeper.core.capacity_metrics import EVENT_LOOP_LAG
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.recorder import Recorder
+from watchkeeper.runtime.thread_pool import ThreadPool
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-LOOK_EVERY_S: Final = 1.0  # an idle loop is woken no more often
-MAX_MISSED: Final = 60  # looks that one long block swallowed and that are counted all the same
-MAX_LAGS: Final = 600  # kept until the slot is closed, and until this worker has a number
+LOOK_EVERY_S: Final = 0.1  # while there is something to see
+# Waking a process that sleeps takes 50 to 150 µs, whatever it then does: ten times a second that
+# alone would be a tenth of a percent of a core (bench/resources.py).
+IDLE_EVERY_S: Final = 1.0
+BUSY_S: Final = 0.5  # looks are quick so long after a request, of which one a second tells, …
+LATE_S: Final = 0.05  # … and after a look that came so late
+MAX_LOOPS: Final = 8  # of one process; further ones are not watched
+MAX_MISSED: Final = 600  # looks that one long block swallowed and that are counted all the same
+MAX_LAGS: Final = 1_200  # of a loop, kept until the slot is closed and this worker has a number
 
 _GUARD: Final = guard("event loop")
 
 
 class LoopLag:
-    """A timer on one loop of this process that notes how late it is called.
+    """A timer on each loop of this process that notes how late it is called.
 
+    Looks are quick while requests come or the loop is late, and a tenth as many while it is idle;
+    each of those counts ten times, so that every second has the same weight.
     It keeps no loop alive and holds none. It ends with the loop, or once watching has stopped.
     Where one block swallows several looks, each is counted with what it would have seen: otherwise
-    a loop that hangs would give fewer figures than one that is well.
+    a loop that hangs would give fewer figures than one that is well. A loop that hangs when the
+    slot is closed counts with what is known by then.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         """Record with a recorder; nothing runs before `follow`."""
         self._recorder = recorder
-        self._lags: deque[float] = deque(maxlen=MAX_LAGS)
-        self._loop: Callable[[], AbstractEventLoop | None] = _none
+        self._lock = Lock()  # loops of two threads may come at once
+        self._loops: dict[int, _Watched] = {}  # by their number
 
     def follow(self, is_on: Callable[[], bool]) -> None:
         """Watch the loop that runs this, as long as `is_on`; cheap to repeat.
 
-        Stays with the loop that it watches until that is closed. Does nothing where no loop of
-        asyncio's kind runs.
+        Does nothing where no loop of asyncio's kind runs.
         """
-        watched = self._loop()
-        if not is_on() or (watched is not None and not watched.is_closed()):
+        if not is_on():
             return
         from asyncio import get_running_loop  # ours alone where the host serves by ASGI
 
@@ -52,38 +61,128 @@ class LoopLag:
             loop = get_running_loop()
         except RuntimeError:
             return
-        self._loop = ref(loop)
-        self._look_later(loop, is_on)
+        for watched in list(self._loops.values()):
+            if watched.loop() is loop and not watched.is_over():
+                watched.hurry(loop)
+                return
+        with self._lock:
+            self._begin(loop, is_on)
 
     def record(self, *, host: str, worker: str) -> None:
         """Record what was noted since the last call; for the flusher's thread."""
-        series = self._recorder.series(EVENT_LOOP_LAG, {"host": host, "worker": worker})
-        while self._lags:
-            series.record(self._lags.popleft())
+        of = {"host": host, "worker": worker}
+        for number, watched in list(self._loops.items()):
+            lags = watched.take()
+            if lags:
+                series = self._recorder.series(EVENT_LOOP_LAG, {**of, "loop": str(number)})
+                for lag_s in lags:
+                    series.record(lag_s)
+        pools = [watched.pool for watched in list(self._loops.values()) if not watched.is_over()]
+        ThreadPool.record(pools, self._recorder, of)
 
     def reset(self) -> None:
-        """Forget the loop of the parent of a forked child."""
-        self._lags.clear()
-        self._loop = _none
+        """Forget the loops of the parent of a forked child."""
+        self._lock = Lock()
+        self._loops = {}
 
-    def _look_later(self, loop: AbstractEventLoop, is_on: Callable[[], bool]) -> None:
-        # A context of its own: that of the request would live as long as the timer.
-        due = monotonic() + LOOK_EVERY_S
-        loop.call_later(LOOK_EVERY_S, self._look, due, is_on, context=Context())
-
-    def _look(self, due: float, is_on: Callable[[], bool]) -> None:
-        with _GUARD:
-            loop = self._loop()
-            if loop is None or not is_on():
-                self._loop = _none
+    def _begin(self, loop: AbstractEventLoop, is_on: Callable[[], bool]) -> None:
+        """Watch a loop under the lowest number that is free; the lock is held."""
+        for number in range(1, MAX_LOOPS + 1):
+            before = self._loops.get(number)
+            if before is None or before.is_over():
+                rest = before.take() if before is not None else []
+                self._loops[number] = _Watched(loop, is_on, rest)
                 return
-            late_s = max(0.0, monotonic() - due)
-            for missed in range(MAX_MISSED):
-                if missed and late_s <= missed * LOOK_EVERY_S:
-                    break
-                self._lags.append(late_s - missed * LOOK_EVERY_S)
-            self._look_later(loop, is_on)
 
 
-def _none() -> None:
-    """Stand for a loop that there is not."""
+class _Watched:
+    """One loop, and what was noted of it."""
+
+    def __init__(
+        self, loop: AbstractEventLoop, is_on: Callable[[], bool], lags: Iterable[float]
+    ) -> None:
+        """Look for the first time a little later; `lags` are those of a loop before."""
+        self.loop: Callable[[], AbstractEventLoop | None] = ref(loop)
+        self.pool = ThreadPool()
+        self._is_on = is_on
+        self._stopped = False
+        self._lags: deque[float] = deque(lags, maxlen=MAX_LAGS)
+        # When the next look is due. Whoever pops it counts what is overdue, and only that one:
+        # the loop's own thread, or that of the flusher while the loop hangs.
+        self._due: deque[float] = deque(maxlen=1)
+        # A context of its own: that of the request would live as long as the timer.
+        self._context = Context()
+        self._step_s = LOOK_EVERY_S
+        self._turn = 0
+        self.hurry(loop)
+        self._look_later(loop)
+
+    def hurry(self, loop: AbstractEventLoop) -> None:
+        """Look quickly for a while: a request has come; runs in the loop's thread."""
+        self.pool.find()
+        self._busy_until = monotonic() + BUSY_S
+        if self._step_s != LOOK_EVERY_S:
+            self._due.clear()
+            self._step_s = LOOK_EVERY_S
+            self._look_later(loop)
+
+    def is_over(self) -> bool:
+        """Tell whether the loop is closed or gone, or watching it has stopped."""
+        loop = self.loop()
+        return self._stopped or loop is None or loop.is_closed()
+
+    def take(self) -> list[float]:
+        """Return the lags (seconds) noted since the last call."""
+        if not self.is_over():
+            self._note(monotonic(), hangs=True)
+        lags: list[float] = []
+        while self._lags:
+            lags.append(self._lags.popleft())
+        return lags
+
+    def _look_later(self, loop: AbstractEventLoop) -> None:
+        self._due.append(monotonic() + self._step_s)
+        self._turn += 1  # not the timer is kept, which holds the loop: an older one does nothing
+        loop.call_later(self._step_s, self._look, self._turn, context=self._context)
+
+    def _look(self, turn: int) -> None:
+        with _GUARD:
+            loop = self.loop()
+            if turn != self._turn:
+                return
+            if loop is None or not self._is_on():
+                self._stopped = True
+                return
+            now = monotonic()
+            if self._note(now, hangs=False) > LATE_S:
+                self._busy_until = now + BUSY_S
+            self._step_s = LOOK_EVERY_S if now < self._busy_until else IDLE_EVERY_S
+            self.pool.look()
+            self._look_later(loop)
+
+    def _note(self, now: float, *, hangs: bool) -> float:
+        """Count the looks that are overdue; of a loop that hangs, if it is by a whole look.
+
+        Return by how much (seconds) the first of them is late.
+        """
+        try:
+            due = self._due.pop()
+        except IndexError:
+            return 0.0  # another thread is at it
+        step_s, late_s = self._step_s, max(0.0, now - due)
+        missed = list(_missed(late_s, step_s)) if not hangs or late_s >= step_s else []
+        for lag_s in missed:
+            self._lags.extend([lag_s] * round(step_s / LOOK_EVERY_S))
+        if hangs:
+            self._due.append(due + len(missed) * step_s)
+        return late_s
+
+
+def _missed(late_s: float, step_s: float) -> Iterator[float]:
+    """Give the lag that each look had, or would have had, the first of which is so late."""
+    yield late_s
+    for number in range(1, MAX_MISSED):
+        rest_s = late_s - number * step_s
+        if rest_s <= 0:
+            return
+        yield rest_s

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from time import time
-from types import CodeType, MappingProxyType
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from watchkeeper.core.catalogue import (
@@ -21,6 +21,7 @@ from watchkeeper.core.catalogue import (
 from watchkeeper.core.metrics import OTHER
 from watchkeeper.runtime.callers import Callers
 from watchkeeper.runtime.caps import clean
+from watchkeeper.runtime.endpoints import Endpoint
 from watchkeeper.runtime.job_states import Jobs
 from watchkeeper.runtime.loop_lag import LoopLag
 from watchkeeper.runtime.operations import Operation, OperationKind
@@ -49,7 +50,7 @@ class Capture(Protocol):
         self,
         exc: BaseException,
         *,
-        endpoint: CodeType | None = None,
+        endpoint: Endpoint | None = None,
         context: Mapping[str, object] = ...,
     ) -> Known | None:
         """Count the error and return what it is known as; None if it is not counted."""
@@ -140,9 +141,17 @@ class Observer:
         """Record how long it took to get a connection from a pool."""
         self.recorder.series(DB_WAIT, {"pool": pool}).record(seconds)
 
-    def job(self, name: str, *, outcome: str, seconds: float, wait_s: float | None = None) -> None:
-        """Record a run of a job that has ended: ok, failed or cancelled."""
-        self.jobs.ran(name, outcome=outcome, seconds=seconds, wait_s=wait_s)
+    def job(
+        self,
+        name: str,
+        *,
+        outcome: str,
+        seconds: float | None,
+        wait_s: float | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        """Record a run of a job that has ended: ok, failed or cancelled; see `Jobs.ran`."""
+        self.jobs.ran(name, outcome=outcome, seconds=seconds, wait_s=wait_s, error=error)
 
     def own(self, name: str) -> Operation:
         """Return the operation of a span of the application's own."""
@@ -241,7 +250,7 @@ def _nothing() -> None:
 def _not_captured(
     exc: BaseException,
     *,
-    endpoint: CodeType | None = None,
+    endpoint: Endpoint | None = None,
     context: Mapping[str, object] = MappingProxyType({}),
 ) -> Known | None:
     """Record nothing: there is no Watchkeeper to keep errors."""

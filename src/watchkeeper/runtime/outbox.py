@@ -21,6 +21,7 @@ from watchkeeper.runtime.reroute import Reroute
 from watchkeeper.storage.store import OutboxRow, Store
 
 MAX_KNOWN: Final = 1_000  # refusals and unsettled results remembered, each
+LOOK_AGAIN_S: Final = 1.0  # after a look that an error ended
 STOP_WITHIN_S: Final = 2.0
 MAX_ERROR: Final = 300  # characters of what a channel said
 
@@ -60,9 +61,13 @@ class Outbox:
         environment: str,
         clock: Callable[[], float],
         options: Mapping[str, LaneOptions] | None = None,
+        follows: bool = False,
         jitter: Callable[[], float] = lambda: random.uniform(-1, 1),  # noqa: S311  # no secret
     ) -> None:
-        """Prepare; nothing runs before `deliver`."""
+        """Prepare; nothing runs before `deliver`.
+
+        With `follows` it says when to try again what failed in other processes, too.
+        """
         self._store = store
         self._clock = clock
         self._jitter = jitter
@@ -72,6 +77,7 @@ class Outbox:
                 notifier=notifier,
                 options=(options or {}).get(name, LaneOptions()),
                 key=lane_key(service, environment, name),
+                follows=follows,
             )
             for name, notifier in notifiers.items()
         }
@@ -90,6 +96,7 @@ class Outbox:
 
         Does not wait for any of them. Raises StorageError while the database is away.
         """
+        self._put_off(now + LOOK_AGAIN_S)
         self._settle_rest()
         started = 0
         for lane in self._lanes.values():
@@ -99,6 +106,13 @@ class Outbox:
                 started += 1
             self._reroute.report(lane, now=now)
         return started
+
+    def _put_off(self, until: float) -> None:
+        """Have no look due before: whose turn does not come, for an error, must not spin."""
+        with self._changed:
+            for lane in self._lanes.values():
+                if lane.look_at is not None:
+                    lane.look_at = max(lane.look_at, until)
 
     def is_due(self, now: float) -> bool:
         """Tell whether a retry that this process knows of is due."""
@@ -129,6 +143,11 @@ class Outbox:
         self.wait(timeout_s=deadline_s)
         with guard("outbox"):
             self._settle_rest()
+
+    def resume(self) -> None:
+        """Deliver again after a `stop`."""
+        with self._changed:
+            self._stopping = False
 
     def _take(self, lane: Lane, *, now: float, most: int, mine: int = 0) -> list[OutboxRow]:
         """Claim up to `most` messages of a channel whose turn it is; give up those of one gone.

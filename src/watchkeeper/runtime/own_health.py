@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from watchkeeper.core.catalogue import SELF_OUTBOX
+from watchkeeper.core.delivery import WAITS_AT_MOST_S
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.self_metrics import SELF_EVALUATION_AGE, SELF_OUTBOX_AGE, SELF_RULE_ERRORS
 from watchkeeper.runtime.heartbeat import Heartbeat
@@ -47,7 +48,7 @@ class OwnHealth:
         """
         place = {"service": scope.service, "environment": scope.environment}
         self._recorder.series(SELF_OUTBOX).record(store.outbox_waiting(**place))
-        oldest = store.oldest_waiting(**place)
+        oldest = store.oldest_waiting(**place, since=now - WAITS_AT_MOST_S)
         age_s = 0.0 if oldest is None else max(0.0, now - oldest)
         self._recorder.series(SELF_OUTBOX_AGE).record(age_s)
         if leads and self._heartbeat is not None:

@@ -1,10 +1,11 @@
 """What a message carries: JSON values about one or several incidents of one rule."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from watchkeeper.core.messages import several_summary
+from watchkeeper.core.conditions import Comparison, WorkerMissing, comparisons, terms
+from watchkeeper.core.messages import several_summary, threshold_text
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.next_steps import next_steps
 from watchkeeper.core.rule import Rule
@@ -31,6 +32,8 @@ class Message:
     sequence: int = 0
     more: int = 0  # further ones that are not even among the incidents
     summary: str = ""  # empty: made of the incidents' own
+    # By a label of one: what a health check, or the last run of a job, said. It holds no secret.
+    said: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 class Payloads:
@@ -62,6 +65,7 @@ class Payloads:
             "environment": self._scope.environment,
             "summary": message.summary or _summary(message),
             "started_at": min(one.started_at for one in message.incidents),
+            "noticed": _is_noticed(message),
             "ended_at": max(ended) if over else None,
             "link": links.page,
             "ack_link": links.acknowledge,
@@ -77,17 +81,20 @@ class Payloads:
             "late": message.late,
             "more": message.more + len(message.incidents) - len(listed),
             "incidents": [one.id for one in message.incidents],
-            "alerts": [self._alert(one, message.kind) for one in listed],
+            "alerts": [self._alert(one, message) for one in listed],
         }
 
-    def _alert(self, one: Incident, kind: Kind) -> dict[str, Any]:
+    def _alert(self, one: Incident, message: Message) -> dict[str, Any]:
+        decided = _decided(one, message.rule)
         return {
             "labels": dict(one.data.get("labels", {})),
-            "summary": _said(one, kind),
+            "summary": _said(one, message),
+            "said": _heard(one, message),
             "value": one.value,
             "value_text": one.data.get("value_text", ""),
             "threshold": one.data.get("threshold"),
             "threshold_text": one.data.get("threshold_text", ""),
+            "operator": decided.operator.value if decided is not None else "",
             "peak_text": one.data.get("peak_text", ""),
             "bad": one.data.get("bad"),
             "total": one.data.get("total"),
@@ -130,11 +137,50 @@ def told_of(payload: dict[str, Any]) -> list[int]:
     return [one["incident"] for one in payload.get("alerts", ()) if one.get("incident")]
 
 
-def _said(one: Incident, kind: Kind) -> str:
-    over = one.data.get("resolved_summary", "") if kind is Kind.RESOLVED else ""
-    return str(over or one.data.get("summary", ""))
+def _said(one: Incident, message: Message) -> str:
+    """Return what a message says of one incident: with what its check or job said, if it fires."""
+    if message.kind is Kind.RESOLVED and one.data.get("resolved_summary"):
+        return str(one.data["resolved_summary"])
+    summary, said = str(one.data.get("summary", "")), _heard(one, message)
+    return f"{summary}: {said}" if said else summary
+
+
+def _heard(one: Incident, message: Message) -> str:
+    """Return what the check or job of an incident said, while that fires."""
+    if one.resolved_at is not None:
+        return ""
+    labels = one.data.get("labels", {})
+    return next((message.said[pair] for pair in labels.items() if pair in message.said), "")
 
 
 def _summary(message: Message) -> str:
-    said = [_said(one, message.kind) for one in message.incidents]
+    said = [_said(one, message) for one in message.incidents]
     return several_summary(message.name, said, more=message.more)
+
+
+def _is_noticed(message: Message) -> bool:
+    """Tell whether it began before it was noticed: silence is seen when it has lasted."""
+    when = message.rule.when if message.rule is not None else None
+    if when is None or message.kind is Kind.RESOLVED:
+        return False
+    found = terms(when)
+    if any(isinstance(term, WorkerMissing) for term in found):
+        return True
+    return message.incidents[0].value is None
+
+
+def _decided(one: Incident, rule: Rule | None) -> Comparison | None:
+    """Return the comparison that an incident's threshold is of, if the rule still has it."""
+    if rule is None or rule.when is None:
+        return None
+    conditions = [rule.when, *([rule.worse.when] if rule.worse is not None else [])]
+    threshold, text = one.data.get("threshold"), one.data.get("threshold_text")
+    return next(
+        (
+            term
+            for condition in conditions
+            for term in comparisons(condition)
+            if term.threshold == threshold and threshold_text(term) == text
+        ),
+        None,
+    )

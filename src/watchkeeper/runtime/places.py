@@ -2,17 +2,40 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from types import CodeType
 from typing import Any, Final
 
 from watchkeeper.core.raised import TraceFrame
+from watchkeeper.runtime.bare import module_of, qualname_of
+from watchkeeper.runtime.endpoints import ViewMethod
 
 _GENERATED: Final = ("<frozen ", "<string>", "<attrs generated")
 _MODULE_SUFFIXES: Final = (".py", ".pyc", ".pyw", ".pyx", ".so")
 _PACKAGES: Final = ("/site-packages/", "/dist-packages/")
 _SCRIPTS: Final = frozenset({"__main__", "__mp_main__"})
+
+_DISPATCHERS: Final[Mapping[str, Collection[str]]] = {
+    "django.core.handlers.base": ("_get_response", "_get_response_async"),
+    "fastapi.routing": ("app", "run_endpoint_function"),
+    "flask.app": ("full_dispatch_request", "dispatch_request"),
+    "litestar.routes.http": ("handle", "_get_response_for_request", "_call_handler_function"),
+    "litestar.routes.websocket": ("handle",),
+    "quart.app": (
+        "full_dispatch_request",
+        "dispatch_request",
+        "full_dispatch_websocket",
+        "dispatch_websocket",
+    ),
+    "starlette.endpoints": ("dispatch",),
+    "starlette.routing": ("handle", "app"),
+}
+"""Module → the functions by which a framework hands a request to its endpoint.
+
+All middlewares stand above them. One that a framework renames only brings back what it is for: a
+middleware counts for what happens behind it.
+"""
 
 
 class Places:
@@ -46,13 +69,26 @@ class Places:
         owner = names.get("__name__")
         owner = owner if isinstance(owner, str) else ""
         module = _module(owner, names, filename)
+        application = self.is_application(filename, owner)
         return TraceFrame(
             module=module,
             function=code.co_name,
             qualname=code.co_qualname,
             file=self.shown(filename),
-            application=self.is_application(filename, owner),
+            application=application,
             transparent=bool(self._transparent) and self._is_transparent(module or owner, code),
+            dispatches=not application and code.co_name in _DISPATCHERS.get(module, ()),
+        )
+
+    def view(self, method: ViewMethod) -> TraceFrame | None:
+        """Describe the class of a view whose method is a library's; None if it is not."""
+        if self.is_application(method.code.co_filename):
+            return None
+        name = method.code.co_name
+        return TraceFrame(
+            module=str(module_of(method.view)),
+            function=name,
+            qualname=f"{qualname_of(method.view)}.{name}",
         )
 
     def is_application(self, filename: str, owner: str = "") -> bool:

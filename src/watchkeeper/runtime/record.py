@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
-    from types import CodeType
-
     from watchkeeper.core.sampling import Reason, RouteChoice
+    from watchkeeper.runtime.endpoints import Endpoint
     from watchkeeper.runtime.known import Known
     from watchkeeper.runtime.operations import Operation
 
@@ -158,7 +157,7 @@ class Record:
         """Tell whether this is the record of a request: of its ASGI scope, or WSGI environ."""
         return False
 
-    def endpoint(self) -> CodeType | None:
+    def endpoint(self) -> Endpoint | None:
         """Return the code of the view or of the job's function, if it is known by now."""
         return None
 

@@ -20,15 +20,15 @@ MAX_DETOURS: Final = 256  # label sets remembered as folded; beyond them they ar
 class Recorder:
     """Every live series of this process, bounded at the moment a series is created.
 
-    `active` holds a start (perf_counter) for each request being answered, whichever: who ends
-    one takes any off.
+    `active` holds the start (perf_counter) of each request being answered. Two that begin within
+    one tick of that clock are one: ticks are of nanoseconds where servers have threads.
     `slow_s` is the duration above which a finished request is worth `note_bad()`.
     `dropped` counts what was left out since the process started, by what it was.
     """
 
     def __init__(self, scope: Scope, *, max_series: int = 2000, max_routes: int = 300) -> None:
         """Record for a scope, whose labels every series gets."""
-        self.active: list[float] = []
+        self.active: set[float] = set()
         self.slow_s = inf
         self._scope = scope
         self._lock = Lock()
@@ -42,6 +42,11 @@ class Recorder:
         self._look_at = MIN_BAD
         self._error_rate = 0.0
         self._on_trouble: Callable[[], None] = _nothing
+
+    @property
+    def scope(self) -> Scope:
+        """What every series is of."""
+        return self._scope
 
     @property
     def size(self) -> int:
@@ -125,6 +130,11 @@ class Recorder:
         bad, total = self.local_rate()
         if is_trouble(bad=bad, total=total, error_rate=self._error_rate):
             self._on_trouble()
+
+    @property
+    def bad(self) -> int:
+        """How many requests of this process failed or were slow since the last take."""
+        return self._bad
 
     def local_rate(self) -> tuple[int, int]:
         """Return (bad, all) requests of this process since the last take."""

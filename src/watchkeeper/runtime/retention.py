@@ -16,6 +16,7 @@ from watchkeeper.core.hours import HOUR_S, MINUTE_S
 from watchkeeper.core.rollup import merge_frames
 from watchkeeper.core.slot import Frame, FrameKey, slot_start
 from watchkeeper.settings import Settings
+from watchkeeper.storage.rows import SEEN_LAG_S
 from watchkeeper.storage.store import ALL_WORKERS, Store
 from watchkeeper.storage.upkeep import Kind
 
@@ -138,6 +139,8 @@ def deletions(keep: Keep, *, now: float) -> list[Deletion]:
         (Kind.RELEASES, KEEP_RELEASES_S),
         (Kind.AUDITS, KEEP_AUDITS_S),
         (Kind.SILENCES, KEEP_SILENCES_S),
+        # Names go last, once nothing bears them any more.
+        (Kind.SERIES, max(hours_s, chunks_s, sealed_s, *kept.values()) + SEEN_LAG_S),
     )
     return [
         Deletion(kind=Kind.SEALED, before=now - sealed_s),
@@ -226,6 +229,7 @@ def _delete(store: Store, one: Deletion) -> Callable[..., int]:
         Kind.RELEASES: store.prune_releases,
         Kind.AUDITS: store.prune_audits,
         Kind.SILENCES: store.prune_silences,
+        Kind.SERIES: store.prune_series,
     }
     return by_kind[one.kind]
 

@@ -7,6 +7,8 @@ from enum import StrEnum
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final
 
+from watchkeeper.core.messages import MAX_LINKED
+
 if TYPE_CHECKING:  # both are loaded with the first link: a host that tells nobody needs neither
     from itsdangerous import URLSafeSerializer
 
@@ -14,7 +16,6 @@ if TYPE_CHECKING:  # both are loaded with the first link: a host that tells nobo
 
 VALID_S: Final = 7 * 86_400.0  # a mail may lie over a holiday week; its incident is then long over
 AHEAD_S: Final = 300.0  # how far the clock that signed may be ahead of the one that reads
-MAX_LINKED: Final = 50  # incidents of one link, as many as one silence can name
 MAX_TOKEN: Final = 1_600  # characters; ours have about 70, and 3 for each further incident
 SIGNING_KEY: Final = "signing_key"  # of cookies, forms and links, in `wk_meta`
 _HIGHEST_ID: Final = 2**63 - 1

@@ -138,8 +138,8 @@ def _end(request: Request, *, starts_at: float, at: float) -> float | None:
     if ends_at is None:
         if not request.every:
             raise ConfigurationError(
-                "silence: say for how long, until when, or every when "
-                "(every 'Sun 02:00-04:00 Europe/Berlin')"
+                "silence: say for how long (--for 2h), until when (--until 18:00), or every when "
+                "(--every 'Sun 02:00-04:00 Europe/Berlin')"
             )
         return None
     if ends_at <= max(starts_at, at):

@@ -94,7 +94,12 @@ def failing_statement(at: Instruction) -> Statement | None:
         tree, start = _parsed("".join(lines)), 0
     if tree is None:
         return None
-    found = find_failing(tree, _moved(position, -start), outer=frozenset(code.co_freevars))
+    found = find_failing(
+        tree,
+        _moved(position, -start),
+        outer=frozenset(code.co_freevars),
+        within=code.co_name,
+    )
     if found is None or not _may_be_of(code, found):
         return None
     shown = lines[found.line + start - 1].strip()[:MAX_SHOWN_CHARS]

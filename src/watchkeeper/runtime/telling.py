@@ -5,9 +5,18 @@ any number of workers one does. Whatever was not sent, because a worker was kill
 else was faster, is due at the next evaluation.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from dataclasses import dataclass, replace
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from watchkeeper.core.inhibition import Firing, inhibited
 from watchkeeper.core.instance import State
@@ -21,10 +30,13 @@ from watchkeeper.exceptions import StorageError
 from watchkeeper.runtime.audience import Audience, Silences
 from watchkeeper.runtime.believed import GROUPS_KEY, Believed, believed
 from watchkeeper.runtime.decided import Case
-from watchkeeper.runtime.deliveries import Deliveries, rest_of
+from watchkeeper.runtime.deliveries import Deliveries, is_outdone, rest_of
 from watchkeeper.runtime.guard import guard
+from watchkeeper.runtime.last_said import last_said
 from watchkeeper.runtime.payloads import Message, Payloads
 from watchkeeper.storage.store import AlertChange, AlertRow, Outgoing, Store
+
+T = TypeVar("T")
 
 MAX_ATTEMPTS: Final = 2  # somebody else was faster: read what is so now, and decide once more
 MAX_AWAY: Final = 2  # messages that the store did not take: it is away, the rest waits
@@ -124,26 +136,43 @@ class Telling:
         found = [one for one in self._read(rows, rules) if one.is_of_interest]
         if not found:
             return
-        of_rules = {name: Manners.of(rule) for name, rule in rules.items()}
+        of_rules = {name: self._audience.manners(rule) for name, rule in rules.items()}
         silenced = self._silenced(found, now=now)
         causes = self._causes(found, silenced, rules, now=now)
         around = _Surroundings(rows=rows, silenced=silenced, causes=causes)
+        drafts = []
         for one in found:
             if not one.is_ours(now=now):
                 continue  # a worker with other rules evaluates it, or its end comes soon
             manners = of_rules.get(one.row.rule) or Manners.of(None)
-            case, away = None, None
-            self.failed += 1
-            with _ALERT:
-                try:
-                    case = self._case(one, manners, around, deliveries, now=now)
-                except StorageError as error:
-                    away = error
-                self.failed -= 1
-            if away is not None:
-                raise away
-            if case is not None:
-                yield case
+            draft = self._apart(partial(self._case, one, manners, around, now=now))
+            drafts += [(*draft, manners)] if draft is not None else []
+        numbers = {facts.incident for _, facts, _ in drafts}
+        incidents = {one.id: one for one in self._store.incidents_by_id(numbers)}
+        for case, facts, manners in drafts:
+            case = replace(case, incident=incidents.get(facts.incident))
+            looked_up = self._apart(
+                partial(self._looked_up, case, facts, manners, deliveries, now=now)
+            )
+            if looked_up is not None:
+                yield looked_up
+
+    def _apart(self, work: Callable[[], T]) -> T | None:
+        """Return what `work` does about one alert; None, and counted, if that failed.
+
+        Raises StorageError.
+        """
+        done, away = None, None
+        self.failed += 1
+        with _ALERT:
+            try:
+                done = work()
+            except StorageError as error:
+                away = error
+            self.failed -= 1
+        if away is not None:
+            raise away
+        return done
 
     def _read(self, rows: Rows, rules: Mapping[str, Rule]) -> Iterator[Believed]:
         """Read the rows; one that cannot be read is left out, logged and counted."""
@@ -161,17 +190,16 @@ class Telling:
         one: Believed,
         manners: Manners,
         around: _Surroundings,
-        deliveries: Deliveries,
         *,
         now: float,
-    ) -> Case | None:
-        """Decide about one alert; None if all is as it was."""
+    ) -> tuple[Case, Facts] | None:
+        """Decide about one alert, by what; None if all is as it was."""
         facts = self._facts(one, around, now=now)
         step = decide(one.told, facts, manners, now=now)
         if step.kind is None and step.told == one.told:
             return None
         case = Case(row=one.row, rule=one.rule, severity=one.severity, before=one.told, step=step)
-        return self._looked_up(case, facts, manners, deliveries, now=now)
+        return case, facts
 
     def _facts(self, one: Believed, around: _Surroundings, *, now: float) -> Facts:
         row, told, severity = one.row, one.told, one.severity
@@ -179,6 +207,7 @@ class Telling:
         return Facts(
             incident=row.incident if firing and row.incident else told.incident,
             firing=firing,
+            recovering=row.state == State.RECOVERING,
             severity=severity,
             ended_at=one.ended_at,
             flapping=one.flapping if firing else comes_again(one.flaps, now=now),
@@ -232,8 +261,8 @@ class Telling:
     def _looked_up(
         self, case: Case, facts: Facts, manners: Manners, deliveries: Deliveries, *, now: float
     ) -> Case:
-        """Return the case with its incident, decided once more by what that says."""
-        incident = self._store.incident(facts.incident)
+        """Return the case decided once more by what its incident says, and its messages."""
+        incident = case.incident
         step, delivered = case.step, None
         if incident is not None and incident.taken_at is not None:
             facts = replace(facts, acknowledged=True)
@@ -243,7 +272,7 @@ class Telling:
         if step.kind is Kind.RESOLVED and delivered and delivered.in_flight:
             in_flight = now - facts.ended_at < SENDING_S
             step = decide(case.before, replace(facts, in_flight=in_flight), manners, now=now)
-        return replace(case, incident=incident, step=step, delivered=delivered)
+        return replace(case, step=step, delivered=delivered)
 
     def _save(self, batch: Sequence[Case], rows: Rows, *, now: float) -> int | None:
         """Store what was decided, and the message with it; None if somebody else was faster."""
@@ -275,12 +304,13 @@ class Telling:
         incidents = [case.incident for case in batch if case.incident is not None]
         if kind is None or not incidents:
             return [], []
-        gone = [one.id for one in incidents] if kind is Kind.RESOLVED else []
+        told_anew = [one.id for one in incidents]
         stale = {
             row.id: row
             for case in batch
-            if gone and case.delivered
+            if case.delivered
             for row in case.delivered.waiting
+            if is_outdone(row, kind, lead.channels)
         }
         severity = max((case.worst for case in batch), key=rank)
         message = Message(
@@ -290,9 +320,10 @@ class Telling:
             incidents=incidents,
             severity=severity,
             sequence=lead.before.sequence(kind) if not lead.is_new else 0,
+            said={} if kind is Kind.RESOLVED else last_said(self._store, self._scope, lead.rule),
         )
         outgoing = [self._outgoing(lead, message, channel, now=now) for channel in lead.channels]
-        return [*outgoing, *rest_of(stale.values(), gone, now=now)], list(stale)
+        return [*outgoing, *rest_of(stale.values(), told_anew, now=now)], list(stale)
 
     def _outgoing(self, lead: Case, message: Message, channel: str, *, now: float) -> Outgoing:
         message = replace(message, late=channel in lead.late)

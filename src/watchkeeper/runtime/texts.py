@@ -2,14 +2,15 @@
 
 Most texts are made by the interpreter, of plain arguments. Any other is asked for in a thread of
 its own, which is waited for PATIENCE_S; what is late once is not asked again, and the arguments
-stand for the text. So a text that blocks holds up one request, once, for that long.
+stand for the text. So a text that blocks holds up one request, once, for that long. The same
+holds for whatever else is asked of the application's code (`patiently`).
 """
 
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
 from types import WrapperDescriptorType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from watchkeeper.core.scrub import MAX_SCRUBBED_CHARS
 from watchkeeper.runtime.bare import (
@@ -23,6 +24,8 @@ from watchkeeper.runtime.bare import (
     state_of,
 )
 from watchkeeper.runtime.guard import guard
+
+T = TypeVar("T")
 
 PATIENCE_S: Final = 0.05  # for a text that code of the application makes
 MAX_WAITING: Final = 4  # threads that never came back; each holds its exception
@@ -60,12 +63,12 @@ _OF_ARGUMENTS: Final = frozenset({BaseException.__str__, KeyError.__str__})
 class Thread(threading.local):
     """What is so in this thread only."""
 
-    inside: bool = False  # an error within capture or take is never captured itself
+    inside: int = 0  # how deep: an error within capture or take is never captured itself
 
 
 thread: Final = Thread()
 _writers: dict[type, object] = {}
-_late: set[tuple[int, ...]] = set()  # ids of the types that are not asked again together
+_late: set[tuple[object, ...]] = set()  # ids of the types that are not asked again together
 _waiting: list[threading.Thread] = []
 
 
@@ -116,30 +119,30 @@ def written(write: Callable[[], str], *, of: tuple[object, ...], instead: str) -
     with _TEXT:
         if _are_plain(of):
             return _cut(write())
-        return _patiently(write, _ids(of), lambda: instead)
+        return patiently(lambda: _cut(write()), _ids(of), lambda: instead, failed=_UNREADABLE)
     return instead
 
 
 def _asked(exc: BaseException, kinds: tuple[int, ...]) -> str:
     """Ask code of the application for a text, for so long as it may take."""
-    return _patiently(lambda: str(exc), kinds, lambda: _instead(exc))
+    return patiently(lambda: _cut(str(exc)), kinds, lambda: _instead(exc), failed=_UNREADABLE)
 
 
 def _ids(values: tuple[object, ...]) -> tuple[int, ...]:
     return tuple(id(type(value)) for value in values[:MAX_PLAIN_ARGS])
 
 
-def _patiently(
-    write: Callable[[], str], kinds: tuple[int, ...], instead: Callable[[], str]
-) -> str:
-    """Write a text in a thread of its own; what was late once is not waited for again."""
+def patiently(
+    ask: Callable[[], T], kinds: tuple[object, ...], instead: Callable[[], T], *, failed: T
+) -> T:
+    """Ask in a thread of its own; what was late once is not waited for again, by its `kinds`."""
     _waiting[:] = [helper for helper in _waiting if helper.is_alive()]
     if kinds in _late or len(_waiting) >= MAX_WAITING:
         return instead()
-    answer: list[str] = []
+    answer: list[T] = []
     helper = threading.Thread(
         target=copy_context().run,
-        args=(_answer, write, answer),
+        args=(_answer, ask, answer),
         name="watchkeeper-text",
         daemon=True,
     )
@@ -148,7 +151,7 @@ def _patiently(
     if answer:
         return answer[0]
     if not helper.is_alive():
-        return _UNREADABLE
+        return failed
     _waiting.append(helper)
     if len(_late) >= MAX_REMEMBERED:
         _late.clear()
@@ -156,10 +159,10 @@ def _patiently(
     return instead()
 
 
-def _answer(write: Callable[[], str], answer: list[str]) -> None:
-    thread.inside = True
+def _answer(ask: Callable[[], T], answer: list[T]) -> None:
+    thread.inside = 1
     with _TEXT:
-        answer.append(_cut(write()))
+        answer.append(ask())
 
 
 def _instead(exc: BaseException) -> str:

@@ -8,14 +8,16 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import islice, repeat
 from types import CodeType, TracebackType
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from watchkeeper.core.fingerprint import COMPREHENSIONS, MAX_CAUSES
+from watchkeeper.core.fingerprint import MAX_CAUSES
 from watchkeeper.core.masking import mask_digits, type_name
 from watchkeeper.core.masking import parametrize as parametrize_message
-from watchkeeper.core.raised import Raised, TraceFrame
+from watchkeeper.core.placing import COMPREHENSIONS
+from watchkeeper.core.raised import SAME, Raised, TraceFrame
 from watchkeeper.core.syntax import Statement, is_operator
 from watchkeeper.runtime.bare import (
+    attribute_of,
     cause_of,
     context_of,
     is_importable,
@@ -25,6 +27,7 @@ from watchkeeper.runtime.bare import (
     traceback_of,
 )
 from watchkeeper.runtime.details import detail, first_detail, may_be_expected, may_have_detail
+from watchkeeper.runtime.endpoints import Endpoint, ViewMethod
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.links import (
     add_kept,
@@ -34,6 +37,7 @@ from watchkeeper.runtime.links import (
     length_of,
     walk,
 )
+from watchkeeper.runtime.own_fingerprint import may_have_own
 from watchkeeper.runtime.places import Places
 from watchkeeper.runtime.source import FailingStatements, Instruction
 from watchkeeper.runtime.texts import notes_of, text_of
@@ -88,6 +92,7 @@ class Kind:
     detailed: bool
     group: bool
     is_special: bool  # may be nothing to capture, or be captured with others
+    may_have_own: bool  # the class may say how its exceptions are grouped
 
 
 class Traces:
@@ -122,11 +127,12 @@ class Traces:
                 detailed=may_have_detail(type_),
                 group=group,
                 is_special=expectable or group,
+                may_have_own=may_have_own(type_),
             )
             _remember(self._kinds, id(type_), found)
         return found
 
-    def key(self, exc: BaseException, endpoint: CodeType | None) -> tuple[object, ...]:
+    def key(self, exc: BaseException, endpoint: Endpoint | None) -> tuple[object, ...]:
         """Return what decides the fingerprint, for a memo.
 
         Equal keys have equal fingerprints for as long as what is `kept` lives. Of a trace of more
@@ -141,11 +147,11 @@ class Traces:
             return ("long", len(key), hash(tuple(key)), hash(tuple(reversed(key))))
         return tuple(key)
 
-    def describe(self, exc: BaseException, endpoint: CodeType | None) -> Raised:
+    def describe(self, exc: BaseException, endpoint: Endpoint | None) -> Raised:
         """Describe an exception with its causes and the leaves of its group."""
         return self._describe(exc, endpoint, above=(), expand=True)
 
-    def kept(self, exc: BaseException, endpoint: CodeType | None) -> tuple[object, ...]:
+    def kept(self, exc: BaseException, endpoint: Endpoint | None) -> tuple[object, ...]:
         """Return the code objects and types whose identity is part of the key."""
         found: dict[int, object] = {id(endpoint): endpoint}
         for link in chain(exc):
@@ -198,7 +204,7 @@ class Traces:
     def _describe(
         self,
         exc: BaseException,
-        endpoint: CodeType | None,
+        endpoint: Endpoint | None,
         *,
         above: tuple[int, ...],
         expand: bool,
@@ -214,10 +220,14 @@ class Traces:
         leaves = leaves_of(exc) if expand else ()
         statement, spot = self._failing(trace)
         message = "" if trace else text_of(exc)
+        view = endpoint if isinstance(endpoint, ViewMethod) else None
+        code = endpoint.code if isinstance(endpoint, ViewMethod) else endpoint
         return Raised(
             type=self.kind(type(exc)).name,
             frames=[self._frame(tb) for tb in trace],
-            endpoint=self._endpoint(endpoint, trace),
+            endpoint=self._endpoint(code, trace),
+            view=None if view is None else self._places.view(view),
+            first_endpoint=SAME if view is None else self._endpoint(view.first, trace),
             statement=statement,
             spot=spot,
             detail=detail_of(exc),
@@ -270,9 +280,9 @@ class Traces:
         """Return what counts of a SyntaxError: neither its line nor the number in a file name."""
         if not issubclass(type(exc), SyntaxError):
             return ""
-        found = cast("SyntaxError", exc)
         with _ATTRIBUTES:
-            return f"{found.msg} in {mask_digits(self._places.shown(str(found.filename)))}"
+            message, filename = attribute_of(exc, "msg"), attribute_of(exc, "filename")
+            return f"{message} in {mask_digits(self._places.shown(str(filename)))}"
         return ""
 
     def _endpoint(

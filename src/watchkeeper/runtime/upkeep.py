@@ -4,7 +4,7 @@ Every process follows what is decided; whoever holds the lease decides it and do
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,13 +16,16 @@ from watchkeeper.core.catalogue import (
     SELF_STORED,
     SELF_STORING,
 )
-from watchkeeper.core.growth import noted
+from watchkeeper.core.growth import Point, forecast, noted
 from watchkeeper.core.hours import HOUR_S, MINUTE_S
+from watchkeeper.core.self_metrics import SELF_FULL_IN
 from watchkeeper.core.units import format_duration, format_size
 from watchkeeper.core.upkeep import Notes
 from watchkeeper.runtime.hours import seal
 from watchkeeper.runtime.recorder import Recorder
 from watchkeeper.runtime.retention import KEEP_HOURS_S, Keep, prune, roll_up
+from watchkeeper.runtime.returns import mark_return
+from watchkeeper.runtime.skew import Skew
 from watchkeeper.runtime.thinning import coarsen_counts, thin_out
 from watchkeeper.storage.store import Store
 
@@ -63,6 +66,7 @@ class Upkeep:
         apply: Callable[[Storing], None],
         pause: Callable[[], object],
         now: float,
+        skew: Skew | None = None,
     ) -> None:
         """Begin; the first turn is due in a minute."""
         self._store = store
@@ -72,6 +76,7 @@ class Upkeep:
         self._apply = apply
         self._pause = pause
         self._looked_at = now
+        self._skew = skew
         self._pruned_at = 0.0  # by this process: the first who gets the lease prunes
 
     def follow(self) -> Notes:
@@ -85,6 +90,9 @@ class Upkeep:
         if 0 <= now - self._looked_at < EVERY_S:
             return False
         self._looked_at = now
+        mark_return(self._store, self._recorder.scope, now=now)
+        if self._skew is not None:
+            self._skew.look(self._store)
         if self._store.acquire(LEASE, owner=owner, ttl_s=LEASE_S) is None:
             self.follow()
             return False
@@ -126,9 +134,15 @@ class Upkeep:
             budget_bytes=self._budget_bytes,
             history=noted(notes.history, at=now, used_bytes=room.used_bytes),
         )
+        self._tell_when_full(notes.history, room, now=now)
         self._store.set_meta(upkeep.KEY, upkeep.write_notes(notes))
         self._apply(notes.storing)
         return self._cut(notes, room, now=now)
+
+    def _tell_when_full(self, history: Sequence[Point], room: Room, *, now: float) -> None:
+        full_in_s = forecast(history, room, budget_bytes=self._budget_bytes, now=now).full_in_s
+        if full_in_s is not None:
+            self._recorder.series(SELF_FULL_IN).record(full_in_s)
 
     def _cut(self, notes: Notes, room: Room, *, now: float) -> Notes:
         """Shorten what is kept where bytes are to go; as it was set once there is room again."""

@@ -15,6 +15,7 @@ from watchkeeper.storage.store import Store
 from watchkeeper.storage.turns import give_way
 
 AHEAD_SLOTS: Final = 3  # frames of hosts whose clock runs ahead are read this far
+FORGET_EVERY: Final = 30  # slots
 LONG_HELD_S: Final = 900.0  # slots are held so long where minutes serve for what is older
 
 
@@ -73,6 +74,7 @@ class Windows:
         self._sources: dict[str, dict[Selector, Source]] = {}
         self._sums: dict[str, dict[Need, Running]] = {}
         self._end = 0
+        self._forgot = 0
         self._kept_s = 0
         self.set_rules(rules)
 
@@ -175,8 +177,11 @@ class Windows:
 
     def forget(self, *, before: int) -> None:
         """Drop the slots that start before a moment, and groups that have none left."""
-        self._read = {key for key in self._read if key.start >= before}
-        self._written = {start for start in self._written if start >= before}
+        if not 0 <= before - self._forgot < FORGET_EVERY * self._slot_s:
+            # What was read or written earlier is of no use, and does no harm.
+            self._read = {key for key in self._read if key.start >= before}
+            self._written = {start for start in self._written if start >= before}
+            self._forgot = before
         for slots in self._slots.values():
             slots.forget(before)
 
@@ -193,6 +198,14 @@ class Windows:
     def suspects(self, rule: Rule) -> Collection[str] | None:
         """Return the groups on which a rule's condition may be true now; None: any of them."""
         return suspects(rule, self._sums.get(rule.name, {}), slot_s=self._slot_s)
+
+    def sums(self, rule: str) -> Mapping[Need, Running]:
+        """Return the sums by which a rule's groups are chosen."""
+        return self._sums.get(rule, {})
+
+    def slot(self, rule: str, selector: Selector, start: int) -> Mapping[str, Tally]:
+        """Return what was counted in one slot of what a rule measures, by group."""
+        return self._slots[self._sources[rule][selector]].by_slot.get(start, {})
 
     def labels(self, rule: Rule, group: str) -> dict[str, str]:
         """Return the labels of a group with data."""

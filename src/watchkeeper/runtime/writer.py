@@ -135,7 +135,14 @@ class Writer:
                     host=socket.gethostname(), worker=str(self.worker.number)
                 )
             with _JOBS:
-                self._observer.jobs.sample(self._clock(), memory=store, scope=self.scope)
+                self._observer.jobs.sample(
+                    self._clock(),
+                    memory=store,
+                    scope=self.scope,
+                    slot_s=self.slot_s,
+                    leads=self.leads is True,
+                    last=self._health.draining,
+                )
         with self._taking:
             self._hold(self._taken(start, pause))
             self.crashes.taken()
@@ -196,10 +203,19 @@ class Writer:
         return True
 
     def learn(self, store: Store) -> None:
-        """Ask which issues are ignored: nothing more than counts is taken of them."""
-        scope = self.scope
+        """Ask which issues are ignored, and what others know of health checks."""
+        from watchkeeper.runtime.cluster_checks import meet
+
+        scope, worker = self.scope, self.worker.id if self.worker is not None else None
+        with guard("health checks"):
+            now = self._clock()
+            meet(self._health, store, scope, worker=worker, slot_s=self.slot_s, now=now)
+        self.learn_ignored(store)
+
+    def learn_ignored(self, store: Store) -> None:
+        """Ask which issues are ignored: they are counted only."""
         self._issues.groups.ignored = store.ignored_fingerprints(
-            service=scope.service, environment=scope.environment
+            service=self.scope.service, environment=self.scope.environment
         )
 
     def store_only(self, storing: Storing) -> None:
@@ -308,15 +324,11 @@ class Writer:
         return batch.owned_by(worker.id)
 
     def _checked(self) -> tuple[list[CheckResult], list[CheckChange]]:
-        """Return what health checks told, from one worker of the cluster only.
+        """Return what health checks told that are run here.
 
-        Every worker runs the checks, for its own probes; several telling the same check's row
-        would mix their counts. Until it is known who leads, results wait.
+        Until it is known which ones are (see `cluster_checks`), results wait.
         """
-        if self.leads is None:
-            return [], []
-        results, changes = self._health.take()
-        return (results, changes) if self.leads else ([], [])
+        return self._health.take() if self._health.has_met else ([], [])
 
     def _record_self(self) -> None:
         """Record how Watchkeeper itself is doing, as metrics like any other."""

@@ -7,6 +7,7 @@ from typing import Final
 _PROGRAMS: Final = frozenset({"manage.py", "django-admin", "django-admin.exe"})
 _MODULE: Final = ("django", "__main__.py")  # what argv begins with under `python -m django`
 
+SERVER: Final = "runserver"
 ONE_OFF: Final = frozenset(
     {
         "changepassword",
@@ -66,3 +67,13 @@ def one_off_command(argv: Sequence[str]) -> str:
     """
     command = management_command(argv)
     return command if command in ONE_OFF else ""
+
+
+def own_command(argv: Sequence[str]) -> str:
+    """Return the management command of a process if it is none of Django's own, else nothing.
+
+    >>> own_command(["manage.py", "import_orders"])
+    'import_orders'
+    """
+    command = management_command(argv)
+    return "" if command in ONE_OFF or command == SERVER else command

@@ -13,7 +13,7 @@ from watchkeeper.core.budget import (
     MIN_BUDGET_BYTES,
     SERVER_BUDGET_BYTES,
 )
-from watchkeeper.core.rules import Alert
+from watchkeeper.core.rule import Alert
 from watchkeeper.core.schedules import zone_named
 from watchkeeper.core.scrub import Rules
 from watchkeeper.core.silences import parse_quiet_hours, parse_silences
@@ -82,7 +82,7 @@ class Settings:
     environment: str = "production"
     """Which deployment this is: production, staging, …"""
     release: str = ""
-    """The version that runs; unset: GIT_SHA, SOURCE_COMMIT, K_REVISION and the like."""
+    """The version that runs; unset: a variable of the platform or REVISION (docs/deploys.md)."""
     public_url: str = ""
     """Where browsers reach the application (`https://shop.example`); links in messages need it."""
     secret_key: str = field(default="", repr=False)
@@ -98,7 +98,7 @@ class Settings:
     dashboard_prefix: str = "/watchkeeper"
     """The path that the dashboard and the probes live under."""
     health_at_root: bool = False
-    """Serve the probes at /livez, /readyz and /health too."""
+    """Serve the probes at /livez, /readyz and /health too; routes of your own there go first."""
     slot: str = "10s"
     """The length of a slot: the finest resolution, and the rhythm of flushing."""
     flush_jitter: str = "2s"
@@ -206,7 +206,7 @@ class Settings:
     """An address that is called (an empty POST) each minute while flushing and evaluation work:
     whoever listens there tells when the calls stay away."""
     health_checks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Built-in checks: a name → a mapping with `type` ("database") and its options."""
+    """Built-in checks: a name → a mapping with `type` and its options (see health-checks/)."""
 
     def __new__(cls, **given: Any) -> Self:
         """Remember which fields were given, for those win over environment and file."""

@@ -4,20 +4,21 @@ import json
 import os
 import re
 import sys
-import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from watchkeeper.core.rule_compiler import MAX_NAME
-from watchkeeper.core.rules import Alert, alert_from_mapping, compile_alerts
-from watchkeeper.core.rules import Origin as RuleOrigin
+from watchkeeper.core.rule import Alert
+from watchkeeper.core.rule import Origin as RuleOrigin
 from watchkeeper.core.silences import parse_silence
 from watchkeeper.exceptions import ConfigurationError
+from watchkeeper.settings.check_tables import places, read_health
 from watchkeeper.settings.commands import one_off_command
+from watchkeeper.settings.releases import find_release
 from watchkeeper.settings.settings import Settings, unknown_setting
+from watchkeeper.settings.toml_file import PLACE, config_file, obstacle, read_toml
 from watchkeeper.settings.toml_lines import TomlLines
 
 PREFIX: Final = "WATCHKEEPER_"
@@ -35,13 +36,6 @@ CAPTURE: Final = {
     "max_issues": "max_issues",
 }
 """Keys of a file's table `capture` → the settings that they are."""
-_RELEASE_VARIABLES: Final = (
-    "GIT_SHA",
-    "SOURCE_COMMIT",
-    "K_REVISION",
-    "HEROKU_SLUG_COMMIT",
-    "RENDER_GIT_COMMIT",
-)
 _FIELDS: Final = {known.name: known for known in fields(Settings)}
 _YES: Final = {"1": True, "true": True, "yes": True, "on": True}
 _NO: Final = {"0": False, "false": False, "no": False, "off": False}
@@ -73,6 +67,11 @@ class Loaded:
     code: Settings | None = None
     unreadable: tuple[str, ...] = ()  # rules of the file that are off
     file_alerts: tuple[Alert, ...] = ()  # of file or environment, beside those of the code
+    # Of what is checked later: health.checks.NAME.KEY, alert[NUMBER].KEY (of `file_alerts`), or
+    # routing.SEVERITY → file:line
+    places: Mapping[str, str] = field(default_factory=dict)
+    lost: tuple[str, ...] = ()  # keys of the file that say where to store, and cannot be read
+    obstacle: str = ""  # why nothing is stored then, in a sentence
 
 
 @dataclass(slots=True)
@@ -83,6 +82,8 @@ class _Found:
     origins: dict[str, Origin] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    places: dict[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()  # keys of the file that cannot be read
 
 
 def load(
@@ -104,6 +105,8 @@ def load(
         _read_file(file, found, environ)
     _read_environment(environ, found)
     file_alerts = found.values.get("alerts", ())
+    if found.origins.get("alerts") is not Origin.FILE:  # the environment's count, if any
+        found.places = {key: at for key, at in found.places.items() if key[:6] != "alert["}
     if code is not None:
         for name in code.given:  # type: ignore[attr-defined]  # set by Settings.__new__
             found.values[name] = getattr(code, name)
@@ -114,6 +117,9 @@ def load(
     )
     settings = _settle(found, environ, file.parent if file else directory)
     enabled, why = _is_enabled(settings, environ)
+    elsewhere = (Origin.ENVIRONMENT, Origin.CODE)
+    lost = [name for name in found.left_out if found.origins.get(name) not in elsewhere]
+    lost = [name for name in PLACE if name in lost]
     return Loaded(
         settings=settings,
         origins={name: found.origins.get(name, Origin.DEFAULT) for name in _FIELDS},
@@ -124,48 +130,30 @@ def load(
         code=code,
         unreadable=tuple(found.unreadable),
         file_alerts=tuple(file_alerts),
+        places=found.places,
+        lost=tuple(lost),
+        obstacle=obstacle(lost, PREFIX),
     )
 
 
-def config_file(environ: Mapping[str, str], directory: Path) -> Path | None:
-    """Find the file: WATCHKEEPER_CONFIG, else the nearest watchkeeper.toml or pyproject.toml."""
-    named = environ.get(PREFIX + "CONFIG")
-    if named:
-        return directory / named
-    for folder in (directory, *directory.parents):
-        own = folder / "watchkeeper.toml"
-        if own.is_file():
-            return own
-        project = folder / "pyproject.toml"
-        if project.is_file() and _has_table(project):
-            return project
-    return None
-
-
-def _has_table(project: Path) -> bool:
-    try:
-        return "[tool.watchkeeper" in project.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        return False
-
-
 def _read_file(file: Path, found: _Found, environ: Mapping[str, str]) -> None:
-    try:
-        text = file.read_text("utf-8")
-        content: dict[str, Any] = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    root = ("tool", "watchkeeper") if file.name == "pyproject.toml" else ()
+    read = read_toml(file, root=root)
+    content = read.content
+    found.left_out = read.left_out
+    if read.fault:
         found.problems.append(
-            f"{file.name}: cannot be read ({error}); defaults are in force, its rules are off, "
-            "and its channels are told nothing"
+            f"{read.fault}; what is whole before that is in force, and the lines above the first"
+            " table, with the rules that were last read from the file; messages to its other"
+            " channels wait. Mend it and start again"
         )
         found.unreadable.append(UNREADABLE_FILE)
-        return
-    root: tuple[str, ...] = ()
-    if file.name == "pyproject.toml":
-        content = content.get("tool", {}).get("watchkeeper", {})
-        root = ("tool", "watchkeeper")
-    lines = TomlLines(file.name, text, root=root)
+    for name in root:
+        content = content.get(name, {})
+    lines = TomlLines(file.name, read.text, root=root)
     for key, value in content.items():
+        if key == "alert" and read.fault:
+            continue  # those that were last read whole are a set: see `runtime.last_good`
         if key == "alert":
             found.values["alerts"] = _alerts(value, lines, found)
             found.origins["alerts"] = Origin.FILE
@@ -173,10 +161,14 @@ def _read_file(file: Path, found: _Found, environ: Mapping[str, str]) -> None:
             found.values["silences"] = _silences(value, lines, found)
             found.origins["silences"] = Origin.FILE
         elif key == "health":
-            _take(found, "health_checks", value.get("checks", {}), Origin.FILE, lines.of(key))
+            checks = read_health(value, lines, found.problems)
+            found.places.update(places(checks, lines))
+            _take(found, "health_checks", checks, Origin.FILE, lines.of(key))
         elif key == "capture":
             _read_capture(value, found, environ, lines)
         else:
+            for inner in value if key == "routing" and isinstance(value, Mapping) else ():
+                found.places[f"{key}.{inner}"] = lines.of(key, inner)
             _set(found, key, value, environ, lines.of(key))
 
 
@@ -223,6 +215,9 @@ def _silences(tables: Any, lines: TomlLines, found: _Found) -> tuple[Any, ...]:
 
 def _alerts(tables: Any, lines: TomlLines, found: _Found) -> tuple[Alert, ...]:
     """Read the rules of a file; a bad one is off and complained about, the others hold."""
+    from watchkeeper.core.rule_compiler import MAX_NAME  # who has no file does not wait for it
+    from watchkeeper.core.rules import alert_from_mapping, compile_alerts
+
     good: list[Alert] = []
     for number, table in enumerate(tables if isinstance(tables, list) else [tables]):
         where = f"alert[{number}]"
@@ -234,6 +229,10 @@ def _alerts(tables: Any, lines: TomlLines, found: _Found) -> tuple[Alert, ...]:
             name = table.get("name") if isinstance(table, Mapping) else None
             found.unreadable.append(str(name or where)[:MAX_NAME])
         else:
+            path = f"alert[{len(good)}]"
+            found.places[path] = lines.of("alert", number)
+            for key in table:
+                found.places[f"{path}.{key}"] = lines.of("alert", number, key)
             good.append(alert)
     return tuple(good)
 
@@ -292,6 +291,8 @@ def _nested(name: str, text: str) -> Any:
         raise ValueError(f"is not JSON ({error})") from None
     if name != "alerts":
         return value
+    from watchkeeper.core.rules import alert_from_mapping
+
     try:
         return tuple(alert_from_mapping(table, where="alerts") for table in value)
     except ConfigurationError as error:
@@ -320,9 +321,7 @@ def _settle(found: _Found, environ: Mapping[str, str], base: Path) -> Settings:
     if not values.get("service"):
         values["service"] = base.resolve().name or "app"
     if not values.get("release"):
-        values["release"] = next(
-            (environ[name] for name in _RELEASE_VARIABLES if environ.get(name)), ""
-        )[:40]
+        values["release"] = find_release(environ, base)
     if found.origins.get("database_url") is Origin.FILE:
         values["database_url"] = _relative_to(base, values["database_url"])
     if found.origins.get("spool") is Origin.FILE and values.get("spool") not in ("", "off"):
@@ -332,7 +331,10 @@ def _settle(found: _Found, environ: Mapping[str, str], base: Path) -> Settings:
     except ConfigurationError as error:
         if found.origins.get("routing") is Origin.CODE or not values.get("routing"):
             raise
-        found.problems.append(f"{error}; every channel gets everything")
+        is_of_file = found.origins.get("routing") is Origin.FILE
+        place = found.places.get(str(error).partition(":")[0], "") if is_of_file else ""
+        said = f"{place}: {error}" if place else str(error)
+        found.problems.append(f"{said}; every channel gets everything")
         values.pop("routing")
         return Settings(**values)
 
@@ -354,7 +356,7 @@ def _resolved(value: Any, environ: Mapping[str, str], found: _Found) -> Any:
     if isinstance(value, str) and value.startswith("env:"):
         name = value.removeprefix("env:")
         if name not in environ:
-            found.problems.append(f'"{value}": there is no environment variable {name}')
+            found.problems.append(f'there is no environment variable {name} for "{value}"')
         return environ.get(name, "")
     return value
 

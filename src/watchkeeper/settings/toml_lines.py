@@ -30,17 +30,19 @@ class TomlLines:
         self._tokens = _tokens(text)
         self._counts: dict[Path, int] = {}
         self._lines: dict[Path, int] = {}
+        self._within: dict[Path, int] = {}  # the first table of a path that has no line itself
         self._part, self._line = _END, 0
         try:
             self._advance()
             self._document()
         except (StopIteration, RecursionError):
-            self._lines = {}
+            self._lines, self._within = {}, {}
 
     def of(self, *path: str | int) -> str:
         """Name the file, and the line of the path, or of the nearest one around it."""
         for length in range(len(path), 0, -1):
-            line = self._lines.get((*self._root, *path[:length]))
+            known = (*self._root, *path[:length])
+            line = self._lines.get(known, self._within.get(known))
             if line is not None:
                 return f"{self._name}:{line}"
         return self._name
@@ -73,6 +75,7 @@ class TomlLines:
             path = (*path, part)
             if path in self._counts and not (is_array and at == len(parts) - 1):
                 path = (*path, self._counts[path] - 1)
+            self._within.setdefault(path, line)
         if is_array:
             self._counts[path] = self._counts.get(path, 0) + 1
             self._note(path, line)

@@ -96,8 +96,9 @@ class AlertStore(Protocol):
     def save_alerts(self, changes: Sequence[AlertChange]) -> list[AlertRow | None]:
         """Save many changes in one transaction, each by itself as `save_alert` does.
 
-        For rows that are stored, with their incidents, and nothing else. In the same order,
-        returns each row as it is now, or None for one that somebody else has changed meanwhile.
+        For rows with their own incidents, stored or new, and nothing else. In the same order,
+        returns each row as it is now, or None for one that somebody else has changed meanwhile:
+        of that one, nothing is stored.
         """
 
     def forget_alerts(self, rows: Sequence[AlertRow]) -> int:

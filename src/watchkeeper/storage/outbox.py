@@ -142,11 +142,13 @@ class OutboxStore(Protocol):
         Of those of no incident the `uncounted` kinds are left out.
         """
 
-    def messages_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
-        """Count what a scope put into the outbox for a channel since, without the withdrawn."""
-
     def outbox_waiting(self, *, service: str, environment: str) -> int:
         """Count the messages of a scope that are due now or later."""
 
-    def oldest_waiting(self, *, service: str, environment: str) -> float | None:
-        """Return when the oldest due message of a scope was put there; None if none waits."""
+    def oldest_waiting(
+        self, *, service: str, environment: str, since: float = 0.0
+    ) -> float | None:
+        """Return when the oldest due message of a scope was put there, of those since.
+
+        None if none waits.
+        """

@@ -13,6 +13,8 @@ from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Frame
 
 ALL_WORKERS = 0  # the worker of frames that are merged over all workers
+OWN_WORKER = -1  # of what a worker told before it had an id; never stored
+RAN_BY = "ran_by"  # in a check result's data: the id of the worker that ran it
 MAX_PAST_WORKERS = 500  # of a scope: days of deploys, about 100 kB; a crash loop fills no more
 WORKER_SILENT_S = 3_600.0  # a worker silent for so long, while others write, is past
 
@@ -153,6 +155,12 @@ class CheckResult:
     critical: bool = True
     failures: int = 0  # consecutive failed runs
     successes: int = 0  # consecutive good runs
+    data: Mapping[str, Any] = field(default_factory=dict)  # value, unit, every_s, timeout_s, …
+
+    def owned_by(self, worker: int) -> "CheckResult":
+        """Return the result as that of this worker: its own, or what it ran for all."""
+        data = {**self.data, RAN_BY: worker}
+        return replace(self, worker=own_or_all(self.worker, worker), data=data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +173,16 @@ class CheckChange:
     after: str
     at: float
     output: str = ""
+    critical: bool = True  # whether it was one of the service
+
+    def owned_by(self, worker: int) -> "CheckChange":
+        """Return the transition as one of this worker, if it is its own."""
+        return replace(self, worker=own_or_all(self.worker, worker))
+
+
+def own_or_all(marked: int, worker: int) -> int:
+    """Return whose a result is that was made before its worker had an id."""
+    return worker if marked == OWN_WORKER else marked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,10 +200,16 @@ class Batch:
     statements: Sequence[Statement] = ()  # new ones, and those with a new caller
 
     def owned_by(self, worker: int) -> "Batch":
-        """Return the batch with the worker's id in its frame's key and its samples."""
+        """Return the batch with the worker's id in its frame's key, its samples and checks."""
         frame = replace(self.frame, key=replace(self.frame.key, worker=worker))
         samples = [replace(sample, worker=worker) for sample in self.samples]
-        return replace(self, frame=frame, samples=samples)
+        return replace(
+            self,
+            frame=frame,
+            samples=samples,
+            checks=[one.owned_by(worker) for one in self.checks],
+            check_changes=[one.owned_by(worker) for one in self.check_changes],
+        )
 
 
 class Written(StrEnum):

@@ -18,6 +18,7 @@ from watchkeeper.storage.store import (
     CheckResult,
     Event,
     Incident,
+    MarkKind,
     Outgoing,
     Release,
     Sample,
@@ -27,6 +28,7 @@ from watchkeeper.storage.store import (
     Worker,
 )
 
+NEVER_RAN: Final = "unknown"  # the state of a check without a result
 WRONG_LEASE: Final = 10.0  # times what is asked for: a lease with longer to run is a wrong clock's
 WORKER_LIVE_S: Final = 90.0  # a worker silent for longer gives its number back
 MAX_NAME: Final = 200  # label values, routes, releases, hosts, names of rules and checks
@@ -38,6 +40,9 @@ MAX_ERROR: Final = 1_000  # what a channel answered
 MAX_STATEMENT: Final = 4_096  # characters of a statement's text (defaults.md: SQL 4 kB)
 MAX_ACTION: Final = 64  # what somebody did
 DIGEST_LENGTH: Final = 32  # hex digits of a 128-bit hash, where a key would be too long
+SEEN_LAG_S: Final = 2 * 86_400  # a series' "last seen" is behind its last value by less
+RETURN_SIGN: Final = "\x1e"  # no name holds it; after it stands when the release was back, in ms
+RETURN_LENGTH: Final = 16
 MAX_COMMENT: Final = 2_000  # what somebody wrote who set a silence or took an incident on
 MAX_CALLERS: Final = 5  # places that execute a statement, the latest first
 
@@ -171,6 +176,23 @@ def cut_release(release: Release) -> Release:
     return replace(release, scope=cut_scope(release.scope), by=cut(release.by, MAX_NAME))
 
 
+def mark_key(release: Release) -> str:
+    """Return what a mark is stored under: its name, and of a return the moment as well.
+
+    One that is too long is cut: a return of such a name is told of under the shorter one.
+    """
+    name = release.scope.release.replace(RETURN_SIGN, "")
+    if release.kind is MarkKind.NEW:
+        return name
+    return f"{name[: MAX_NAME - RETURN_LENGTH]}{RETURN_SIGN}{round(release.at * 1_000)}"
+
+
+def mark_of(key: str) -> tuple[str, MarkKind]:
+    """Return the name and the kind of a stored mark."""
+    name, sign, _ = key.partition(RETURN_SIGN)
+    return name, MarkKind.RETURN if sign else MarkKind.NEW
+
+
 def cut_audit(entry: Audit) -> Audit:
     """Cut an entry's texts to what is stored."""
     return replace(
@@ -235,6 +257,20 @@ def seen_statement(before: Statement, found: Statement) -> Statement:
 def cut_check(result: CheckResult) -> CheckResult:
     """Cut a check result's texts to what is stored."""
     return replace(result, name=cut(result.name, MAX_NAME), output=cut(result.output, MAX_OUTPUT))
+
+
+def chained(changes: Sequence[CheckChange], *, state: str, at: float) -> tuple[CheckChange, ...]:
+    """Return which transitions of a check are new where it was in `state` as of `at`.
+
+    Workers that both ran a check tell the same of it: what is not after what is known, or changes
+    nothing, is left out, and each one begins where the last one ended.
+    """
+    found: list[CheckChange] = []
+    for change in sorted(changes, key=lambda one: one.at):
+        if change.at > at and change.after != state:
+            found.append(replace(change, before=state))
+            state = change.after
+    return tuple(found)
 
 
 def cut_change(change: CheckChange) -> CheckChange:

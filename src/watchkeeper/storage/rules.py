@@ -44,3 +44,12 @@ class RuleStore(Protocol):
 
         Ask for it before the rules are read: what changes in between is then read again.
         """
+
+    def last_good(self, *, service: str, environment: str) -> str:
+        """Return what was last kept of a scope's settings file; "" if nothing was."""
+
+    def keep_last_good(self, text: str, *, service: str, environment: str) -> bool:
+        """Keep what a settings file says while it can be read; False if it was kept already.
+
+        What is new counts as a change of the scope's rules.
+        """

@@ -1,7 +1,7 @@
-"""The contract of a store: seventeen small protocols; most rows are in `records`.
+"""The contract of a store: eighteen small protocols; most rows are in `records`.
 
-Those of `alerts`, `outbox`, `silences`, `rules`, `hours`, `issues`, `releases`, `audits` and
-`upkeep` stand there, with their protocols.
+Those of `alerts`, `outbox`, `silences`, `rules`, `hours`, `issues`, `releases`, `audits`,
+`values` and `upkeep` stand there, with their protocols.
 
 All times are seconds since the epoch (UTC). Every method may raise `StorageError`;
 `StorageUnavailableError` means "try again later". Every write is one transaction.
@@ -28,6 +28,8 @@ from watchkeeper.storage.outbox import NO_INCIDENT, OutboxRow, OutboxStore, Outg
 from watchkeeper.storage.records import (
     ALL_WORKERS,
     MAX_PAST_WORKERS,
+    OWN_WORKER,
+    RAN_BY,
     Batch,
     CheckChange,
     CheckResult,
@@ -41,14 +43,17 @@ from watchkeeper.storage.records import (
     Worker,
     Written,
 )
-from watchkeeper.storage.releases import Release, ReleaseStore
+from watchkeeper.storage.releases import MarkKind, Release, ReleaseStore
 from watchkeeper.storage.rules import RuleStore, StoredRule
 from watchkeeper.storage.silences import Silence, SilenceStore
 from watchkeeper.storage.upkeep import ErasureStore, ExportStore, UpkeepStore
+from watchkeeper.storage.values import Swap, ValueStore
 
 __all__ = [
     "ALL_WORKERS",
     "NO_INCIDENT",
+    "OWN_WORKER",
+    "RAN_BY",
     "AdminStore",
     "AlertChange",
     "AlertRow",
@@ -70,6 +75,7 @@ __all__ = [
     "IssueCount",
     "IssueStore",
     "Lease",
+    "MarkKind",
     "OutboxRow",
     "OutboxStore",
     "Outgoing",
@@ -85,9 +91,11 @@ __all__ = [
     "Store",
     "StoredHour",
     "StoredRule",
+    "Swap",
     "TableSize",
     "TriageStore",
     "Unsealed",
+    "ValueStore",
     "Worker",
     "Written",
 ]
@@ -164,6 +172,13 @@ class FrameStore(Protocol):
         The newest are counted within each service and environment. A worker is past if it stopped
         cleanly, or fell silent `WORKER_SILENT_S` before the last heartbeat of its scope. Returns
         how many rows went.
+        """
+
+    def prune_series(self, *, before: float, limit: int) -> int:
+        """Delete up to `limit` series last seen before that nothing names; return how many.
+
+        What a frame, a minute or an hour names stays, whatever `before` says. A store that keeps
+        no rows of series has none to delete.
         """
 
 
@@ -263,6 +278,13 @@ class CheckStore(Protocol):
     ) -> list[CheckChange]:
         """Read transitions, newest first."""
 
+    def end_checks(self, *, service: str, environment: str, ends: Collection[CheckChange]) -> int:
+        """Delete results of checks that nobody runs any more, with a last transition each.
+
+        Only of those that are in the state `before` still, without a run since `at`; returns how
+        many went.
+        """
+
     def prune_checks(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` transitions, and as many last results, from before."""
 
@@ -334,6 +356,7 @@ class Store(
     ReleaseStore,
     AuditStore,
     AdminStore,
+    ValueStore,
     UpkeepStore,
     ErasureStore,
     ExportStore,

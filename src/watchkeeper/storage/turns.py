@@ -1,6 +1,9 @@
 """Turns between the host's threads and a busy one of ours."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf
 from time import perf_counter, sleep
 
 from watchkeeper.core.pace import GIVE_WAY_S, WORK_S
@@ -13,6 +16,16 @@ class _Turn(threading.local):
 
 
 _turn = _Turn()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let this thread work without giving way: in a process that serves nobody."""
+    _turn.until = inf
+    try:
+        yield
+    finally:
+        _turn.until = 0.0
 
 
 def take_turn() -> None:

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     INCIDENTS = "incidents"
     CHECKS = "checks"
     WORKERS = "workers"
+    SERIES = "series"
     RELEASES = "releases"
     AUDITS = "audits"
     SILENCES = "silences"
@@ -80,6 +81,12 @@ class UpkeepStore(Protocol):
 
     def schema(self) -> Schema:
         """Tell of which schema the tables are; nothing is made."""
+
+    def database_time(self) -> float | None:
+        """Return what the database server's clock shows, in seconds since the epoch.
+
+        None where that is the clock of its processes: of a file, and in memory.
+        """
 
     def missing_sql(self) -> list[str]:
         """Return the statements that would bring the schema up to date; nothing is executed.

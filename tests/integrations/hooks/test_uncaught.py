@@ -1,5 +1,6 @@
 """What nobody caught, in real processes: after their end the database holds it, once."""
 
+import gc
 import sys
 import threading
 
@@ -195,6 +196,36 @@ def test_a_finalizer_that_runs_while_we_hold_a_lock_harms_nobody(recorded):
 
     assert issues.is_pressing
     assert {"ValueError": 1} == recorded.issues()
+
+
+def test_what_collections_bring_up_amid_a_capture_counts(recorded):
+    """Where errors and cyclic garbage come together, many collections run amid our own work."""
+    issues = recorded.watchkeeper.issues
+
+    class Page:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            raise ValueError("no paper")
+
+    uninstall = uncaught.install(recorded.watchkeeper)
+    before, sys.unraisablehook.before = sys.unraisablehook.before, lambda args: None
+    usual = gc.get_threshold()
+    gc.collect()
+    gc.set_threshold(5)
+    try:
+        for number in range(1_000):
+            Page()
+            issues.capture(KeyError(number), context={"pages": [{"number": number}]})
+        gc.set_threshold(*usual)
+        gc.collect()
+    finally:
+        gc.set_threshold(*usual)
+        sys.unraisablehook.before = before
+        uninstall()
+
+    assert {"KeyError": 1_000, "ValueError": 1_000} == recorded.issues()
 
 
 FORKS = {

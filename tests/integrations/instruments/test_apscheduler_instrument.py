@@ -1,7 +1,9 @@
 """APScheduler: runs of real schedulers, in threads and on an event loop."""
 
 import asyncio
+import os
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -10,9 +12,14 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MI
 from apscheduler.executors import base, pool
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.date import DateTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 from observed import Observed
 
+from watchkeeper.core.schedules import Schedule
 from watchkeeper.integrations.instruments import apscheduler as instrument
+from watchkeeper.runtime.declared import DECLARED
 from watchkeeper.runtime.record import current
 
 ENDS = EVENT_JOB_EXECUTED | EVENT_JOB_ERROR | EVENT_JOB_MISSED
@@ -100,6 +107,33 @@ def test_a_run_that_came_too_late_is_missed(watched, scheduler):
     assert {} == watched.waits()
 
 
+def test_runs_in_a_pool_of_processes_are_told_by_who_hands_them_out(watched, scheduler):
+    """Nothing is watched in those processes, so that their jobs would be late for ever."""
+    scheduler.add_executor(pool.ProcessPoolExecutor(1), "processes")
+    ends = Ends(scheduler)
+
+    scheduler.add_job(len, args=["x"], name="report", executor="processes")
+    ends.wait()
+    scheduler.add_job(int, args=["x"], name="report", executor="processes")
+    ends.wait()
+
+    assert {"report ok": 1, "report failed": 1} == watched.runs()
+    assert ["ValueError"] == [type(one).__name__ for one in watched.errors]
+
+
+def test_a_run_whose_process_is_killed_has_failed(watched, scheduler):
+    """The pool breaks; the scheduler goes on, and tells no listener."""
+    scheduler.add_executor(pool.ProcessPoolExecutor(1), "processes")
+
+    scheduler.add_job(os._exit, args=[1], name="report", executor="processes")
+    deadline = time.monotonic() + WAIT_S
+    while not watched.errors and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert ["BrokenProcessPool"] == [type(one).__name__ for one in watched.errors]
+    assert {"report failed": 1} == watched.runs()
+
+
 def test_runs_at_once_all_count(watched, scheduler):
     """Counts are exact when the executor's threads run many jobs."""
     ends = Ends(scheduler)
@@ -159,3 +193,116 @@ def test_uninstalling_restores_the_library(observed, scheduler):
     assert before == (base.run_job, base.run_coroutine_job)
     assert before[0] is pool.run_job
     assert {} == observed.runs()
+
+
+def offered() -> dict[str, Schedule | None]:
+    """Return what schedulers have said of their jobs."""
+    return dict(DECLARED._offered)
+
+
+@pytest.fixture
+def nothing_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test's schedulers speak for themselves."""
+    monkeypatch.setattr(DECLARED, "_offered", {})
+
+
+@pytest.mark.parametrize(
+    ("schedule", "trigger"),
+    [
+        (Schedule(every_s=7_200.0), IntervalTrigger(hours=2)),
+        (Schedule(cron="0 3 * * *"), CronTrigger(hour=3, timezone="UTC")),
+        (
+            Schedule(cron="*/5 2-4 * * mon-fri", tz="Europe/Berlin"),
+            CronTrigger(minute="*/5", hour="2-4", day_of_week="mon-fri", timezone="Europe/Berlin"),
+        ),
+        (None, CronTrigger(hour=3, day_of_week="0", timezone="UTC")),  # Monday there, Sunday here
+        (None, CronTrigger(hour=3, second=5, timezone="UTC")),
+        (None, CronTrigger(hour=3, week="*/2", timezone="UTC")),
+        (None, CronTrigger(day="2nd fri", timezone="UTC")),
+        (None, CronTrigger(day="13", day_of_week="fri", timezone="UTC")),
+        (None, CronTrigger(year=2001, timezone="UTC")),
+        (None, DateTrigger(datetime(2099, 1, 1, tzinfo=UTC))),
+    ],
+)
+def test_a_trigger_says_when_a_job_is_to_run(
+    watched, nothing_offered, scheduler, schedule: Schedule | None, trigger: object
+):
+    """Where it can be said as a schedule of ours; else the job is never called late."""
+    scheduler.add_job(lambda: None, trigger, name="report")
+
+    assert schedule == offered().get("report")
+
+
+def test_a_job_that_is_taken_off_is_not_missed(watched, nothing_offered, scheduler):
+    """Rescheduled, paused, resumed, removed: what is known follows."""
+    found = []
+    scheduler.add_job(lambda: None, IntervalTrigger(hours=1), id="r", name="report")
+    for change in (
+        lambda: scheduler.reschedule_job("r", trigger=IntervalTrigger(hours=2)),
+        lambda: scheduler.pause_job("r"),
+        lambda: scheduler.resume_job("r"),
+        lambda: scheduler.remove_job("r"),
+    ):
+        found.append(offered()["report"])
+        change()
+
+    assert [
+        Schedule(every_s=3_600.0),
+        Schedule(every_s=7_200.0),
+        None,
+        Schedule(every_s=7_200.0),
+    ] == found
+    assert {"report": None} == offered()
+
+
+def test_jobs_that_are_all_taken_off_are_not_missed(watched, nothing_offered, scheduler):
+    """As programs do that write their jobs anew at each start; those of another store stay."""
+    scheduler.add_jobstore("memory", "second")
+    scheduler.add_job(lambda: None, IntervalTrigger(hours=1), name="report")
+    scheduler.add_job(lambda: None, IntervalTrigger(hours=2), name="mail", jobstore="second")
+
+    scheduler.remove_all_jobs("default")
+    first = offered()
+    scheduler.remove_all_jobs()
+
+    assert {"report": None, "mail": Schedule(every_s=7_200.0)} == first
+    assert {"report": None, "mail": None} == offered()
+
+
+def test_an_interval_counts_once_it_has_begun(watched, nothing_offered, scheduler):
+    """A job that starts in a moment further ahead than its interval is not late until then."""
+    ends = Ends(scheduler)
+    first = datetime.now(UTC) + timedelta(seconds=2.5)
+
+    scheduler.add_job(
+        lambda: None, "interval", seconds=1, start_date=first, id="soon", name="soon"
+    )
+    scheduler.add_job(
+        lambda: None, "interval", hours=1, start_date=first + timedelta(days=3), name="later"
+    )
+    before = offered()
+    ends.wait(2)  # the second run comes after the first one was told of
+
+    assert {} == before
+    assert {"soon": Schedule(every_s=1.0)} == offered()
+
+
+def test_of_two_jobs_of_one_name_no_time_is_known(watched, nothing_offered, scheduler):
+    """Until one of them is gone."""
+    for hours in (1, 2):
+        scheduler.add_job(lambda: None, IntervalTrigger(hours=hours), id=str(hours), name="report")
+    both = offered()
+    scheduler.remove_job("1")
+
+    assert {"report": None} == both
+    assert {"report": Schedule(every_s=7_200.0)} == offered()
+
+
+def test_jobs_added_before_the_start_are_known(watched, nothing_offered):
+    """As most programs add them."""
+    scheduler = BackgroundScheduler(timezone=UTC)
+    scheduler.add_job(lambda: None, IntervalTrigger(hours=1), name="report")
+    scheduler.start()
+    scheduler.shutdown()
+
+    assert {"report": Schedule(every_s=3_600.0)} == offered()

@@ -5,20 +5,28 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from celery import Celery, signals
+from celery.schedules import BaseSchedule, crontab
 from observed import Observed
 from processes import until
 from written import counted
 
+from watchkeeper.core.metrics import Scope
+from watchkeeper.core.schedules import Schedule
 from watchkeeper.integrations.instruments import celery as instrument
+from watchkeeper.runtime.declared import DECLARED
+from watchkeeper.runtime.job_memory import read
 from watchkeeper.storage import open_store
 
 WORKER = """
 import logging, os, time
 from celery import Celery
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Reject
+from celery.schedules import crontab
 log = logging.getLogger("shop")
 from watchkeeper import Settings, watch
 
@@ -28,6 +36,15 @@ watch(settings=Settings(
     enabled=True, database_url=os.environ["DATABASE"], service="shop", environment="test",
     instruments={"celery": True, "redis": False},
 ))
+
+app.conf.timezone = "Europe/Berlin"
+app.conf.beat_schedule = {
+    "each": {"task": "each", "schedule": 1.0},
+    "nightly": {"task": "good", "schedule": crontab(minute=0, hour=3)},
+}
+
+@app.task(name="each")
+def each(): pass
 
 @app.task(name="good")
 def good(): return os.getpid()
@@ -54,6 +71,9 @@ def again_and_well(self):
 @app.task(name="ignored", bind=True)
 def ignored(self): raise Ignore()
 
+@app.task(name="rejected", acks_late=True)
+def rejected(): raise Reject("not now", requeue=False)
+
 @app.task(name="thrown", throws=(LookupError,))
 def thrown(): raise LookupError("as the task says")
 
@@ -68,12 +88,13 @@ def killed(): os.kill(os.getpid(), 9)
 """
 
 PUBLISH = """
-from shop import again, again_and_well, bad, good, ignored, killed, odd, thrown
+from shop import again, again_and_well, bad, good, ignored, killed, odd, rejected, thrown
 killed.delay().get(timeout=60, propagate=False)  # first: what a child has not written dies with it
 results = [good.delay() for _ in range(40)] + [bad.delay() for _ in range(5)] + [
     one.delay() for one in (again, again_and_well, thrown, odd)
 ]
 ignored.delay()
+rejected.delay()
 for result in results:
     result.get(timeout=60, propagate=False)
 print(len({result.result for result in results[:40]}))
@@ -125,17 +146,21 @@ def test_runs_of_all_children_are_written(worker, environ, sqlite_url, tmp_path)
         "again_and_well retried": 1,
         "again_and_well ok": 1,
         "ignored cancelled": 1,
+        "rejected cancelled": 1,
         "thrown failed": 1,
         "odd failed": 1,
         "killed failed": 1,
     } == runs, (tmp_path / "worker.log").read_text()
-    assert 53 == sum(counted(sqlite_url, "job_wait_seconds", "job").values())
+    assert 54 == sum(counted(sqlite_url, "job_wait_seconds", "job").values())
     store = open_store(sqlite_url)
     issues = store.issues(service="shop", environment="test", seen_since=0, limit=10)
     routes = {
         one.type: {event.route for event in store.events(one.id, limit=10)} for one in issues
     }
+    facts = read(store, Scope(service="shop", environment="test")).facts
     store.close()
+    killed = facts["killed"].last_run
+    assert ("failed", None) == (killed.outcome, killed.seconds), "nobody knows how long it ran"
     assert {
         "ValueError: no such order": 5,
         "KeyError: 'still not there'": 1,
@@ -147,8 +172,6 @@ def test_runs_of_all_children_are_written(worker, environ, sqlite_url, tmp_path)
 
 def test_uninstalling_disconnects_every_signal(observed: Observed):
     """Taken out, no receiver of ours is left."""
-    from celery import signals
-
     watched = (signals.before_task_publish, signals.task_prerun, signals.task_failure,
                signals.task_postrun, signals.worker_ready, signals.worker_process_init,
                signals.worker_process_shutdown)  # fmt: skip
@@ -164,8 +187,6 @@ def test_uninstalling_disconnects_every_signal(observed: Observed):
 
 def test_an_eager_task_is_a_run(observed: Observed):
     """A task that runs where it is called counts, too; its error is recorded with the job."""
-    from celery import Celery
-
     app = Celery("eager", broker="memory://", set_as_current=False)
     error = ValueError("no such order")
 
@@ -188,3 +209,72 @@ def test_an_eager_task_is_a_run(observed: Observed):
     assert [error] == observed.errors
     assert [{"job": "bad"}] == observed.contexts
     assert {} == observed.waits()
+
+
+def test_a_real_beat_and_worker_know_when_tasks_are_to_run(worker, environ, sqlite_url, tmp_path):
+    """The beat publishes, the worker runs; the schedules are kept for when both are gone."""
+    command = [sys.executable, "-m", "celery", "-A", "shop", "beat", "--schedule", "beat.db"]
+    with (tmp_path / "beat.log").open("ab") as output:
+        beat = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=output, stderr=output)
+    try:
+        assert until(lambda: (tmp_path / "worker.log").read_text().count("Task each") >= 6), (
+            tmp_path / "beat.log"
+        ).read_text()
+    finally:
+        beat.send_signal(signal.SIGTERM)
+        beat.wait(30)
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(30)
+
+    store = open_store(sqlite_url)
+    facts = read(store, Scope(service="shop", environment="test")).facts
+    store.close()
+    assert 3 <= counted(sqlite_url, "job_duration_seconds", "job", "outcome")["each ok"]
+    assert {"each": "every 1 s", "good": "0 3 * * * Europe/Berlin"} == {
+        name: one.schedule.text for name, one in facts.items() if one.schedule is not None
+    }
+    assert ("ok", None) == (facts["each"].last_run.outcome, facts["good"].last_run)
+
+
+class Consumer:
+    """What sends the signal that a worker is ready."""
+
+    def __init__(self, app: Celery) -> None:
+        self.app = app
+
+
+class Sunset(BaseSchedule):
+    """A schedule of a class of the application's own."""
+
+
+@pytest.mark.parametrize(
+    ("schedule", "entries"),
+    [
+        (Schedule(every_s=90.0), [90]),
+        (Schedule(every_s=3_600.0), [timedelta(hours=1)]),
+        (Schedule(cron="*/15 2,3 * * mon-fri"), [crontab("*/15", "2,3", "mon-fri")]),
+        (Schedule(cron="0 0 1 * *"), [crontab("0", "0", day_of_month="1")]),
+        (Schedule(every_s=90.0), [90, timedelta(seconds=90)]),
+        (None, [90, 60]),
+        (None, [crontab("0", "0", day_of_month="13", day_of_week="fri")]),
+        (None, [Sunset()]),
+        (None, [timedelta(milliseconds=10)]),
+    ],
+)
+def test_an_entry_of_the_beat_says_when_a_task_is_to_run(
+    monkeypatch, observed: Observed, schedule: Schedule | None, entries: list[object]
+):
+    """Where it can be said as a schedule of ours; Celery's own tasks are left out."""
+    monkeypatch.setattr(DECLARED, "_offered", {})
+    app = Celery("beat", broker="memory://", set_as_current=False)
+    app.conf.beat_schedule = {
+        str(number): {"task": "report", "schedule": when} for number, when in enumerate(entries)
+    } | {"own": {"task": "celery.backend_cleanup", "schedule": 60}}
+
+    uninstall = instrument.install(observed.observer)
+    try:
+        signals.worker_ready.send(sender=Consumer(app))
+    finally:
+        uninstall()
+
+    assert {"report": schedule} == DECLARED.schedules()

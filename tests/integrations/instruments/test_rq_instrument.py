@@ -39,7 +39,7 @@ from watchkeeper import Settings, watch
 watch(settings=Settings(
     enabled=True, database_url=os.environ["DATABASE"], service="shop", environment="test",
     instruments={"rq": True, "redis": False},
-))
+)).stop_within_s = 30.0
 connection = Redis.from_url(os.environ["BROKER"])
 rq.Worker(["default"], connection=connection).work(burst=True)
 """
@@ -122,3 +122,27 @@ def test_uninstalling_restores_the_library(observed: Observed):
     uninstall()
 
     assert before == (Job.perform, rq.Worker.perform_job, rq.Worker.handle_work_horse_killed)
+
+
+def try_again() -> rq.Retry:
+    return rq.Retry(max=2)
+
+
+def test_a_run_that_is_tried_again_is_no_failure_yet(observed: Observed, queue):
+    """By an exception or by what it returns: only the last try fails, and only it is an error."""
+    module = Path(__file__).stem
+    sys.modules[module] = sys.modules[__name__]
+    queue.enqueue(f"{module}.fail", retry=rq.Retry(max=2))
+    queue.enqueue(f"{module}.try_again")
+
+    uninstall = instrument.install(observed.observer)
+    try:
+        rq.SimpleWorker([queue], connection=queue.connection).work(burst=True)
+    finally:
+        uninstall()
+        del sys.modules[module]
+
+    runs = observed.runs()
+    assert (2, 1) == (runs[f"{module}.fail retried"], runs[f"{module}.fail failed"])
+    assert 2 <= runs[f"{module}.try_again retried"]
+    assert ["no such order"] == [str(error) for error in observed.errors]

@@ -54,6 +54,37 @@
     ctx.restore();
   };
 
+  // A line where each release was first seen, or was back, with its name where there is room.
+  const drawReleases = (plot) => {
+    const { ctx, bbox } = plot;
+    const scale = devicePixelRatio;
+    let free = Infinity;
+    ctx.save();
+    ctx.strokeStyle = ctx.fillStyle = colour("--release");
+    ctx.lineWidth = scale;
+    ctx.setLineDash([4 * scale, 3 * scale]);
+    ctx.font = `${11 * scale}px system-ui, sans-serif`;
+    ctx.textBaseline = "top";
+    ctx.textAlign = "left";  // the axes leave their own behind
+    for (const mark of series.releases) {
+      const at = Math.round(plot.valToPos(mark.at, "x", true));
+      if (at < bbox.left || at > bbox.left + bbox.width) continue;
+      ctx.beginPath();
+      ctx.moveTo(at, bbox.top);
+      ctx.lineTo(at, bbox.top + bbox.height);
+      ctx.stroke();
+      const short = mark.release.length > 14 ? mark.release.slice(0, 12) + "…" : mark.release;
+      const text = (mark.kind === "return" ? "↩ " : "") + short;
+      const width = ctx.measureText(text).width + 4 * scale;
+      const right = at + width <= bbox.left + bbox.width;
+      const from = right ? at + 3 * scale : at - width;
+      if (from + width > free) continue;
+      ctx.fillText(text, from, bbox.top + scale);
+      free = Math.min(at, from);
+    }
+    ctx.restore();
+  };
+
   const go = (range, end) => {
     location.assign(`${root}/?range=${range}` + (end ? `&end=${end}` : ""));
   };
@@ -123,7 +154,7 @@
           },
         })),
       ],
-      hooks: { drawClear: [shadeIncidents], setSelect: [zoomIn] },
+      hooks: { drawClear: [shadeIncidents], draw: [drawReleases], setSelect: [zoomIn] },
     };
   };
 

@@ -16,9 +16,10 @@ from typing import Any, Final
 
 from watchkeeper.app import Watchkeeper
 from watchkeeper.integrations.asgi_middleware import AsgiMiddleware
-from watchkeeper.integrations.django.routes import Routes
+from watchkeeper.integrations.django.routes import Routes, resolved
 from watchkeeper.integrations.django.seen import Seen, seen
 from watchkeeper.integrations.outcomes import FAILED, Route
+from watchkeeper.integrations.taken import taken
 from watchkeeper.integrations.wsgi_middleware import Exchange, WsgiMiddleware
 from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.record import current
@@ -84,6 +85,7 @@ class Hooks:
                     self._tell(current.get())
 
         middleware = WsgiMiddleware(app, self.watchkeeper, find_route=lambda _: self._route())
+        middleware.own.is_taken = taken(resolved)
 
         @functools.wraps(serve)
         def watched(handler: Any, environ: Any, start_response: Any) -> Any:
@@ -104,6 +106,7 @@ class Hooks:
         self._middleware = middleware = AsgiMiddleware(
             app, self.watchkeeper, find_route=self._settled_route
         )
+        middleware.own.is_taken = taken(resolved)
 
         @functools.wraps(serve)
         async def watched(handler: Any, scope: Any, receive: Any, send: Any) -> None:

@@ -3,7 +3,7 @@
 import re
 from typing import Any, Final
 
-from watchkeeper.integrations.outcomes import METHODS, Route, standard
+from watchkeeper.integrations.outcomes import Route
 
 MAX_REMEMBERED: Final = 10_000  # patterns; a project that makes more of them starts over
 UNNAMED: Final = "<var>"  # stands for what a regular expression matches without naming it
@@ -33,7 +33,7 @@ class Routes:
 
     def __init__(self) -> None:
         """Start with none; the project's patterns bound how many there will be."""
-        self._routes: dict[tuple[str, str], Route] = {}
+        self._routes: dict[str, Route] = {}
 
     def of(self, request: Any) -> Route | None:
         """Return the route of a request; None if no pattern took it (yet)."""
@@ -41,14 +41,23 @@ class Routes:
         if match is None or match.route is None:
             return None
         pattern = _open_language(match.route, request)
-        key = pattern, standard(request.method)
-        route = self._routes.get(key)
+        route = self._routes.get(pattern)
         if route is None:
             if len(self._routes) >= MAX_REMEMBERED:
                 self._routes.clear()
-            route = Route(template(pattern), endpoint=_endpoint(match.func, request.method))
-            self._routes[key] = route
+            route = Route(template(pattern), endpoint=match.func)
+            self._routes[pattern] = route
         return route
+
+
+def resolved(path: str) -> str | None:
+    """Name the pattern of the project that a path leads to; None if there is none."""
+    from django.urls import Resolver404, resolve  # type: ignore[import-untyped]
+
+    try:
+        return str(resolve(path).route)
+    except Resolver404:
+        return None
 
 
 def template(pattern: str) -> str:
@@ -110,11 +119,3 @@ def _open_language(pattern: str, request: Any) -> str:
     if not is_language_prefix_patterns_used(urlconf)[0]:
         return pattern
     return _LANGUAGE + pattern.removeprefix(f"{language}/")
-
-
-def _endpoint(view: Any, method: str) -> Any:
-    """Return the function that answers: of a class-based view the method of that name."""
-    kind = getattr(view, "view_class", None) or getattr(view, "cls", None)
-    if kind is None or method not in METHODS:
-        return view
-    return getattr(kind, method.lower(), view)

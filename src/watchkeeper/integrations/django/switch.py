@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper.app import current, obtain
-from watchkeeper.core.rules import Alert, alert_from_mapping
+from watchkeeper.core.rule import Alert
 from watchkeeper.exceptions import ConfigurationError
 from watchkeeper.integrations.hooks import hook
 from watchkeeper.integrations.instruments import instrument
 from watchkeeper.settings import Settings
-from watchkeeper.settings.commands import management_command
+from watchkeeper.settings.commands import SERVER, management_command, own_command
 
 if TYPE_CHECKING:
     from watchkeeper.integrations.django.hooks import Hooks
@@ -37,6 +37,8 @@ def switch_on() -> bool:
     switch_off()
     instrument(watchkeeper)
     hook(watchkeeper)
+    if own_command(sys.argv) and watchkeeper.hooks is not None:
+        watchkeeper.hooks.install()  # an error starts the rest; one that does well needs none
     _hooks = Hooks(watchkeeper)
     _hooks.install()
     return True
@@ -67,6 +69,8 @@ def project_settings() -> Settings | None:
         )
     values = dict(given)
     if "alerts" in values:
+        from watchkeeper.core.rules import alert_from_mapping  # with all that reads rules
+
         values["alerts"] = tuple(
             alert
             if isinstance(alert, Alert)
@@ -82,7 +86,7 @@ def project_settings() -> Settings | None:
 def _is_reloader() -> bool:
     """Tell whether this process is the parent in `runserver`, which only starts the real one."""
     return (
-        management_command(sys.argv) == "runserver"
+        management_command(sys.argv) == SERVER
         and "--noreload" not in sys.argv
         and os.environ.get("RUN_MAIN") != "true"
     )

@@ -17,7 +17,6 @@ from watchkeeper.runtime.guard import guard
 if TYPE_CHECKING:
     from watchkeeper.app import Watchkeeper
 
-FLUSH_WITHIN_S: Final = 1.0  # what the end of a process by an exception may be delayed for
 
 _GUARD: Final = guard("uncaught exceptions")
 
@@ -78,7 +77,7 @@ class _EndingProcess(_Hook):
                 target=self.watchkeeper.flush, name=f"{OWN_THREAD}-last-words", daemon=True
             )
             thread.start()
-            thread.join(FLUSH_WITHIN_S)
+            thread.join(self.watchkeeper.stop_within_s)
 
 
 class _EndingThread(_Hook):

@@ -66,6 +66,7 @@ class Instruments:
         self._observer = observer
         self._wanted = wanted
         self._undo: dict[str, Callable[[], None]] = {}
+        self._unfit: set[str] = set()  # their library is of a version that has other parts
 
     @property
     def on(self) -> tuple[str, ...]:
@@ -75,12 +76,25 @@ class Instruments:
     def install(self) -> None:
         """Switch on those that are wanted, and those whose library was imported meanwhile."""
         for name, library in LIBRARIES.items():
-            if name in self._undo or not self._wanted.get(name, library in sys.modules):
+            done = name in self._undo or name in self._unfit
+            if done or not self._wanted.get(name, library in sys.modules):
                 continue
             with _INSTALL:
-                module: Instrument = importlib.import_module(f"{__name__}.{name}")
-                self._undo[name] = module.install(self._observer)
-                _log.debug("watchkeeper: %s is instrumented", name)
+                self._install(name)
+
+    def _install(self, name: str) -> None:
+        try:
+            module: Instrument = importlib.import_module(f"{__name__}.{name}")
+        except ImportError as error:
+            self._unfit.add(name)
+            _log.warning(
+                "watchkeeper: %s is not instrumented: this version of it is another (%s).",
+                name,
+                error,
+            )
+            return
+        self._undo[name] = module.install(self._observer)
+        _log.debug("watchkeeper: %s is instrumented", name)
 
     def uninstall(self) -> None:
         """Take every hook out again."""

@@ -12,7 +12,7 @@ import rq
 from rq.job import Job
 
 from watchkeeper.integrations import runs
-from watchkeeper.integrations.outcomes import code_of
+from watchkeeper.integrations.endpoints import code_of
 from watchkeeper.integrations.patches import Patches
 from watchkeeper.runtime.guard import attempt, guard
 from watchkeeper.runtime.job_states import FAILED
@@ -52,7 +52,7 @@ class _Jobs:
             except BaseException as error:
                 self._end(record, job, error)
                 raise
-            self._end(record, job, None)
+            self._end(record, job, None, again=isinstance(result, rq.Retry))
             return result
 
         return watched
@@ -78,7 +78,7 @@ class _Jobs:
             with _GUARD:
                 if self.patches.on:
                     self._observer.start()
-                    seconds = runs.waited(_timestamp(job.started_at)) or 0.0
+                    seconds = runs.waited(_timestamp(job.started_at))
                     self._observer.job(_name(job), outcome=FAILED, seconds=seconds)
             return handle(worker, job, *args, **more)
 
@@ -96,12 +96,17 @@ class _Jobs:
         begun: tuple[JobRecord, float | None] | None,
         job: Job,
         error: BaseException | None,
+        *,
+        again: bool = False,
     ) -> None:
+        """End a run; one that is to be tried again is no failure yet."""
         with _GUARD:
             if begun is None:
                 return
             record, wait_s = begun
             outcome = outcome_of(error)
+            if again or (outcome == FAILED and (job.retries_left or 0) > 0):
+                outcome = runs.RETRIED
             if error is not None and outcome == FAILED:
                 runs.fail(self._observer, record, error)
             runs.end(self._observer, record, outcome=outcome, wait_s=wait_s)

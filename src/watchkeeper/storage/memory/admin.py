@@ -1,12 +1,13 @@
 """Leases, tokens and values in memory."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from watchkeeper.core.budget import Room
 from watchkeeper.storage import rows
 from watchkeeper.storage.memory.tables import Tables, put
-from watchkeeper.storage.store import Lease, TableSize
+from watchkeeper.storage.store import Lease, Swap, TableSize
 
 SERIES_BYTES: Final = 400  # a rough figure for one series of one frame as Python objects
 ROW_BYTES: Final = 1_000  # a rough figure for any other row
@@ -41,6 +42,10 @@ class MemoryAdmin(Tables):
             if held is not None and holder == owner:
                 self._leases[name] = (owner, replace(held, until=0.0))
 
+    def database_time(self) -> float | None:
+        """Return None: the clock is that of the process."""
+        return None
+
     def meta(self, key: str) -> str | None:
         """Read one value of the store's own."""
         with self._lock:
@@ -52,6 +57,24 @@ class MemoryAdmin(Tables):
             if not only_new or key not in self._meta:
                 self._meta[key] = value
             return self._meta[key]
+
+    def values(self, prefix: str) -> dict[str, str]:
+        """Read the values of every key that begins so."""
+        with self._lock:
+            return {key: text for key, text in self._meta.items() if key.startswith(prefix)}
+
+    def swap_values(self, swaps: Sequence[Swap]) -> set[str]:
+        """Change values that are still what they were; return the keys whose change was made."""
+        with self._lock:
+            made = [
+                one for one in swaps if one.old != one.new and self._meta.get(one.key) == one.old
+            ]
+            for one in made:
+                if one.new is None:
+                    del self._meta[one.key]
+                else:
+                    self._meta[one.key] = one.new
+        return {one.key for one in made}
 
     def add_token(self, digest: str, *, purpose: str, expires_at: float) -> None:
         """Store the hash of a one-time token."""

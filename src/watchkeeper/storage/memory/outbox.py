@@ -158,17 +158,6 @@ class MemoryOutbox(Tables):
                 for one in self._outbox.values()
             )
 
-    def messages_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
-        """Count what a scope put into the outbox for a channel since, without the withdrawn."""
-        with self._lock:
-            return sum(
-                _place(one.row) == (service, environment)
-                and one.row.channel == channel
-                and one.row.created_at >= since
-                and one.row.status != "withdrawn"
-                for one in self._outbox.values()
-            )
-
     def outbox_waiting(self, *, service: str, environment: str) -> int:
         """Count the messages of a scope that are due now or later."""
         with self._lock:
@@ -177,14 +166,21 @@ class MemoryOutbox(Tables):
                 for one in self._outbox.values()
             )
 
-    def oldest_waiting(self, *, service: str, environment: str) -> float | None:
-        """Return when the oldest due message of a scope was put there; None if none waits."""
+    def oldest_waiting(
+        self, *, service: str, environment: str, since: float = 0.0
+    ) -> float | None:
+        """Return when the oldest due message of a scope was put there, of those since.
+
+        None if none waits.
+        """
         with self._lock:
             return min(
                 (
                     one.row.created_at
                     for one in self._outbox.values()
-                    if one.row.status == "due" and _place(one.row) == (service, environment)
+                    if one.row.status == "due"
+                    and one.row.created_at >= since
+                    and _place(one.row) == (service, environment)
                 ),
                 default=None,
             )

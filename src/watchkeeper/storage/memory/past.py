@@ -115,6 +115,7 @@ class MemoryPast(Tables):
                     (self._releases[key].at for key in past_marks(self._releases, before)),
                 )
             ],
+            Kind.SERIES: [("series", ())],
             Kind.AUDITS: [("audits", (one.at for one in self._audits))],
         }
         return [(what, list(moments)) for what, moments in tables[kind]]

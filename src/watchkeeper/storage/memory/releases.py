@@ -1,6 +1,7 @@
 """Deploy marks in memory."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from watchkeeper.storage import rows
 from watchkeeper.storage.memory.tables import Tables, drop, put, same_scope
@@ -11,6 +12,13 @@ class MemoryReleases(Tables):
     """Deploy marks in memory."""
 
     __slots__ = ()
+
+    def scopes(self) -> list[tuple[str, str]]:
+        """List the services with their environments of which there are workers, by name."""
+        with self._lock:
+            return sorted(
+                {(one.scope.service, one.scope.environment) for one in self._workers.values()}
+            )
 
     def mark_release(self, release: Release) -> bool:
         """Mark a release of a scope; False if it is marked already: the first mark stays."""
@@ -36,10 +44,11 @@ class MemoryReleases(Tables):
 
     def _add_mark(self, release: Release) -> bool:
         kept = rows.cut_release(release)
-        key = (kept.scope.service, kept.scope.environment, kept.scope.release)
+        key = (kept.scope.service, kept.scope.environment, rows.mark_key(kept))
         if key in self._releases:
             return False
-        put(self._releases, key, kept)
+        name, _ = rows.mark_of(key[2])
+        put(self._releases, key, replace(kept, scope=replace(kept.scope, release=name)))
         return True
 
 

@@ -56,6 +56,20 @@ class MemoryRules(MemorySilences):
         with self._lock:
             return self._rules_changed.get((service, environment), "")
 
+    def last_good(self, *, service: str, environment: str) -> str:
+        """Return what was last kept of a scope's settings file; "" if nothing was."""
+        with self._lock:
+            return self._last_good.get((service, environment), "")
+
+    def keep_last_good(self, text: str, *, service: str, environment: str) -> bool:
+        """Keep what a settings file says while it can be read; False if it was kept already."""
+        with self._lock:
+            if self._last_good.get((service, environment), "") == text:
+                return False
+            self._last_good[service, environment] = text
+            self._rules_changed[service, environment] = uuid4().hex
+            return True
+
     def _is_version(self, service: str, environment: str, name: str, version: int) -> bool:
         stored = self._rules.get((service, environment, name))
         return version == (stored.version if stored else 0)

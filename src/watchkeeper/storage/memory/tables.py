@@ -82,6 +82,7 @@ class Tables:
     _outbox: dict[tuple[int, str, int, str], Pending] = field(init=False, default_factory=dict)
     _silences: dict[int, Silence] = field(init=False, default_factory=dict)
     _rules: dict[tuple[str, str, str], StoredRule] = field(init=False, default_factory=dict)
+    _last_good: dict[tuple[str, str], str] = field(init=False, default_factory=dict)
     _rules_changed: dict[tuple[str, str], str] = field(init=False, default_factory=dict)
     _evaluated: dict[tuple[str, str], float] = field(init=False, default_factory=dict)
     _releases: dict[tuple[str, str, str], Release] = field(init=False, default_factory=dict)

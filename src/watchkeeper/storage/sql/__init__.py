@@ -32,6 +32,7 @@ from watchkeeper.storage.sql.samples import SqlSamples
 from watchkeeper.storage.sql.sealing import SqlSealing
 from watchkeeper.storage.sql.silences import SqlSilences
 from watchkeeper.storage.sql.triage import SqlTriage
+from watchkeeper.storage.sql.values import SqlValues
 from watchkeeper.storage.store import Batch, Written
 
 __all__ = ["SqlStore", "open_sql"]
@@ -65,6 +66,7 @@ class SqlStore(
     SqlReleases,
     SqlAudits,
     SqlAdmin,
+    SqlValues,
     SqlPast,
     SqlRemoval,
     SqlErasure,
@@ -153,6 +155,9 @@ def _of_engine(engine: object) -> tuple[URL, Dialect]:
 
 def _understood(address: str) -> tuple[URL, Dialect]:
     if "://" not in address:
+        scheme, colon, _ = address.partition(":")
+        if colon and dialect_of(scheme.partition("+")[0]):
+            raise ConfigurationError(f"database_url: {scheme}: lacks two slashes; {CURE}")
         address = f"sqlite:///{address}"
     try:
         url = make_url(address)
@@ -175,7 +180,9 @@ def _understood(address: str) -> tuple[URL, Dialect]:
 
 
 def _require_file(url: URL, dialect: Dialect) -> None:
-    if not dialect.server and (not url.database or url.database == ":memory:"):
+    name = url.database or ""
+    # "memory:" is what is written for memory:// by mistake; it would be a file of that name.
+    if not dialect.server and name.rpartition("/")[2] in ("", ":memory:", "memory:"):
         raise ConfigurationError(
             'database_url: SQLite needs a file; write "sqlite:///watchkeeper.db", '
             'or "memory://" to keep nothing'

@@ -56,6 +56,16 @@ class SqlAdmin(Part):
         with self._database.write() as connection:
             connection.execute(statement)
 
+    def database_time(self) -> float | None:
+        """Return what the server's clock shows; None for a file."""
+        dialect = self._database.dialect
+        if not dialect.server:
+            return None
+        # Ask the server for the moment.
+        statement = select(dialect.clock(0.0))
+        with self._database.read() as connection:
+            return float(connection.execute(statement).scalar_one())
+
     def meta(self, key: str) -> str | None:
         """Read one value of the store's own."""
         # Read a value by its name.

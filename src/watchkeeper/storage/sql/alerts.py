@@ -64,15 +64,28 @@ class SqlAlerts(Part):
         with self._database.write() as connection:
             # In order of the keys, then of the incidents: see `_save`.
             for change in sorted(changes, key=lambda change: _key(change.row)):
-                row, key = change.row, _key(change.row)
-                values = {**_state(row), "key": key, "read": row.version}
-                if connection.execute(_SWAP, values).rowcount == 1:
-                    saved[key] = replace(row, version=row.version + 1)
-                    known += [change.incident] if change.incident is not None else []
-            if known:
-                known.sort(key=lambda one: one.id)
-                connection.execute(_KEEP, [{**_values(one), "number": one.id} for one in known])
+                row = self._save_one(connection, change)
+                if row is not None:
+                    saved[_key(row)] = row
+                    one = change.incident
+                    known += [one] if one is not None and one.id else []
+            _keep(connection, known)
         return [saved.get(_key(change.row)) for change in changes]
+
+    def _save_one(self, connection: Connection, change: AlertChange) -> AlertRow | None:
+        """Put a row in place of the version that was read, with an incident that begins.
+
+        The incident is written first, so that the row can name it; back out if that is lost.
+        """
+        row, one = change.row, change.incident
+        begun = _add_incident(connection, one) if one is not None and not one.id else None
+        if one is not None:
+            row = replace(row, incident=begun or one.id)
+        if self._swap(connection, row):
+            return replace(row, version=row.version + 1)
+        if begun is not None:
+            connection.execute(_DROP, {"number": begun})
+        return None
 
     def forget_alerts(self, rows: Sequence[AlertRow]) -> int:
         """Delete states that are still as they were read; return how many."""
@@ -114,13 +127,7 @@ class SqlAlerts(Part):
                 .values(incident=saved.incident)
             )
         known = [one] if one is not None and one.id else []
-        for each_incident in sorted((*known, *change.incidents), key=lambda one: one.id):
-            # Bring an incident up to date; who took it on stays.
-            connection.execute(
-                update(incident)
-                .where(incident.c.id == each_incident.id)
-                .values(**_values(each_incident))
-            )
+        _keep(connection, (*known, *change.incidents))
         take_back(connection, change.withdraw, at=at)
         put(
             connection,
@@ -134,25 +141,12 @@ class SqlAlerts(Part):
 
     def _swap(self, connection: Connection, row: AlertRow) -> bool:
         """Put the row in place of the version that was read; False if that is gone."""
-        values = _state(row)
         if row.version == 0:
             # A state that must not exist yet.
-            create = self._database.dialect.insert_new(alert).values(
-                key_hash=_key(row),
-                service=row.service,
-                environment=row.environment,
-                rule=row.rule,
-                label_group=row.group,
-                **values,
-            )
-            return connection.execute(create).rowcount == 1
-        # Compare and set: one row changed means that nobody came between.
-        swap = (
-            update(alert)
-            .where(alert.c.key_hash == _key(row), alert.c.version == row.version)
-            .values(**values)
-        )
-        return connection.execute(swap).rowcount == 1
+            create = standing.insert_new(self._database.dialect, alert)
+            return connection.execute(create, {**_state(row), **_name(row)}).rowcount == 1
+        values = {**_state(row), "key": _key(row), "read": row.version}
+        return connection.execute(_SWAP, values).rowcount == 1
 
     def incident(self, incident_id: int) -> Incident | None:
         """Read one incident."""
@@ -236,12 +230,28 @@ class SqlAlerts(Part):
             connection.execute(statement, values)
 
 
-# Compare and set, made once for many rows.
+# Compare and set: one row changed means that nobody came between.
 _SWAP: Final = update(alert).where(
     alert.c.key_hash == bindparam("key"), alert.c.version == bindparam("read")
 )
 # Bring many incidents up to date; who took them on stays.
 _KEEP: Final = update(incident).where(incident.c.id == bindparam("number"))
+
+# Take an incident back that somebody else began first.
+_DROP: Final = delete(incident).where(incident.c.id == bindparam("number"))
+# Add an incident; the database gives the id.
+_ADD: Final = insert(incident)
+
+
+def _name(row: AlertRow) -> dict[str, object]:
+    """Return the columns of a state that never change."""
+    return {
+        "key_hash": _key(row),
+        "service": row.service,
+        "environment": row.environment,
+        "rule": row.rule,
+        "label_group": row.group,
+    }
 
 
 def _state(row: AlertRow) -> dict[str, object]:
@@ -294,8 +304,14 @@ def read_incident(row: Any) -> Incident:
 
 
 def _add_incident(connection: Connection, one: Incident) -> int:
-    # Add an incident; the database gives the id.
-    return new_id(connection.execute(insert(incident).values(**_values(one))))
+    return new_id(connection.execute(_ADD, _values(one)))
+
+
+def _keep(connection: Connection, known: Sequence[Incident]) -> None:
+    """Bring incidents up to date, in the order of their ids."""
+    in_order = sorted(known, key=lambda one: one.id)
+    if in_order:
+        connection.execute(_KEEP, [{**_values(one), "number": one.id} for one in in_order])
 
 
 def _values(one: Incident) -> dict[str, object]:

@@ -1,9 +1,13 @@
 """Results and transitions of health checks in a SQL database."""
 
-from collections.abc import Sequence
+import json
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
+from watchkeeper.core.health import AHEAD_S
 from watchkeeper.core.metrics import Scope
 from watchkeeper.storage import rows
 from watchkeeper.storage.sql import standing
@@ -31,6 +35,7 @@ class SqlChecks(Part):
                     critical=bool(row.critical),
                     failures=row.failures,
                     successes=row.successes,
+                    data=json.loads(row.data),
                 )
                 for row in connection.execute(standing.CHECKS, scope)
             ]
@@ -59,9 +64,31 @@ class SqlChecks(Part):
                     after=row.after,
                     at=row.at,
                     output=row.output,
+                    critical=bool(row.critical),
                 )
                 for row in connection.execute(statement)
             ]
+
+    def end_checks(self, *, service: str, environment: str, ends: Collection[CheckChange]) -> int:
+        """Delete results of checks that nobody runs any more, with a last transition each."""
+        place, gone = {"service": service, "environment": environment}, 0
+        with self._database.write() as connection:
+            for end in sorted(map(rows.cut_change, ends), key=lambda one: (one.name, one.worker)):
+                # Delete a result, unless somebody ran the check meanwhile.
+                ended = delete(check).where(
+                    check.c.service == service,
+                    check.c.environment == environment,
+                    check.c.name == end.name,
+                    check.c.worker == end.worker,
+                    check.c.state == end.before,
+                    check.c.at <= end.at,
+                )
+                if connection.execute(ended).rowcount == 0:
+                    continue
+                gone += 1
+                if end.before != end.after:
+                    self._insert_changes(connection, place, [end])
+        return gone
 
     def prune_checks(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` transitions, and as many last results, from before."""
@@ -84,13 +111,17 @@ class SqlChecks(Part):
         changes: Sequence[CheckChange],
     ) -> None:
         place = {"service": scope.service, "environment": scope.environment}
+        if changes:  # before the results, which are what they are compared with
+            told = {(one.name, one.worker) for one in map(rows.cut_check, results)}
+            self._append_changes(connection, place, changes, told)
         # Replace the last result, unless a newer one is there; in order, so that flushes queue up.
-        replace = standing.upsert(self._database.dialect, check, keep_newer="at")
+        replace = standing.upsert_check(self._database.dialect)
         for result in sorted(map(rows.cut_check, results), key=lambda one: (one.name, one.worker)):
             connection.execute(
                 replace,
                 {
                     **place,
+                    **self._clock(),
                     "name": result.name,
                     "worker": result.worker,
                     "state": result.state,
@@ -101,8 +132,67 @@ class SqlChecks(Part):
                     "critical": int(result.critical),
                     "failures": result.failures,
                     "successes": result.successes,
+                    "data": json.dumps(result.data, separators=(",", ":")),
                 },
             )
+
+    def _append_changes(
+        self,
+        connection: Connection,
+        place: Mapping[str, str],
+        changes: Sequence[CheckChange],
+        told: Collection[tuple[str, int]],
+    ) -> None:
+        """Append the transitions that are new, each check's under a lock on its result.
+
+        Those of `told` come with a result.
+        """
+        by_key: dict[tuple[str, int], list[CheckChange]] = {}
+        for change in map(rows.cut_change, changes):
+            by_key.setdefault((change.name, change.worker), []).append(change)
+        for name, worker in sorted(by_key):
+            key = {**place, "name": name, "worker": worker}
+            if (name, worker) in told:
+                self._make(connection, key)
+            found = rows.chained(by_key[name, worker], **self._held(connection, key))
+            self._insert_changes(connection, place, found)
+
+    def _make(self, connection: Connection, key: Mapping[str, Any]) -> None:
+        """Make the result of a check that never told one, so that it can be locked."""
+        new = {**key, "state": rows.NEVER_RAN, "since": 0.0, "at": 0.0, "duration_s": 0.0}
+        new |= {"output": "", "critical": 0, "failures": 0, "successes": 0, "data": "{}"}
+        # Make the result of a check that never told one. Not by leaving out what is there: that
+        # takes a shared lock on MariaDB, and two that have one wait for each other.
+        make = standing.upsert(self._database.dialect, check, keep_newer="at")
+        connection.execute(make, new)
+
+    def _held(self, connection: Connection, key: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Lock a check's result; return its state and when it ran.
+
+        Where a wrong clock told that, its transitions that are still to come are deleted.
+        """
+        held = standing.held_check(self._database.dialect)
+        row = connection.execute(held, {**key, **self._clock()}).one_or_none()
+        if row is None:
+            return {"state": rows.NEVER_RAN, "at": 0.0}
+        if not row.is_ahead:
+            return {"state": row.state, "at": row.at}
+        now = standing.now(self._database.dialect)
+        # Delete the transitions of a check that are still to come.
+        wrong = delete(check_change).where(
+            *(check_change.c[column] == value for column, value in key.items()),
+            check_change.c.at > now + AHEAD_S,
+        )
+        connection.execute(wrong, self._clock())
+        return {"state": row.state, "at": 0.0}
+
+    def _clock(self) -> Mapping[str, float]:
+        """Return what statements that ask for the moment are given: a server knows it."""
+        return {} if self._database.dialect.server else {"moment": time.time()}
+
+    def _insert_changes(
+        self, connection: Connection, place: Mapping[str, str], changes: Sequence[CheckChange]
+    ) -> None:
         if changes:
             # Append transitions.
             connection.execute(
@@ -116,7 +206,8 @@ class SqlChecks(Part):
                         "after": change.after,
                         "at": change.at,
                         "output": change.output,
+                        "critical": int(change.critical),
                     }
-                    for change in map(rows.cut_change, changes)
+                    for change in changes
                 ],
             )

@@ -16,7 +16,7 @@ from watchkeeper.storage.fork_gate import fork_gate
 from watchkeeper.storage.sql.dialect import Dialect
 from watchkeeper.storage.sql.faults import translated
 from watchkeeper.storage.sql.names import PREFIX, rename
-from watchkeeper.storage.sql.sqlite import LAYOUT, PAGE_BYTES
+from watchkeeper.storage.sql.sqlite import DEADLINE, LAYOUT, PAGE_BYTES, Deadline, deadline_of
 from watchkeeper.storage.turns import give_way, take_turn
 
 CONNECT_TIMEOUT_S: Final = 5
@@ -81,7 +81,7 @@ class Database:
         """
         try:
             with fork_gate.passing(), _unwatched(), self._connect() as connection:
-                self._set_deadline(connection)
+                deadline_of(connection).begin()
                 cursor = connection.connection.cursor()
                 if cursor.execute("PRAGMA auto_vacuum").fetchone() != (INCREMENTAL,):
                     return False
@@ -90,9 +90,6 @@ class Database:
                 return bool(cursor.execute("PRAGMA freelist_count").fetchone()[0])
         except (sqlite3.Error, SQLAlchemyError) as error:
             raise translated(error, self.url) from error
-
-    def _set_deadline(self, connection: Connection) -> None:
-        connection.connection.info["deadline"].at = time.monotonic() + self.statement_timeout_s
 
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:
@@ -170,7 +167,7 @@ class Database:
 
         def prepare(connection: Any, record: Any) -> None:
             connection.isolation_level = None  # transactions begin where we say so, below
-            deadline = record.info["deadline"] = _Deadline()
+            deadline = record.info[DEADLINE] = Deadline(self.statement_timeout_s)
             connection.set_progress_handler(deadline.passed, OPCODES_BETWEEN_LOOKS)
             if self._host is None:
                 _prepare_file(connection)
@@ -178,7 +175,6 @@ class Database:
                 connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
 
         def begin(connection: Connection) -> None:
-            self._set_deadline(connection)
             writes = connection.get_execution_options().get("watchkeeper_writes")
             if writes:
                 take_turn()  # now, rather than in the midst while other writers wait
@@ -186,8 +182,12 @@ class Database:
             # Past SQLAlchemy, which would take five times as long as SQLite itself.
             connection.connection.cursor().execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
+        def execute(connection: Connection, *_: object) -> None:
+            deadline_of(connection).begin()
+
         event.listen(engine, "connect", prepare)
         event.listen(engine, "begin", begin)
+        event.listen(engine, "before_cursor_execute", execute)
         return engine
 
 
@@ -199,18 +199,6 @@ def _unwatched() -> Iterator[None]:
         yield
     finally:
         covered.reset(token)
-
-
-class _Deadline:
-    """When the statements of a SQLite connection have taken too long."""
-
-    __slots__ = ("at",)
-
-    def __init__(self) -> None:
-        self.at = float("inf")
-
-    def passed(self) -> bool:
-        return time.monotonic() > self.at
 
 
 def _prepare_file(connection: Any, *, pause: Callable[[float], None] = time.sleep) -> None:

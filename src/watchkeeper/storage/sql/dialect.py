@@ -15,6 +15,7 @@ from sqlalchemy import (
     TextClause,
     case,
     delete,
+    or_,
     tuple_,
 )
 from sqlalchemy.sql.dml import Delete, Insert
@@ -52,10 +53,17 @@ class Dialect(ABC):
         """Insert rows, leaving out those whose key exists; `rowcount` tells how many went in."""
 
     @abstractmethod
-    def upsert(self, table: Table, *, keep_newer: str | None = None) -> Insert:
+    def upsert(
+        self,
+        table: Table,
+        *,
+        keep_newer: str | None = None,
+        until: ColumnElement[float] | None = None,
+    ) -> Insert:
         """Insert a row, or replace the one of the same primary key.
 
-        With `keep_newer`, the name of a column, a row whose value there is larger stays.
+        With `keep_newer`, the name of a column, a row whose value there is larger stays, unless
+        it is beyond `until`.
         """
 
     @abstractmethod
@@ -114,6 +122,14 @@ class Dialect(ABC):
         `new` tells that the database's file is not there yet.
         """
         return [*statements]
+
+
+def replaced(
+    old: ColumnElement[Any], new: ColumnElement[Any], until: ColumnElement[float] | None
+) -> ColumnElement[bool]:
+    """Say when `upsert` replaces a row, by the column that tells which one is newer."""
+    is_newer = old <= new
+    return is_newer if until is None else or_(is_newer, old > until)
 
 
 def sums(table: Table, new: Any) -> dict[str, ColumnElement[Any]]:

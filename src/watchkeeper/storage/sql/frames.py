@@ -29,11 +29,11 @@ from watchkeeper.storage.sql import partitions, standing
 from watchkeeper.storage.sql.base import Part, chunks, new_id
 from watchkeeper.storage.sql.releases import add_mark
 from watchkeeper.storage.sql.schema import frame, meta, series, worker
+from watchkeeper.storage.sql.unused import is_unused
 from watchkeeper.storage.sql.workers import crowds
 from watchkeeper.storage.store import Worker
 
 MAX_LATE_PARTS: Final = 1_000  # rows of one rolled-up slot: each late arrival makes one more
-SERIES_SEEN_S: Final = 3_600  # how exactly "last seen" of a series is kept
 DAMAGED: Final = 2  # in `rolled`: never to be read again by a roll-up
 
 _KEY: Final = (frame.c.start, frame.c.worker, frame.c.sequence)
@@ -127,8 +127,7 @@ class SqlFrames(Part):
             }
             if not own:
                 return []
-            wanted = self._series.of_metrics(connection, metrics) if metrics is not None else None
-            read = self._read(connection, list(own), wanted, damaged=[])
+            read = self._read(connection, list(own), metrics, damaged=[])
         frames = (
             one if own[one.key] else rows.narrowed(one, scope=(service, environment), metrics=None)
             for one in read
@@ -172,7 +171,6 @@ class SqlFrames(Part):
                 return False
             for one, values in zip(rolled, numbered, strict=True):
                 self._append(connection, one.key, values)
-                self._touch_series(connection, one.key.start, values)
         return True
 
     def add_frames(self, frames: Sequence[Frame]) -> None:
@@ -209,6 +207,20 @@ class SqlFrames(Part):
                 if gone >= limit:
                     break
                 gone += self._delete_workers(connection, crowd, limit - gone)
+        return gone
+
+    def prune_series(self, *, before: float, limit: int) -> int:
+        """Delete up to `limit` series last seen before, unless something may name them still."""
+        with self._database.write() as connection:
+            unused = is_unused(connection, before=before)
+            # Series that nothing names any more, longest unseen first.
+            old = select(series.c.id).where(unused).order_by(series.c.seen_at).limit(limit)
+            ids = sorted(connection.execute(old).scalars())
+            gone = 0
+            for some in chunks(ids):
+                # Delete series, unless somebody who needs them has moved "last seen" on by now.
+                done = connection.execute(delete(series).where(series.c.id.in_(some), unused))
+                gone += done.rowcount
         return gone
 
     def _delete_workers(
@@ -282,26 +294,17 @@ class SqlFrames(Part):
             marked += connection.execute(statement).rowcount
         return marked
 
-    def _touch_series(self, connection: Connection, start: int, ids: Collection[int]) -> None:
-        for some in chunks(sorted(ids)):
-            # Move "last seen" on, once an hour.
-            statement = (
-                update(series)
-                .where(series.c.id.in_(some), series.c.seen_at < start - SERIES_SEEN_S)
-                .values(seen_at=start)
-            )
-            connection.execute(statement)
-
     def _read(
         self,
         connection: Connection,
         keys: Sequence[FrameKey],
-        wanted: Mapping[int, Series] | None,
+        metrics: Collection[str] | None,
         *,
         damaged: list[FrameKey],
     ) -> list[Frame]:
         """Read and unpack the payloads of keys; unreadable ones land in `damaged`."""
         frames: list[Frame] = []
+        wanted = None if metrics is None else self._series.perhaps_of(metrics)
         for key, payload in self._payloads(connection, keys):
             try:
                 values = packed.decode(payload, wanted)
@@ -309,7 +312,7 @@ class SqlFrames(Part):
                 self.damaged_frames += 1
                 damaged.append(key)
             else:
-                frames.append(Frame(key=key, values=self._named(connection, values, wanted)))
+                frames.append(Frame(key=key, values=self._named(connection, values, metrics)))
         return frames
 
     def _payloads(
@@ -333,10 +336,14 @@ class SqlFrames(Part):
         self,
         connection: Connection,
         values: Mapping[int, Value],
-        wanted: Mapping[int, Series] | None,
+        metrics: Collection[str] | None,
     ) -> dict[Series, Value]:
-        names = self._series.series(connection, values.keys()) if wanted is None else wanted
-        return {names[one]: value for one, value in values.items() if one in names}
+        names = self._series.series(connection, values.keys())
+        return {
+            names[one]: value
+            for one, value in values.items()
+            if one in names and (metrics is None or names[one].metric in metrics)
+        }
 
 
 def one_of(keys: Sequence[FrameKey]) -> ColumnElement[bool]:

@@ -59,7 +59,7 @@ class SqlHours(SqlFrames):
     ) -> dict[int, int]:
         """List the sealed hours of a scope: start → how many of its minutes are there."""
         with self._database.read() as connection:
-            names = self._wanted(connection, service, environment, [SELF_UP.name])
+            names = self._wanted(connection, service, environment, [SELF_UP.name], since)
             # Read of which hours there are rows: a look-up of one series in each.
             statement = (
                 select(hour.c.start, hour.c["count"].label("minutes"))
@@ -81,7 +81,7 @@ class SqlHours(SqlFrames):
         """Read the rows of hours that start in [since, until), oldest first."""
         found: list[HourRow] = []
         with self._database.read() as connection:
-            names = self._wanted(connection, service, environment, metrics)
+            names = self._wanted(connection, service, environment, metrics, since)
             if series is not None:
                 chosen = set(series)
                 names = {number: one for number, one in names.items() if one in chosen}
@@ -113,7 +113,7 @@ class SqlHours(SqlFrames):
         """Add up the rows of hours that start in [since, until), each series for itself."""
         totals: dict[Series, HourTotal] = {}
         with self._database.read() as connection:
-            names = self._wanted(connection, service, environment, metrics)
+            names = self._wanted(connection, service, environment, metrics, since)
             for some in _pieces(names):
                 # Add up the hours of series.
                 statement = (
@@ -141,16 +141,16 @@ class SqlHours(SqlFrames):
     ) -> list[Frame]:
         """Read the minutes of a sealed hour as minute frames."""
         with self._database.read() as connection:
-            names = self._wanted(connection, service, environment, metrics)
+            names = self._wanted(connection, service, environment, metrics, start)
             found = self._chunks(connection, start, list(names), newer=False) or {}
         read = ((names[number], self._minutes(found[number])) for number in found)
         return rows.minute_frames(start, ((one, each) for one, each in read if each is not None))
 
-    def _ids(self, series: Collection[Series]) -> dict[Series, int]:
-        """Return the ids of series, giving new ones to those never seen."""
+    def _ids(self, series: Collection[Series], start: int) -> dict[Series, int]:
+        """Return the ids of the series of an hour, giving new ones to those never seen."""
         ordered = list(series)
         places = {one: float(place) for place, one in enumerate(ordered)}
-        one = Frame(key=FrameKey(HOUR_S, 0, 0, 0), values=places)
+        one = Frame(key=FrameKey(HOUR_S, start, 0, 0), values=places)
         (numbered,) = self._series.numbered([one], at=int(time.time()))
         return dict(zip(ordered, numbered, strict=True))
 
@@ -160,8 +160,9 @@ class SqlHours(SqlFrames):
         service: str,
         environment: str,
         metrics: Collection[str] | None,
+        since: float,
     ) -> dict[int, Series]:
-        found = self._series.of_metrics(connection, metrics)
+        found = self._series.of_metrics(connection, metrics, since=since)
         return {
             number: one
             for number, one in found.items()

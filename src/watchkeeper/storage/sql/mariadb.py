@@ -32,7 +32,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import Delete, Insert
 
 from watchkeeper.exceptions import StorageUnavailableError
-from watchkeeper.storage.sql.dialect import Allocated, Dialect, sums
+from watchkeeper.storage.sql.dialect import Allocated, Dialect, replaced, sums
 from watchkeeper.storage.sql.faults import error_code
 
 SOCKET_TIMEOUT_S: Final = 70  # a network that swallows packets; longer than any statement may take
@@ -52,13 +52,19 @@ class Mariadb(Dialect):
         new: Insert = mysql_insert(table).prefix_with("IGNORE").inline()
         return new.execution_options(preserve_rowcount=True)
 
-    def upsert(self, table: Table, *, keep_newer: str | None = None) -> Insert:
+    def upsert(
+        self,
+        table: Table,
+        *,
+        keep_newer: str | None = None,
+        until: ColumnElement[float] | None = None,
+    ) -> Insert:
         """Insert a row, or replace the one of the same primary key."""
         insert = mysql_insert(table)
         names = [column.name for column in table.columns if not column.primary_key]
         values: list[tuple[str, Any]] = [(name, insert.inserted[name]) for name in names]
         if keep_newer is not None:
-            newer = table.c[keep_newer] <= insert.inserted[keep_newer]
+            newer = replaced(table.c[keep_newer], insert.inserted[keep_newer], until)
             values = [(name, case((newer, value), else_=table.c[name])) for name, value in values]
             values.sort(key=lambda one: one[0] == keep_newer)  # last: the others look at it
         return insert.on_duplicate_key_update(values)

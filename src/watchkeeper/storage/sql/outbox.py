@@ -191,33 +191,24 @@ class SqlOutbox(Part):
         with self._database.read() as connection:
             return int(connection.execute(statement).scalar_one())
 
-    def messages_since(self, channel: str, *, since: float, service: str, environment: str) -> int:
-        """Count what a scope put into the outbox for a channel since, without the withdrawn."""
-        # Count in the channel's part of the index.
-        statement = (
-            select(func.count())
-            .select_from(outbox)
-            .where(
-                _of(service, environment),
-                outbox.c.channel == channel,
-                outbox.c.created_at >= since,
-                outbox.c.status != "withdrawn",
-            )
-        )
-        with self._database.read() as connection:
-            return int(connection.execute(statement).scalar_one())
-
     def outbox_waiting(self, *, service: str, environment: str) -> int:
         """Count the messages of a scope that are due now or later."""
         scope = {"service": service, "environment": environment}
         with self._database.read() as connection:
             return int(connection.execute(standing.WAITING, scope).scalar_one())
 
-    def oldest_waiting(self, *, service: str, environment: str) -> float | None:
-        """Return when the oldest due message of a scope was put there; None if none waits."""
+    def oldest_waiting(
+        self, *, service: str, environment: str, since: float = 0.0
+    ) -> float | None:
+        """Return when the oldest due message of a scope was put there, of those since.
+
+        None if none waits.
+        """
         # Find the oldest of the few that are due.
         statement = select(func.min(outbox.c.created_at)).where(
-            outbox.c.status == "due", _of(service, environment)
+            outbox.c.status == "due",
+            outbox.c.created_at >= since,
+            _of(service, environment),
         )
         with self._database.read() as connection:
             oldest: float | None = connection.execute(statement).scalar()

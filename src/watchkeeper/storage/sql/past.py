@@ -25,11 +25,13 @@ from watchkeeper.storage.sql.schema import (
     outbox,
     release,
     sample,
+    series,
     silence,
     statement,
     worker,
 )
 from watchkeeper.storage.sql.silences import past_silences
+from watchkeeper.storage.sql.unused import is_unused
 from watchkeeper.storage.sql.workers import crowds
 from watchkeeper.storage.upkeep import Kind, Past
 
@@ -64,6 +66,8 @@ class SqlPast(Part):
             return self._past_samples(before, most)
         if kind is Kind.WORKERS:
             return self._past_workers(before)
+        if kind is Kind.SERIES:
+            return self._past_series(before)
         sealed = and_(frame.c.rolled == 1, frame.c.start < sealed_before)
         asked: Mapping[Kind, Sequence[tuple[str, Select[Any]]]] = {
             Kind.FRAMES: [
@@ -110,6 +114,13 @@ class SqlPast(Part):
             # Workers long gone, and past ones of crowds.
             row = connection.execute(_count(worker.c.seen_at, which)).one()
         return [Past(what="workers", rows=row.rows, oldest=row.oldest)]
+
+    def _past_series(self, before: float) -> list[Past]:
+        with self._database.read() as connection:
+            # Series that nothing names any more.
+            which = is_unused(connection, before=before)
+            row = connection.execute(_count(series.c.seen_at, which)).one()
+        return [Past(what="series", rows=row.rows, oldest=row.oldest)]
 
 
 def _frames(resolution: int, before: float) -> tuple[ColumnElement[bool], ...]:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.sql.dml import Insert
 
-from watchkeeper.storage.sql.dialect import Allocated, Dialect, sums
+from watchkeeper.storage.sql.dialect import Allocated, Dialect, replaced, sums
 
 LOCK: Final = 0x7761_7463_686B  # PostgreSQL's advisory locks are numbers: "watchk"
 # What a row takes besides its columns, and a whole piece of a value that is stored apart.
@@ -38,7 +38,13 @@ class Postgresql(Dialect):
         # Without this the count of an INSERT is gone once its cursor is closed.
         return new.execution_options(preserve_rowcount=True)
 
-    def upsert(self, table: Table, *, keep_newer: str | None = None) -> Insert:
+    def upsert(
+        self,
+        table: Table,
+        *,
+        keep_newer: str | None = None,
+        until: ColumnElement[float] | None = None,
+    ) -> Insert:
         """Insert a row, or replace the one of the same primary key."""
         insert = postgresql_insert(table)
         values: Mapping[str, Any] = {
@@ -46,7 +52,9 @@ class Postgresql(Dialect):
             for column in table.columns
             if not column.primary_key
         }
-        where = table.c[keep_newer] <= insert.excluded[keep_newer] if keep_newer else None
+        where = None
+        if keep_newer is not None:
+            where = replaced(table.c[keep_newer], insert.excluded[keep_newer], until)
         key = list(table.primary_key.columns)
         return insert.on_conflict_do_update(index_elements=key, set_=values, where=where)
 

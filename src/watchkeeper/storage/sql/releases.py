@@ -1,5 +1,7 @@
 """Deploy marks in a SQL database."""
 
+from typing import Any
+
 from sqlalchemy import ColumnElement, Connection, or_, select
 
 from watchkeeper.core.metrics import Scope
@@ -8,11 +10,17 @@ from watchkeeper.storage.sql import standing
 from watchkeeper.storage.sql.base import Part
 from watchkeeper.storage.sql.dialect import Dialect
 from watchkeeper.storage.sql.schema import release as marks
+from watchkeeper.storage.sql.workers import scopes
 from watchkeeper.storage.store import Release
 
 
 class SqlReleases(Part):
     """The deploy marks' part of the SQL store."""
+
+    def scopes(self) -> list[tuple[str, str]]:
+        """List the services with their environments of which there are workers, by name."""
+        with self._database.read() as connection:
+            return sorted(scopes(connection))
 
     def mark_release(self, release: Release) -> bool:
         """Mark a release of a scope; False if it is marked already: the first mark stays."""
@@ -36,16 +44,7 @@ class SqlReleases(Part):
             .limit(limit)
         )
         with self._database.read() as connection:
-            return [
-                Release(
-                    scope=Scope(
-                        service=row.service, environment=row.environment, release=row.release
-                    ),
-                    at=row.at,
-                    by=row.set_by,
-                )
-                for row in connection.execute(statement)
-            ]
+            return [_mark(row) for row in connection.execute(statement)]
 
     def prune_releases(self, *, before: float, limit: int) -> int:
         """Delete up to `limit` marks from before, but the newest of each scope."""
@@ -53,6 +52,16 @@ class SqlReleases(Part):
         old = select(*marks.primary_key.columns).where(past_marks(before)).limit(limit)
         with self._database.write() as connection:
             return connection.execute(self._database.dialect.delete_chosen(marks, old)).rowcount
+
+
+def _mark(row: Any) -> Release:
+    name, kind = rows.mark_of(row.release)
+    return Release(
+        scope=Scope(service=row.service, environment=row.environment, release=name),
+        at=row.at,
+        by=row.set_by,
+        kind=kind,
+    )
 
 
 def past_marks(before: float) -> ColumnElement[bool]:
@@ -75,7 +84,7 @@ def add_mark(connection: Connection, dialect: Dialect, release: Release) -> bool
             {
                 "service": kept.scope.service,
                 "environment": kept.scope.environment,
-                "release": kept.scope.release,
+                "release": rows.mark_key(kept),
                 "at": kept.at,
                 "set_by": kept.by,
             },

@@ -17,6 +17,8 @@ from watchkeeper.storage.store import Audit, StoredRule
 
 CHANGED: Final = "rules"  # the keys in wk_meta that tell whether a scope's rules have changed
 
+LAST_GOOD: Final = "last_good"  # the keys in wk_meta of what a scope's settings file said
+
 
 class SqlRules(Part):
     """The part of the SQL store that keeps rules."""
@@ -93,6 +95,23 @@ class SqlRules(Part):
         with self._database.read() as connection:
             return str(connection.execute(statement).scalar() or "")
 
+    def last_good(self, *, service: str, environment: str) -> str:
+        """Return what was last kept of a scope's settings file; "" if nothing was."""
+        # Read it by the scope's key.
+        statement = select(meta.c.value).where(meta.c.name == _good(service, environment))
+        with self._database.read() as connection:
+            return str(connection.execute(statement).scalar() or "")
+
+    def keep_last_good(self, text: str, *, service: str, environment: str) -> bool:
+        """Keep what a settings file says while it can be read; False if it was kept already."""
+        if self.last_good(service=service, environment=environment) == text:
+            return False
+        values = {"name": _good(service, environment), "value": text}
+        with self._database.write() as connection:
+            connection.execute(standing.upsert(self._database.dialect, meta), values)
+            self._mark_changed(connection, service, environment)
+        return True
+
     def _mark_changed(self, connection: Connection, service: str, environment: str) -> None:
         values = {"name": _changed(service, environment), "value": uuid4().hex}
         connection.execute(standing.upsert(self._database.dialect, meta), values)
@@ -100,6 +119,10 @@ class SqlRules(Part):
 
 def _changed(service: str, environment: str) -> str:
     return f"{CHANGED}:{rows.digest(service, environment)}"
+
+
+def _good(service: str, environment: str) -> str:
+    return f"{LAST_GOOD}:{rows.digest(service, environment)}"
 
 
 def _is(service: str, environment: str, name: str) -> ColumnElement[bool]:

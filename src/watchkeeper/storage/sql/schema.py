@@ -88,7 +88,9 @@ series = Table(
     Column("across", String(32), nullable=False),
     Column("labels", LongText, nullable=False),  # canonical JSON, the scope labels among them
     Column("first_at", BigInteger, nullable=False),
-    Column("seen_at", BigInteger, nullable=False),  # moved on by the roll-up, once an hour
+    Column("seen_at", BigInteger, nullable=False),  # moved on by who writes, each half a day
+    Index("wk_series_metric", "metric", "seen_at"),
+    Index("wk_series_seen", "seen_at"),
     sqlite_autoincrement=True,
 )
 
@@ -224,6 +226,8 @@ check = Table(
     Column("critical", SmallInteger, nullable=False),
     Column("failures", BigInteger, nullable=False),
     Column("successes", BigInteger, nullable=False),
+    # Since schema 7, with a default: a process of before goes on telling results.
+    Column("data", LongText, nullable=False, server_default="{}"),  # JSON
     Index("wk_check_at", "at"),
 )
 
@@ -239,6 +243,7 @@ check_change = Table(
     Column("after", String(32), nullable=False),
     moment("at"),
     Column("output", LongText, nullable=False),
+    Column("critical", SmallInteger, nullable=False, server_default=text("1")),
     Index("wk_check_change_scope", "service", "environment", "at"),
     Index("wk_check_change_at", "at"),
     sqlite_autoincrement=True,

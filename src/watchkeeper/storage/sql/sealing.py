@@ -90,7 +90,7 @@ class SqlSealing(SqlHours):
         self, start: int, series: Collection[Series]
     ) -> Mapping[Series, StoredHour] | None:
         """Read what is stored of an hour; None if a newer version wrote what cannot be read."""
-        names = {number: one for one, number in self._ids(series).items()}
+        names = {number: one for one, number in self._ids(series, start).items()}
         stored: dict[Series, StoredHour] = {}
         with self._database.read() as connection:
             minutes: dict[int, bytes] | None = None
@@ -113,7 +113,7 @@ class SqlSealing(SqlHours):
 
     def seal(self, start: int, hours: Sequence[SealedHour], sources: Collection[FrameKey]) -> bool:
         """Write an hour's rows and chunks and mark its minute frames, or change nothing."""
-        ids = self._ids([one.series for one in hours])
+        ids = self._ids([one.series for one in hours], start)
         seen = {ids[one.series]: one.revision for one in hours}
         values = [_hour_values(start, ids[one.series], one) for one in hours]
         part_bytes = self._database.dialect.part_bytes

@@ -65,20 +65,25 @@ def _measured(connection: Connection, table: Table, found: Allocated, *, exact: 
 def _oldest(connection: Connection, table: Table, *, small: bool) -> float | None:
     """Return when the oldest row is from: a look at the end of an index, or through few rows."""
     if table is frame:
-        # Look at the end of the index, for each length of slots.
-        looks = (
-            connection.execute(
-                select(func.min(frame.c.start)).where(frame.c.resolution == resolution)
-            ).scalar()
-            for resolution in RESOLUTIONS
-        )
-        return min((float(start) for start in looks if start is not None), default=None)
+        return oldest_frame(connection)
     moment = next((name for name in MOMENTS if name in table.c), None)
     if moment is None or not (small or _leads(table, moment)):
         return None
     # Find the oldest row.
     oldest = connection.execute(select(func.min(table.c[moment]))).scalar()
     return None if oldest is None else float(oldest)
+
+
+def oldest_frame(connection: Connection) -> float | None:
+    """Return the start of the oldest frame."""
+    # Look at the end of the index, for each length of slots.
+    looks = (
+        connection.execute(
+            select(func.min(frame.c.start)).where(frame.c.resolution == resolution)
+        ).scalar()
+        for resolution in RESOLUTIONS
+    )
+    return min((float(start) for start in looks if start is not None), default=None)
 
 
 def _leads(table: Table, column: str) -> bool:

@@ -1,6 +1,8 @@
 """SQLite: a file, its processes' clock, and one writer at a time."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.sql.dml import Insert
 
-from watchkeeper.storage.sql.dialect import Allocated, Dialect, sums
+from watchkeeper.storage.sql.dialect import Allocated, Dialect, replaced, sums
 
 PROBED_ROWS: Final = 100  # whose length is that of a table's other rows, where nothing better is
 
@@ -27,6 +29,32 @@ LAYOUT: Final = (
     "PRAGMA auto_vacuum = INCREMENTAL",
     "PRAGMA journal_mode = WAL",
 )
+DEADLINE: Final = "deadline"  # of a connection, in what the pool notes of it
+
+
+class Deadline:
+    """When the statement that runs on a connection has taken too long."""
+
+    __slots__ = ("_at", "limit_s")
+
+    def __init__(self, limit_s: float) -> None:
+        """Let each statement take so many seconds."""
+        self.limit_s = limit_s
+        self._at = float("inf")
+
+    def begin(self) -> None:
+        """Start to count: a statement begins."""
+        self._at = time.monotonic() + self.limit_s
+
+    def passed(self) -> bool:
+        """Tell whether the time is over."""
+        return time.monotonic() > self._at
+
+
+def deadline_of(connection: Connection) -> Deadline:
+    """Return the deadline of a connection to a file."""
+    deadline: Deadline = connection.connection.info[DEADLINE]
+    return deadline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +67,13 @@ class Sqlite(Dialect):
         # Without this the count of an INSERT is gone once its cursor is closed.
         return new.execution_options(preserve_rowcount=True)
 
-    def upsert(self, table: Table, *, keep_newer: str | None = None) -> Insert:
+    def upsert(
+        self,
+        table: Table,
+        *,
+        keep_newer: str | None = None,
+        until: ColumnElement[float] | None = None,
+    ) -> Insert:
         """Insert a row, or replace the one of the same primary key."""
         insert = sqlite_insert(table)
         values: Mapping[str, Any] = {
@@ -47,7 +81,9 @@ class Sqlite(Dialect):
             for column in table.columns
             if not column.primary_key
         }
-        where = table.c[keep_newer] <= insert.excluded[keep_newer] if keep_newer else None
+        where = None
+        if keep_newer is not None:
+            where = replaced(table.c[keep_newer], insert.excluded[keep_newer], until)
         key = list(table.primary_key.columns)
         return insert.on_conflict_do_update(index_elements=key, set_=values, where=where)
 
@@ -60,6 +96,16 @@ class Sqlite(Dialect):
     def clock(self, process_clock: float) -> ColumnElement[float]:
         """Give the moment by the process' clock."""
         return literal(process_clock, Double)
+
+    @contextmanager
+    def alone(self, connection: Connection, *, limit_s: int, usual_s: float) -> Iterator[None]:
+        """Change the schema within a transaction; a file has one writer at a time anyway."""
+        deadline = deadline_of(connection)
+        deadline.limit_s = limit_s
+        try:
+            yield
+        finally:
+            deadline.limit_s = usual_s
 
     def sizes(self, connection: Connection, tables: Sequence[str]) -> dict[str, Allocated]:
         """Measure tables: exactly where SQLite can, else by the length of some rows of each."""

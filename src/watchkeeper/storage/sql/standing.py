@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import (
     ColumnElement,
     Double,
+    Select,
     Table,
     Update,
     and_,
@@ -23,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import Insert
 
+from watchkeeper.core.health import AHEAD_S
 from watchkeeper.core.rule import LEVELS
 from watchkeeper.storage.frame import VERSION
 from watchkeeper.storage.rows import WRONG_LEASE
@@ -195,6 +197,28 @@ def upsert(dialect: Dialect, table: Table, *, keep_newer: str | None = None) -> 
 
 
 @cache
+def upsert_check(dialect: Dialect) -> Insert:
+    """Insert a check's result, or replace the last one unless that is newer by a right clock."""
+    return dialect.upsert(check, keep_newer="at", until=now(dialect) + AHEAD_S)
+
+
+@cache
+def held_check(dialect: Dialect) -> Select[Any]:
+    """Hold a check's result: its state, when it ran, and whether that is still to come."""
+    is_ahead = check.c.at > now(dialect) + AHEAD_S
+    return (
+        select(check.c.state, check.c.at, is_ahead.label("is_ahead"))
+        .where(
+            check.c.service == _SERVICE,
+            check.c.environment == _ENVIRONMENT,
+            check.c.name == bindparam("name"),
+            check.c.worker == bindparam("worker"),
+        )
+        .with_for_update()
+    )
+
+
+@cache
 def upsert_sum(dialect: Dialect, table: Table) -> Insert:
     """Insert a row, or add to the one of the same primary key."""
     return dialect.upsert_sum(table)
@@ -203,17 +227,17 @@ def upsert_sum(dialect: Dialect, table: Table) -> Insert:
 @cache
 def take_lease(dialect: Dialect) -> Update:
     """Renew a lease, or take it over if it has run out: one row changed means we have it."""
-    now = _now(dialect)
+    at = now(dialect)
     me: Any = bindparam("me")
-    mine = and_(lease.c.owner == me, lease.c.until > now)
-    wrong = lease.c.until > now + bindparam("ttl_s", type_=Double) * WRONG_LEASE
-    free = or_(lease.c.until <= now, lease.c.owner == me, wrong)
+    mine = and_(lease.c.owner == me, lease.c.until > at)
+    wrong = lease.c.until > at + bindparam("ttl_s", type_=Double) * WRONG_LEASE
+    free = or_(lease.c.until <= at, lease.c.owner == me, wrong)
     return (
         update(lease)
         .where(lease.c.name == bindparam("wanted"), free)
         .values(
             owner=me,
-            until=now + bindparam("ttl_s", type_=Double),
+            until=at + bindparam("ttl_s", type_=Double),
             token=case((mine, lease.c.token), else_=lease.c.token + 1),
         )
     )
@@ -222,11 +246,12 @@ def take_lease(dialect: Dialect) -> Update:
 @cache
 def make_lease(dialect: Dialect) -> Insert:
     """Make a lease's row; only the first of all who try gets it."""
-    until = _now(dialect) + bindparam("ttl_s", type_=Double)
+    until = now(dialect) + bindparam("ttl_s", type_=Double)
     return dialect.insert_new(lease).values(
         name=bindparam("wanted"), owner=bindparam("me"), token=1, until=until
     )
 
 
-def _now(dialect: Dialect) -> ColumnElement[float]:
+def now(dialect: Dialect) -> ColumnElement[float]:
+    """Give the moment by the database's clock; for a file it is given as `moment`."""
     return dialect.clock(0.0) if dialect.server else bindparam("moment", type_=Double)

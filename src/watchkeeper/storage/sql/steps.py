@@ -327,6 +327,30 @@ def _add_alerting(database: Database, connection: Connection) -> None:
         database.dialect.change(connection, statement.format(**words))
 
 
+# Columns with defaults: a process of before goes on telling results.
+_CHECK_DATA: Final = (
+    "ALTER TABLE wk_check ADD COLUMN data {text} NOT NULL DEFAULT '{{}}'",
+    "ALTER TABLE wk_check_change ADD COLUMN critical SMALLINT NOT NULL DEFAULT 1",
+)
+
+
+def _add_check_data(database: Database, connection: Connection) -> None:
+    words = _WORDS[database.dialect.name]
+    for statement in _CHECK_DATA:
+        database.dialect.change(connection, statement.format(**words))
+
+
+_SERIES_IN_USE: Final = (
+    "CREATE INDEX wk_series_metric ON wk_series (metric, seen_at)",
+    "CREATE INDEX wk_series_seen ON wk_series (seen_at)",
+)
+
+
+def _find_series(database: Database, connection: Connection) -> None:
+    for statement in _SERIES_IN_USE:
+        database.dialect.change(connection, statement)
+
+
 STEPS: Final[Sequence[Step]] = (
     Step(number=1, title="the first tables", run=_create),
     Step(number=2, title="samples and statements", run=_add_samples),
@@ -334,4 +358,6 @@ STEPS: Final[Sequence[Step]] = (
     Step(number=4, title="deploy marks and the audit", run=_add_deploys),
     Step(number=5, title="what people do with issues", run=_add_triage),
     Step(number=6, title="silences, rules and who takes incidents on", run=_add_alerting),
+    Step(number=7, title="what health checks measured", run=_add_check_data),
+    Step(number=8, title="series found by when they were in use", run=_find_series),
 )

@@ -1,0 +1,1 @@
+"""The built-in health checks: one module each, imported when the settings name it."""

@@ -1,0 +1,150 @@
+"""The next error of a storm is told by comparing its trace, and only where that tells all."""
+
+from collections.abc import Callable
+
+import pytest
+
+from watchkeeper.core.metrics import Scope
+from watchkeeper.runtime.issues import Issues
+from watchkeeper.runtime.latest import MAX_FRAMES
+
+TIMES = 3
+
+
+class OwnClassError(Exception):
+    """Says by its class how it is grouped."""
+
+    __watchkeeper_fingerprint__ = ("by", "class")
+
+
+class ComputedError(Exception):
+    """Says by its number how it is grouped, as its class computes."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("out of stock")
+        self.args = (number,)
+
+    def __getattr__(self, name: str) -> tuple[str, str]:
+        if name != "__watchkeeper_fingerprint__":
+            raise AttributeError(name)
+        return ("number", str(self.args[0]))
+
+
+def raising(error: BaseException) -> None:
+    raise error
+
+
+def found(
+    work: Callable[[int], None], own: Callable[[BaseException], object] | None = None
+) -> list[int]:
+    """Return how often each issue was counted, after several errors."""
+    issues = Issues(Scope(service="shop", environment="test"), own=own)
+    for number in range(TIMES):
+        try:
+            work(number)
+        except (KeyError, OwnClassError, ComputedError) as error:
+            issues.capture(error)
+    return sorted(count.count for count in issues.take()[0])
+
+
+def down(depth: int) -> None:
+    if depth == 0:
+        raise KeyError("deep")
+    down(depth - 1)
+
+
+def test_the_same_trace_is_one_issue() -> None:
+    """Errors that come from the same place, one after the other."""
+    assert [TIMES] == found(lambda number: raising(KeyError(number)))
+
+
+@pytest.mark.parametrize("longer", [0, 1, 50])
+def test_a_trace_too_long_to_compare_is_one_issue(longer: int) -> None:
+    """Such ones are told by their key."""
+    assert [TIMES] == found(lambda number: down(MAX_FRAMES + longer))
+
+
+def test_another_line_of_the_same_function_is_another_trace() -> None:
+    """The code is the same, the instruction is not."""
+
+    def work(number: int) -> None:
+        if number == 1:
+            raise KeyError("one")
+        raise KeyError("other")
+
+    assert [1, TIMES - 1] == found(work)
+
+
+def test_a_shorter_trace_is_another_one() -> None:
+    """One that begins as the latest did, and ends before it, or goes on."""
+
+    def one() -> None:
+        raise KeyError("deep")
+
+    def two() -> None:
+        one()
+
+    def three() -> None:
+        two()
+
+    known = []
+    issues = Issues(Scope(service="shop", environment="test"))
+    for work in (two, one, two, three, two):
+        try:
+            work()
+        except KeyError as error:
+            known.append(issues.capture(error))
+
+    assert known[0] is known[2] is known[4]
+    assert 3 == len(set(known))
+
+
+def test_a_class_says_how_it_is_grouped() -> None:
+    """From two places, and yet one issue."""
+
+    def work(number: int) -> None:
+        if number == 1:
+            raise OwnClassError
+        raise OwnClassError
+
+    assert [TIMES] == found(work)
+
+
+def test_a_class_that_computes_its_fingerprint_is_asked_each_time() -> None:
+    """From one place, and yet an issue for each number."""
+    assert [1] * TIMES == found(lambda number: raising(ComputedError(number)))
+
+
+def test_the_configured_function_is_asked_each_time() -> None:
+    """From one place, and yet an issue for each value."""
+    assert [1] * TIMES == found(
+        lambda number: raising(KeyError(number)), own=lambda error: str(error.args[0])
+    )
+
+
+def test_a_fingerprint_given_with_the_capture_counts() -> None:
+    """Before, between and after errors without any."""
+    issues = Issues(Scope(service="shop", environment="test"))
+    for given in (None, ["mine"], None):
+        try:
+            down(2)
+        except KeyError as error:
+            issues.capture(error, fingerprint=given)
+
+    assert [1, 2] == sorted(count.count for count in issues.take()[0])
+
+
+def test_a_cause_tells_an_error_apart() -> None:
+    """The same trace with and without another error before it."""
+
+    def work(number: int) -> None:
+        try:
+            if number == 1:
+                raise ValueError("before")
+        except ValueError as error:
+            cause: ValueError | None = error
+        else:
+            cause = None
+        raise KeyError("after") from cause
+
+    assert [1, TIMES - 1] == found(work)
