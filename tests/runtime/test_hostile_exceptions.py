@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from time import perf_counter
 from typing import Any
 from uuid import UUID
@@ -633,7 +634,7 @@ def test_an_exception_of_a_finalizer_is_captured(issues: Issues):
 
 
 def test_nothing_of_a_hostile_exception_stays_in_memory(issues: Issues):
-    """Two thousand exceptions with texts of their own, notes and causes leave nothing behind."""
+    """Exceptions with texts of their own, notes and causes leave nothing behind."""
     kind = type("LongError", (Exception,), {"__str__": lambda self: "x" * 10_000})
 
     def once(number: int) -> None:
@@ -642,17 +643,17 @@ def test_nothing_of_a_hostile_exception_stays_in_memory(issues: Issues):
         exc.__cause__ = raised(KeyError(number))
         issues.capture(exc)
 
-    for number in range(200):
-        once(number)
-    issues.take()
-    gc.collect()
-    before = sys.getallocatedblocks()
-    for number in range(2_000):
-        once(number)
-    issues.take()
-    gc.collect()
+    def size_after(count: int) -> int:
+        for number in range(count):
+            once(number)
+        issues.take()
+        gc.collect()
+        return sys.getallocatedblocks()
 
-    assert sys.getallocatedblocks() - before < 4_000
+    sizes = [size_after(500) for _ in range(5)]
+
+    # The least of four: an exception that stays is seen in each, what another thread does is not.
+    assert min(after - before for before, after in pairwise(sizes)) < 500
 
 
 # ── through a real store ────────────────────────────────────────────────────────────────────────
