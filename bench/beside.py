@@ -39,6 +39,7 @@ BAD: Final = "/fail"
 LEAST_KEPT: Final = 0.95
 CONNECTIONS: Final = 8
 START_S: Final = 15.0
+LONGER: Final = 5  # times as many requests beside the storm: starting and settling takes long
 SETTLE_S: Final = 12.0  # a slot and more: what a start costs is over
 STORMS: Final = ("raising", "capturing")
 KINDS: Final = ("bare", "watched")
@@ -58,7 +59,7 @@ def measure(rounds: int, pairs: int) -> dict[str, Any]:
     return {
         "rounds": rounds,
         "requests": pairs,
-        "storm": _beside_storm(rounds, pairs // TURNS),
+        "storm": _beside_storm(rounds, LONGER * pairs // TURNS),
         "every_second_fails": {
             "in_process": _in_process(rounds, pairs // TURNS),
             "uvicorn": _uvicorn(rounds, pairs // TURNS),

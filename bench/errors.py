@@ -1,7 +1,7 @@
 """What errors cost, and how well they are grouped, each figure beside its goal.
 
 make bench-errors                                 everything on SQLite and PostgreSQL
-make bench-errors ARGS=--quick                    the same in less than three minutes
+make bench-errors ARGS=--quick                    the same in five minutes
 make bench-errors ARGS="--only grouping"          one part: grouping, capture, storm, beside, many,
                                                   scrubbing, arrivals
 make bench-errors ARGS=--markdown                 and the tables of docs/errors.md

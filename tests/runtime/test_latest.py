@@ -148,3 +148,83 @@ def test_a_cause_tells_an_error_apart() -> None:
         raise KeyError("after") from cause
 
     assert [1, TIMES - 1] == found(work)
+
+
+@pytest.mark.parametrize(
+    "name", ["__getattribute__", "__traceback__", "__cause__", "__context__", "__dict__"]
+)
+def test_a_class_that_overrides_what_is_read_is_never_asked(name: str) -> None:
+    """Its errors are told by what the interpreter holds, each time."""
+    asked: list[str] = []
+
+    def ask(error: BaseException, name: str = name) -> object:
+        asked.append(name)
+        return BaseException.__getattribute__(error, name)
+
+    override = ask if name == "__getattribute__" else property(ask)
+    kind = type("OverridingError", (KeyError,), {name: override})
+    issues = Issues(Scope(service="shop", environment="test"))
+    wrongly: list[str] = []
+    for number in range(TIMES):
+        error = kind(number)
+        try:
+            raising(error)
+        except KeyError:
+            asked.clear()
+            issues.capture(error)
+            wrongly += [name for name in asked if name != "__watchkeeper_fingerprint__"]
+
+    assert [] == wrongly
+    assert [TIMES] == [count.count for count in issues.take()[0]]
+
+
+def test_the_same_object_is_counted_once() -> None:
+    """It is marked when it is captured, on the quick way as on the long one."""
+
+    def work(number: int) -> None:
+        raise KeyError(number)
+
+    issues = Issues(Scope(service="shop", environment="test"))
+    again = []
+    for number in range(20):
+        try:
+            work(number)
+        except KeyError as error:
+            issues.capture(error)
+            again.append(issues.capture(error))
+
+    assert [None] * 20 == again
+    assert [20] == [count.count for count in issues.take()[0]]
+
+
+def test_an_error_captured_amid_a_capture_is_counted() -> None:
+    """A collection of garbage may run a finalizer at any moment, and that may capture."""
+
+    class Clock:
+        nested = True
+
+        def __call__(self) -> float:
+            if not self.nested:
+                self.nested = True
+                capture(2)
+            return 5.0
+
+    clock = Clock()
+    issues = Issues(Scope(service="shop", environment="test"), clock=clock)
+
+    def work(number: int) -> None:
+        raise KeyError(number)
+
+    def capture(number: int) -> None:
+        try:
+            work(number)
+        except KeyError as error:
+            issues.capture(error)
+
+    for _ in range(5):
+        capture(1)
+    clock.nested = False
+    capture(1)
+
+    assert clock.nested
+    assert 7 == sum(count.count for count in issues.take()[0])

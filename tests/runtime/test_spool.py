@@ -205,7 +205,7 @@ class TestReplay:
     def test_a_turn_that_is_over_leaves_the_rest_to_the_next(
         self, store, folder, clock, monkeypatch
     ):
-        """A slow database is not kept busy: what the time did not suffice for stays in the file."""
+        """A slow database is not kept busy: what there was no time for stays in the file."""
         spilled(made(folder, clock), slots(3))
         spool = made(folder, clock)
 

@@ -49,6 +49,25 @@ def is_group(exc: BaseException) -> bool:
     return issubclass(type(exc), BaseExceptionGroup)
 
 
+_OVERRIDDEN: Final = ("__getattribute__", "__traceback__", "__cause__", "__context__", "__dict__")
+
+
+def is_plain(kind: type) -> bool:
+    """Tell whether what an exception of a type holds may be read by attribute: that runs no code.
+
+    So it is unless a class on the way to `BaseException` replaces one; a mixin's own `__dict__`
+    is the interpreter's as well.
+    """
+    for base in bases_of(kind):
+        if base is BaseException:
+            break
+        defined = names_of(base)
+        for name in _OVERRIDDEN:
+            if name in defined and type(defined[name]) is not GetSetDescriptorType:
+                return False
+    return True
+
+
 def package_of(kind: type) -> str:
     """Return the package that a class says to be of."""
     return str(module_of(kind)).partition(".")[0]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 Trace = TypeVar("Trace")  # what is known of one, see `runtime.known`
 
 FOLD_AT: Final = 256  # entries that wait at most, but for what comes while the lock is held
 
+Entry: TypeAlias = Trace | tuple[Trace, str, str, str]
+"""A trace, with the method, the route and the user's hash where there is any."""
 
-class Inlet(list["Trace | tuple[Trace, str, str, str]"], Generic[Trace]):
+
+class Inlet(list[Entry[Trace]], Generic[Trace]):
     """Occurrences of one group that wait to be counted. Moments are seconds since the epoch.
-
-    Each is its trace, with the method, the route and the user's hash where there is any.
 
     `list.append` is atomic in any thread, so nothing is lost and nobody waits. `counted` are those
     of the group that were counted before; `room` is for how many more no sample is due.
@@ -51,19 +52,26 @@ class Inlet(list["Trace | tuple[Trace, str, str, str]"], Generic[Trace]):
         return not self.closed or self._is_counted()
 
     def drain(self) -> Iterator[tuple[Trace, str, str, str, int]]:
-        """Yield and forget what waits, equal ones together with their number."""
+        """Yield and forget what waits, equal ones together with their number.
+
+        Whoever calls holds the lock under which `closed` is set.
+        """
         waiting = len(self)
         self.after(self.counted + waiting)
-        entries = list(self._popped(waiting))
+        if self.closed:
+            entries = list(self._popped(waiting))
+        else:  # others append at the end, and nobody takes his own back
+            entries = self[:waiting]
+            del self[:waiting]
         if len(entries) < waiting:
             self.after(self.counted - waiting + len(entries))
-        for entry, times in Counter(entries).items():
+        for entry, times in _counted(entries):
             if isinstance(entry, tuple):
                 yield *entry, times
             else:
                 yield entry, "", "", "", times
 
-    def _popped(self, most: int) -> Iterator[Trace | tuple[Trace, str, str, str]]:
+    def _popped(self, most: int) -> Iterator[Entry[Trace]]:
         """Take entries out one by one: each is either ours or of who takes his own back."""
         with suppress(IndexError):
             for _ in range(most):
@@ -79,3 +87,10 @@ class Inlet(list["Trace | tuple[Trace, str, str, str]"], Generic[Trace]):
         except IndexError:
             return True
         return False
+
+
+def _counted(entries: list[Entry[Trace]]) -> Iterable[tuple[Entry[Trace], int]]:
+    """Count equal entries; in a storm all are, and nothing is hashed then."""
+    if entries and entries.count(entries[0]) == len(entries):
+        return ((entries[0], len(entries)),)
+    return Counter(entries).items()

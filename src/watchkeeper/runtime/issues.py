@@ -45,9 +45,7 @@ MAX_LATE: Final = 100_000  # errors that wait to be counted; the oldest are lost
 MAX_MARKED: Final = 1_000  # of what a group holds
 MAX_DEPTH: Final = 2  # of finalizers amid a capture: a dropped object's, a collection's in that
 MANY_LATE: Final = 5_000  # from here on nobody waits for the flusher
-NEW_TRACES_PER_S: Final = (
-    100  # that are looked at while the slot is full; the rest is only counted
-)
+NEW_TRACES_PER_S: Final = 100  # looked at while the slot is full; the rest is only counted
 
 R = TypeVar("R")
 
@@ -114,24 +112,27 @@ class Issues:
         way; an exception's own `__watchkeeper_fingerprint__` comes before it, the configured
         function after it.
         """
-        thread = _thread
-        if thread.inside:
+        if _thread.inside:
             return None
-        thread.inside = 1
         try:
-            state = state_of(exc)
-            if not state and fingerprint is None:  # in a storm it is nearly always the latest
+            if fingerprint is None and level == ERROR:
+                # In a storm it is nearly always the latest. This way takes no lock and runs no
+                # code of others: a finalizer may enter it anew.
                 known = self._latest.get(exc, endpoint)
-                if known is not None:
-                    state[SEEN] = perf_counter()
-                    return self._add(
-                        known, self._clock(), exc, current.get(), request, context, level
-                    )
-            return self._capture(exc, state, request, endpoint, fingerprint, context, level)
+                if known is not None and (inlet := known.inlet) is not None:
+                    where = None
+                    record = current.get()
+                    if record is not None:
+                        request = request or _apart(record.describe)  # may ask the host's router
+                        where = _where(request, record.inside)
+                    elif request is not None:
+                        where = _where(request, None)
+                    if inlet.take(known, self._clock(), where):
+                        exc.__dict__[SEEN] = perf_counter()  # plainly, as the latest are
+                        return known
+            return _apart(self._capture, exc, request, endpoint, fingerprint, context, level)
         except Exception as error:  # noqa: BLE001  # as `_apart`, a call less where each counts
             _GUARD.swallow(error)
-        finally:
-            thread.inside = 0
         return None
 
     def pass_over(self, exc: BaseException) -> None:
@@ -253,14 +254,13 @@ class Issues:
     def _capture(
         self,
         exc: BaseException,
-        state: State,
         request: RequestContext | None,
         endpoint: Endpoint | None,
         own: object,
         context: Mapping[str, object] | None,
         level: str,
     ) -> Known | None:
-        record = current.get()
+        state, record = state_of(exc), current.get()
         kind = self._traces.kind(type(exc))
         if (kind.is_special or SEEN in state) and self._is_nothing(exc, state, record, kind):
             return None
@@ -323,20 +323,13 @@ class Issues:
         made by the host's code; so no group is ever counted first without its sample at hand.
         """
         inside = None
-        user = ""
         if record is not None:
             inside = record.inside
-            user = inside.user if inside is not None else ""
             request = request or record.describe()
         inlet = known.inlet
-        if inlet is not None and level == ERROR:
-            where = None
-            if request is not None:
-                where = (request.method, request.route, user)
-            elif user:
-                where = ("", "", user)
-            if inlet.take(known, at, where):
-                return known
+        if inlet is not None and level == ERROR and inlet.take(known, at, _where(request, inside)):
+            return known
+        user = inside.user if inside is not None else ""
         key = known.key  # once: the flusher may settle it meanwhile
         sample = None
         groups = self.groups
@@ -390,6 +383,14 @@ def _apart(work: Callable[..., R], *given: object, depth: int = 0) -> R | None:
     finally:
         _thread.inside = inside
     return None
+
+
+def _where(request: RequestContext | None, inside: Inside | None) -> tuple[str, str, str] | None:
+    """Return method, route and the user's hash; None if there is nothing of them."""
+    user = inside.user if inside is not None else ""
+    if request is not None:
+        return request.method, request.route, user
+    return ("", "", user) if user else None
 
 
 def _is_expected(exc: BaseException) -> bool:

@@ -18,7 +18,8 @@ class Latest:
     """Finds what an error is known as by comparing its trace with the latest of its type.
 
     No key is built then, and nothing hashed. Only for exceptions that are told apart by nothing
-    but their trace, and always count: none that may be expected, or say how to be grouped.
+    but their trace, and always count: none that may be expected, or say how to be grouped. Their
+    attributes are read plainly, which saves a call for each: no class overrides them.
     """
 
     __slots__ = ("_of", "_traces")
@@ -32,25 +33,30 @@ class Latest:
     def get(self, exc: BaseException, endpoint: object) -> Known | None:
         """Return what an error is known as if its trace is that of the latest, else None.
 
-        Of one that has attributes this knows nothing.
+        Of one that has attributes this knows nothing, so of none that was captured before.
         """
         latest = self._of.get(id(type(exc)))
-        if latest is None or latest[1] is not endpoint:
+        if latest is None or exc.__dict__:  # as all here, read plainly: see `put`
             return None
-        tb = traceback_of(exc)
-        for code, instruction in latest[2]:
+        _, of, trace, known = latest
+        if of is not endpoint:
+            return None
+        tb = exc.__traceback__
+        for code, instruction in trace:
             # by identity: equal code objects may be of other places
             if tb is None or tb.tb_lasti != instruction or tb.tb_frame.f_code is not code:
                 return None
             tb = tb.tb_next
-        if tb is not None or context_of(exc) is not None or cause_of(exc) is not None:
+        if tb is not None or exc.__context__ is not None or exc.__cause__ is not None:
             return None
-        return latest[3]
+        return known
 
     def put(self, exc: BaseException, endpoint: object, known: Known) -> None:
         """Remember the trace of an error, if nothing else tells it apart."""
         kind = self._traces.kind(type(exc))
-        if kind.detailed or kind.is_special or kind.may_have_own or not _is_alone(exc):
+        if kind.detailed or kind.is_special or kind.may_have_own or not kind.is_plain:
+            return
+        if not _is_alone(exc):
             return
         trace = _trace(traceback_of(exc))
         if not 0 < len(trace) <= MAX_FRAMES:

@@ -21,6 +21,7 @@ from watchkeeper.runtime.bare import (
     cause_of,
     context_of,
     is_importable,
+    is_plain,
     module_of,
     qualname_of,
     state_of,
@@ -91,6 +92,7 @@ class Kind:
     expectable: bool
     detailed: bool
     group: bool
+    is_plain: bool  # attributes of its exceptions may be read without ceremony
     is_special: bool  # may be nothing to capture, or be captured with others
     may_have_own: bool  # the class may say how its exceptions are grouped
 
@@ -126,6 +128,7 @@ class Traces:
                 expectable=expectable,
                 detailed=may_have_detail(type_),
                 group=group,
+                is_plain=is_plain(type_),
                 is_special=expectable or group,
                 may_have_own=may_have_own(type_),
             )
