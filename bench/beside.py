@@ -1,9 +1,10 @@
 """Good requests beside a storm of errors: the throughput that the application keeps.
 
-A thread of the application raises 10,000 errors of one bug a second, in one uvicorn server to drop
-them, in another one to capture them; both are asked for as many good requests as they can serve.
-What counts is the CPU that these took, own threads and all: that is what a server at its limit has
-to share.
+A thread of the application raises 10,000 errors of one bug a second, in turns to drop them and to
+capture them; the uvicorn server is asked for as many good requests as it can serve. What counts is
+the CPU that these took, own threads and all: that is what a server at its limit has to share.
+Turns are of one server, for two equal ones differ by up to 5 % as long as they live, and their
+median counts, so that what a slot's and a minute's end cost is not: `storm.py` has that.
 
 Besides, without a goal: every second request fails, in a server that is watched and in a bare one.
 There the requests that fail are served by the same core, and what watching costs without errors
@@ -14,6 +15,7 @@ python bench/beside.py 9 4000                         nine rounds of 4,000 of ea
 
 import asyncio
 import json
+import signal
 import statistics
 import sys
 import tempfile
@@ -41,7 +43,7 @@ CONNECTIONS: Final = 8
 START_S: Final = 15.0
 LONGER: Final = 5  # times as many requests beside the storm: starting and settling takes long
 SETTLE_S: Final = 12.0  # a slot and more: what a start costs is over
-STORMS: Final = ("raising", "capturing")
+STORMS: Final = {"raising": signal.SIGUSR1, "capturing": signal.SIGUSR2}  # tells a server to
 KINDS: Final = ("bare", "watched")
 RATE: Final = 10_000  # errors of the storm, in a second
 TICK_S: Final = 0.01
@@ -51,7 +53,7 @@ FRAMES: Final = 10
 Paths = tuple[str, ...]
 Work = Callable[[str, Paths], tuple[float, float]]
 Found = dict[str, list[tuple[float, float]]]
-"""CPU and wall seconds of each round, by kind."""
+"""CPU and wall seconds of each turn, by kind."""
 
 
 def measure(rounds: int, pairs: int) -> dict[str, Any]:
@@ -69,12 +71,18 @@ def measure(rounds: int, pairs: int) -> dict[str, Any]:
 
 def _beside_storm(rounds: int, pairs: int) -> dict[str, Any]:
     found: Found = {kind: [] for kind in STORMS}
-    # Each round has servers of its own: one is faster or slower than its twin by up to 3 %, as
-    # long as it lives.
     for _ in range(rounds):
-        with _server("raising") as raising, _server("capturing") as capturing:
-            work = _asking({"raising": raising, "capturing": capturing}, pairs)
-            in_turn = _in_turn(work, STORMS, 1, (GOOD,), settles=rounds > 1)
+        with _server("storm") as server:
+            ask = _asking(dict.fromkeys(STORMS, server), pairs)
+
+            def work(
+                kind: str, paths: Paths, server: "Server" = server, ask: Work = ask
+            ) -> tuple[float, float]:
+                server.process.send_signal(STORMS[kind])
+                time.sleep(2 * TICK_S)
+                return ask(kind, paths)
+
+            in_turn = _in_turn(work, tuple(STORMS), 1, (GOOD,), settles=rounds > 1)
         for kind, took in in_turn.items():
             found[kind] += took
     return {
@@ -123,14 +131,9 @@ def _in_turn(work: Work, kinds: Paths, rounds: int, paths: Paths, *, settles: bo
         work(kind, paths)
     time.sleep(SETTLE_S if settles else 0)
     found: Found = {kind: [] for kind in kinds}
-    for _ in range(rounds):
-        turns: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
-        for number in range(TURNS):
-            for kind in kinds if number % 2 else reversed(kinds):
-                turns[kind].append(work(kind, paths))
-        for kind, took in turns.items():
-            cpu, wall = zip(*took, strict=True)
-            found[kind].append((sum(cpu), sum(wall)))
+    for number in range(rounds * TURNS):
+        for kind in kinds if number % 2 else reversed(kinds):
+            found[kind].append(work(kind, paths))
     return found
 
 
@@ -148,7 +151,7 @@ def _figures(work: Work, rounds: int) -> dict[str, float]:
 
 
 def _kept(found: Found, at: int) -> float:
-    """Return the median of the rounds' ratios, the first kind's to the second's: CPU or clock."""
+    """Return the median of the turns' ratios, the first kind's to the second's: CPU or clock."""
     pairs = zip(*found.values(), strict=True)
     return statistics.median(less[at] / more[at] for less, more in pairs)
 
@@ -223,30 +226,45 @@ def serve(kind: str, port: int) -> None:
         run(apps.failing_shop())
         return
     with apps.watching(apps.DEFAULT_SLOT) as watchkeeper:
-        if kind in STORMS:
-            capture = watchkeeper.capture if kind == "capturing" else None
-            threading.Thread(target=_storm, args=(capture,), daemon=True).start()
+        if kind == "storm":
+            storm = Storm(watchkeeper.capture)
+            signal.signal(STORMS["raising"], lambda *_: storm.captures(False))
+            signal.signal(STORMS["capturing"], lambda *_: storm.captures(True))
+            threading.Thread(target=storm.run, daemon=True).start()
         run(apps.watched(apps.failing_shop))
 
 
-def _storm(capture: Callable[[BaseException], object] | None) -> None:
-    """Raise errors of one bug at the rate, and capture or drop them, until the process ends."""
-    per_tick = int(RATE * TICK_S)
-    with tempfile.TemporaryDirectory(prefix="watchkeeper-raising-") as folder:
-        raises = raising.chain(Path(folder), FRAMES)
-        due = time.perf_counter()
-        while True:
-            for _ in range(per_tick):
-                if capture is None:
-                    raising.caught(raises)
-                else:
-                    raising.capturing(raises, capture)
-            due += TICK_S
-            time.sleep(max(0.0, due - time.perf_counter()))
+class Storm:
+    """Errors of one bug at the rate, until the process ends."""
+
+    def __init__(self, capture: Callable[[BaseException], object]) -> None:
+        """Begin with dropping them."""
+        self._capture = capture
+        self._captures = False
+
+    def captures(self, whether: bool) -> None:
+        """Capture them from now on, or drop them."""
+        self._captures = whether
+
+    def run(self) -> None:
+        """Raise them."""
+        per_tick = int(RATE * TICK_S)
+        with tempfile.TemporaryDirectory(prefix="watchkeeper-raising-") as folder:
+            raises = raising.chain(Path(folder), FRAMES)
+            due = time.perf_counter()
+            while True:
+                captures = self._captures
+                for _ in range(per_tick):
+                    if captures:
+                        raising.capturing(raises, self._capture)
+                    else:
+                        raising.caught(raises)
+                due += TICK_S
+                time.sleep(max(0.0, due - time.perf_counter()))
 
 
 if __name__ == "__main__":
-    if sys.argv[1] in (*KINDS, *STORMS):
+    if sys.argv[1] in (*KINDS, "storm"):
         serve(sys.argv[1], int(sys.argv[2]))
     else:
         print(json.dumps(measure(int(sys.argv[1]), int(sys.argv[2])), indent=1))
