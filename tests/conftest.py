@@ -41,6 +41,17 @@ def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[None]:
+    """Wait for a text of an exception for as long as it takes: a busy machine makes none late.
+
+    What is late once is not asked again by this process. Tests of what blocks are `impatient`.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("watchkeeper.runtime.texts.PATIENCE_S", 30.0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """Run one PostgreSQL server for all tests; the URL of its maintenance database."""

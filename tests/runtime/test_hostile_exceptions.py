@@ -55,6 +55,12 @@ def raised(exc: BaseException) -> BaseException:
         return caught
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for a text as shortly as in production."""
+    monkeypatch.setattr(texts, "PATIENCE_S", 0.05)
+
+
 def captured(issues: Issues, exc: BaseException) -> tuple[IssueCount, Event]:
     """Capture one exception and return its count and its event, which must be plain JSON."""
     assert issues.capture(exc) is not None
@@ -289,6 +295,7 @@ def test_a_text_of_the_applications_own_is_shown(issues: Issues):
     assert "order 17 is closed" == event.data["message"]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_text_that_blocks_holds_up_one_capture_only(issues: Issues):
     """A type whose text is late is not asked again; its arguments stand for the text."""
     asked: list[object] = []
@@ -310,6 +317,7 @@ def test_a_text_that_blocks_holds_up_one_capture_only(issues: Issues):
     assert 50 == sum(count.count for count in issues.take()[0])
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_text_that_blocks_bars_no_other_arguments(issues: Issues):
     """An argument that blocks says nothing of errors of the same type without it."""
     released = threading.Event()
@@ -341,6 +349,7 @@ def test_values_of_the_standard_library_are_written_at_once(issues: Issues, monk
     assert [str(number), f"{{'a': [{number!r}, (1, None)]}}", "asked"] == messages
 
 
+@pytest.mark.usefixtures("impatient")
 def test_texts_that_wait_for_a_lock_of_this_thread_do_not_deadlock(issues: Issues):
     """The thread that captures may hold the lock that a text wants."""
     lock = threading.Lock()
@@ -355,6 +364,7 @@ def test_texts_that_wait_for_a_lock_of_this_thread_do_not_deadlock(issues: Issue
     assert "(its text took too long) 17" == event.data["message"]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_few_threads_wait_for_texts(issues: Issues):
     """However many types block, four threads wait, and what they hold is all that stays."""
     released = threading.Event()
@@ -506,6 +516,7 @@ def test_attributes_that_the_application_computes_are_not_asked_for(
     assert [] == ASKED
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "name", ["__watchkeeper_fingerprint__", "__getattr__", "__getattribute__"]
 )
