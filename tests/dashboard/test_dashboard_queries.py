@@ -359,6 +359,20 @@ def test_the_age_of_the_data_is_that_of_the_newest_heartbeat():
     assert (1, 1) == (view.workers, view.hosts)
 
 
+def test_the_worst_alert_is_first_however_many_are_newer():
+    """Thirty newer warnings hide neither a critical alert nor that there are more of them."""
+    store = made_shop(incident=False)
+    fire(store, now=NOW - 60)
+    for number in range(30):
+        fire(store, now=NOW, rule="Slow", severity="warning", group=f'route="/{number}"')
+
+    view = look(store)
+
+    assert (Level.CRITICAL, "High error rate.") == (view.status.level, view.status.sentence)
+    assert ["critical"] + 19 * ["warning"] == [one.severity for one in view.incidents]
+    assert 11 == view.more_incidents
+
+
 def test_firing_incidents_are_shown_with_value_and_threshold():
     """What is firing is shown with since when, how bad, and against which limit."""
     store = made_shop(incident=False)

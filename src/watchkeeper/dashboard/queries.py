@@ -10,6 +10,7 @@ from watchkeeper.core.hours import HOUR_S
 from watchkeeper.core.issues import State
 from watchkeeper.core.messages import without_name
 from watchkeeper.core.metrics import Series
+from watchkeeper.core.silences import rank
 from watchkeeper.core.slot import Frame, slot_start
 from watchkeeper.dashboard.figures import part, quantile
 from watchkeeper.dashboard.issues import bars
@@ -41,7 +42,8 @@ from watchkeeper.storage.store import HourTotal, Incident, Store, Worker
 
 MAX_ROUTES: Final = 8
 MAX_ISSUES: Final = 8
-MAX_INCIDENTS: Final = 20
+MAX_FIRING: Final = 1_000  # of those the status is told, the newest; more are not read
+MAX_INCIDENTS: Final = 20  # listed, the worst
 MAX_RELEASES: Final = 50  # drawn on the charts, the newest
 _LISTED: Final = [one for one in State if one is not State.IGNORED]
 SPARK_BARS: Final = 24
@@ -109,9 +111,10 @@ def overview(
         service=service, environment=environment, seen_since=now - HEARTBEATS_S
     )
     age_s = _data_age_s(workers, {**before.spans, **tallies.whole.spans}, now=now)
-    incidents = store.incidents(
-        service=service, environment=environment, states=("firing",), since=0, limit=MAX_INCIDENTS
+    firing = store.incidents(
+        service=service, environment=environment, states=("firing",), since=0, limit=MAX_FIRING
     )
+    worst = sorted(firing, key=lambda one: -rank(one.severity))[:MAX_INCIDENTS]
     alive = [one for one in workers if one.stopped_at is None and one.seen_at > now - LIVE_S]
     return Overview(
         service=service,
@@ -122,7 +125,7 @@ def overview(
         end=end,
         step_s=step,
         status=judge(
-            incidents,
+            firing,
             data_age_s=age_s,
             evaluated_at=store.evaluated_at(service=service, environment=environment),
             slot_s=slot_s,
@@ -131,7 +134,8 @@ def overview(
         data_age_s=age_s,
         workers=len(alive),
         hosts=len({one.host for one in alive}),
-        incidents=tuple(incident_row(one, now=now) for one in incidents),
+        incidents=tuple(incident_row(one, now=now) for one in worst),
+        more_incidents=len(firing) - len(worst),
         releases=tuple(
             marks_between(
                 store,

@@ -110,7 +110,8 @@ class Overview:
     data_age_s: float | None
     workers: int
     hosts: int
-    incidents: tuple[IncidentRow, ...]
+    incidents: tuple[IncidentRow, ...]  # that fire, the worst first, then the newest
+    more_incidents: int  # that fire as well
     releases: tuple[ReleaseMark, ...]
     figures: Figures
     before: Figures | None
