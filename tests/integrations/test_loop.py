@@ -18,11 +18,13 @@ from django.test import override_settings
 
 from watchkeeper.app import forget_current, obtain
 from watchkeeper.integrations.django.switch import switch_off
+from watchkeeper.integrations.hooks import futures, logs, uncaught
 from watchkeeper.settings import Settings
 
 BLOCKING_EVENTS = ("open", "os.", "socket.", "sqlite3.", "subprocess.", "shutil.", "tempfile.")
 BLOCKING_CALLS = {"sleep", "connect", "recv", "sendall", "accept", "fsync", "select", "poll"}
 OTHERS = ("asyncio.", "selectors.")
+IMPORTED = (futures, logs, uncaught)  # what a process' first start imports, and only that
 
 
 class Watch:
