@@ -55,6 +55,15 @@ def test_a_digest_of_what_is_over_does_not_say_firing():
     assert told["summary"].startswith("1 incident beyond")
 
 
+def test_what_the_messages_did_not_list_is_counted():
+    """A mass failure is one message that lists thirty of its alerts, and its last word counts."""
+    told = digest([payload(1, more=20), payload(1, more=12), payload(2)], now=NOW)
+
+    assert [1, 2] == [one["incident"] for one in told["alerts"]]
+    assert 12 == told["more"]
+    assert told["summary"].startswith("14 incidents beyond the limit of messages, 14 still firing")
+
+
 def test_a_digest_stays_below_a_size():
     """The rest is counted, and rules beyond five are not named."""
     told = digest([payload(n, rule=f"rule {n}") for n in range(1, 251)], now=NOW)

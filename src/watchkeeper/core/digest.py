@@ -21,15 +21,19 @@ def digest(payloads: Sequence[Mapping[str, Any]], *, now: float) -> dict[str, An
     """Return the payload of a message that lists every incident of others, oldest first.
 
     Of several messages of one incident the last counts. At most MAX_LISTED are listed, those that
-    are not over first; `more` counts the rest.
+    are not over first; `more` counts the rest, and what the messages themselves did not list.
     """
     latest: dict[object, dict[str, Any]] = {}
+    more: dict[object, tuple[int, bool]] = {}  # by the first incident of a message; whether firing
     for number, payload in enumerate(payloads):
-        for alert in _alerts(payload):
-            latest[alert.get("incident") or f"message {number}"] = alert
+        given = [(one.get("incident") or f"message {number}", one) for one in _alerts(payload)]
+        latest.update(given)
+        more[given[0][0]] = int(payload.get("more") or 0), payload.get("ended_at") is None
+    unlisted = sum(count for count, _ in more.values())
     alerts = list(latest.values())
     listed = sorted(alerts, key=lambda one: one.get("ended_at") is not None)[:MAX_LISTED]
-    firing = [one for one in alerts if one.get("ended_at") is None]
+    firing = sum(one.get("ended_at") is None for one in alerts)
+    firing += sum(count for count, fires in more.values() if fires)
     starts = [one["started_at"] for one in alerts if one.get("started_at") is not None]
     first = payloads[0] if payloads else {}
     links = [str(payload.get("link", "")) for payload in payloads]
@@ -39,7 +43,7 @@ def digest(payloads: Sequence[Mapping[str, Any]], *, now: float) -> dict[str, An
         "status": "firing" if firing else "resolved",
         "service": first.get("service", ""),
         "environment": first.get("environment", ""),
-        "summary": _sentence(alerts, firing=len(firing)),
+        "summary": _sentence(alerts, unlisted=unlisted, firing=firing),
         "started_at": min(starts, default=now),
         "ended_at": None if firing else now,
         # A page of one issue or of the checks does not show the others; the dashboard has a query.
@@ -48,7 +52,7 @@ def digest(payloads: Sequence[Mapping[str, Any]], *, now: float) -> dict[str, An
         **({key: first.get(key, "") for key in _ACTING} if len(payloads) == 1 else {}),
         "next_steps": [] if len(payloads) == 1 or not firing else [_STEP],
         "alerts": listed,
-        "more": len(alerts) - len(listed),
+        "more": len(alerts) - len(listed) + unlisted,
     }
 
 
@@ -105,12 +109,13 @@ def _worst(severities: Iterable[object]) -> str:
     return next((one for one in _SEVERITIES if one in found), found[0] if found else "warning")
 
 
-def _sentence(alerts: Sequence[Mapping[str, Any]], *, firing: int) -> str:
+def _sentence(alerts: Sequence[Mapping[str, Any]], *, unlisted: int, firing: int) -> str:
     rules = Counter(str(one.get("rule", "")) for one in alerts)
     named = [
         f"{rule} ({count})" if count > 1 else rule for rule, count in rules.most_common(MAX_NAMED)
     ]
     if len(rules) > MAX_NAMED:
         named.append(f"{len(rules) - MAX_NAMED} more rules")
-    incidents = "1 incident" if len(alerts) == 1 else f"{len(alerts)} incidents"
+    count = len(alerts) + unlisted
+    incidents = "1 incident" if count == 1 else f"{count} incidents"
     return f"{incidents} beyond the limit of messages, {firing} still firing: {', '.join(named)}"
