@@ -86,8 +86,8 @@ def replayed(spool: Spool, store: Store, *, owner: int = 77) -> int:
 
 
 def files(folder: Path) -> list[str]:
-    """List every file below a folder."""
-    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+    """List every file below a folder, which a process may remove meanwhile."""
+    return sorted(name for _, _, names in os.walk(folder) for name in names)
 
 
 def stored(store: Store) -> dict[str, float]:
