@@ -1,5 +1,7 @@
 """Messages that stand for others: what they list and say."""
 
+import pytest
+
 from watchkeeper.core.digest import (
     MAX_LISTED,
     digest,
@@ -23,8 +25,7 @@ def payload(incident: int, *, rule: str = "Slow route", ended_at: float | None =
         "ended_at": ended_at,
         "link": "https://shop.example/",
         "alerts": [{"incident": incident, "labels": {"route": f"/{incident}"}, "summary": ""}],
-        **more,
-    }
+    } | more
 
 
 def test_a_digest_lists_every_incident_once():
@@ -55,13 +56,42 @@ def test_a_digest_of_what_is_over_does_not_say_firing():
     assert told["summary"].startswith("1 incident beyond")
 
 
-def test_what_the_messages_did_not_list_is_counted():
-    """A mass failure is one message that lists thirty of its alerts, and its last word counts."""
-    told = digest([payload(1, more=20), payload(1, more=12), payload(2)], now=NOW)
+def mass(first: int, last: int, *, listed: int = 30, ended_at: float | None = None):
+    """Make the message of a mass failure: it names all its incidents, and lists some."""
+    told = list(range(first, last + 1))
+    alerts = [{"incident": number, "ended_at": ended_at} for number in told[:listed]]
+    return payload(
+        first,
+        incidents=told,
+        alerts=alerts,
+        more=len(told) - len(alerts),
+        ended_at=ended_at,
+    )
 
-    assert [1, 2] == [one["incident"] for one in told["alerts"]]
-    assert 12 == told["more"]
-    assert told["summary"].startswith("14 incidents beyond the limit of messages, 14 still firing")
+
+@pytest.mark.parametrize(
+    ("payloads", "incidents", "firing", "listed"),
+    [
+        ([mass(1, 40)], 40, 40, 30),
+        ([mass(1, 40), mass(41, 41)], 41, 41, 31),
+        ([mass(1, 40), mass(1, 40)], 40, 40, 30),
+        ([mass(2, 40), mass(1, 40)], 40, 40, 31),
+        ([mass(1, 40), mass(1, 40, ended_at=NOW)], 40, 0, 30),
+        ([mass(1, 40), mass(1, 30, ended_at=NOW)], 40, 10, 30),
+        ([mass(31, 40, listed=0)], 10, 10, 0),
+        ([mass(1, 40), mass(30, 41, listed=0, ended_at=NOW)], 41, 29, 30),
+        ([payload(0, alerts=[{}], more=100, ended_at=NOW), payload(2)], 102, 1, 2),
+    ],
+)
+def test_what_the_messages_did_not_list_is_counted(payloads, incidents, firing, listed):
+    """Each incident once, whichever messages tell of it, as the last of them says."""
+    told = digest(payloads, now=NOW)
+
+    assert told["summary"].startswith(
+        f"{incidents} incidents beyond the limit of messages, {firing} still firing"
+    )
+    assert (listed, incidents - listed) == (len(told["alerts"]), told["more"])
+    assert (None if firing else NOW) == told["ended_at"]
 
 
 def test_a_digest_stays_below_a_size():

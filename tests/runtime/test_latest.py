@@ -1,12 +1,16 @@
 """The next error of a storm is told by comparing its trace, and only where that tells all."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 import pytest
 
 from watchkeeper.core.metrics import Scope
 from watchkeeper.runtime.issues import Issues
 from watchkeeper.runtime.latest import MAX_FRAMES
+from watchkeeper.runtime.record import Record, RequestContext, current
 
 TIMES = 3
 
@@ -176,6 +180,89 @@ def test_a_class_that_overrides_what_is_read_is_never_asked(name: str) -> None:
 
     assert [] == wrongly
     assert [TIMES] == [count.count for count in issues.take()[0]]
+
+
+def test_a_copied_namespace_is_read_past() -> None:
+    """A class made of another one's namespace has a `__dict__` of that one's, which refuses."""
+
+    class Mixin:
+        pass
+
+    kind = type("CopiedError", (KeyError,), dict(Mixin.__dict__))
+
+    assert [TIMES] == found(lambda number: raising(kind(number)))
+
+
+def test_a_class_that_changes_later_is_counted_all_the_same() -> None:
+    """What is read plainly may begin to raise; the long way takes over."""
+    kind = type("ChangingError", (KeyError,), {})
+    issues = Issues(Scope(service="shop", environment="test"))
+    for number in range(2 * TIMES):
+        if number == TIMES:
+            kind.__context__ = property(lambda self: 1 / 0)
+        try:
+            raising(kind(number))
+        except KeyError as error:
+            issues.capture(error)
+
+    assert [2 * TIMES] == [count.count for count in issues.take()[0]]
+
+
+class AskingRecord(Record):
+    """A request whose framework does something when it is asked which one it is."""
+
+    __slots__ = ("asks",)
+
+    def describe(self) -> RequestContext | None:
+        self.asks()
+        return RequestContext(method="GET", route="/")
+
+
+def asking(asks: Callable[[], object]) -> AskingRecord:
+    record = AskingRecord.beginning(0.0)
+    record.asks = asks
+    return record
+
+
+def test_threads_that_capture_the_same_object_count_it_once() -> None:
+    """The first marks it before anything of the host's is asked."""
+    issues = Issues(Scope(service="shop", environment="test"))
+
+    def work(number: int) -> None:
+        raise KeyError(number)
+
+    def capture(error: BaseException) -> None:
+        current.set(asking(lambda: time.sleep(0.001)))
+        issues.capture(error)
+
+    with ThreadPoolExecutor(2) as threads:
+        for number in range(40):
+            try:
+                work(number)
+            except KeyError as error:
+                list(threads.map(capture, [error, error]))
+
+    assert 40 == sum(count.count for count in issues.take()[0])
+
+
+def test_a_request_that_cannot_be_described_loses_no_error() -> None:
+    """Its errors count without method and route, on each way."""
+    issues = Issues(Scope(service="shop", environment="test"))
+
+    def work(number: int) -> None:
+        raise KeyError(number)
+
+    def capture_all() -> None:
+        current.set(asking(lambda: 1 / 0))
+        for number in range(1_000):
+            try:
+                work(number)
+            except KeyError as error:
+                issues.capture(error)
+
+    copy_context().run(capture_all)
+
+    assert 1_000 == sum(count.count for count in issues.take()[0])
 
 
 def test_the_same_object_is_counted_once() -> None:

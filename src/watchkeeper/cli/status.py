@@ -159,6 +159,7 @@ def to_json(
             {**asdict(one), "told": [asdict(each) for each in told.get(one.id, ())]}
             for one in view.incidents
         ],
+        "more_incidents": view.more_incidents,
         "issues": [asdict(one) for one in view.issues],
         "self": asdict(own),
     }
@@ -186,8 +187,9 @@ def screen(
         yield _incident(incident)
         if told.get(incident.id):
             yield f"        {told_text(told[incident.id], view.at)}"
-    if len(view.incidents) > MAX_INCIDENTS:
-        yield f"  and {len(view.incidents) - MAX_INCIDENTS} more"
+    more = view.more_incidents + len(view.incidents[MAX_INCIDENTS:])
+    if more:
+        yield f"  and {more} more"
     yield _figures(view.figures, view.before)
     if view.figures.requests:
         yield _sparklines(view)

@@ -23,17 +23,8 @@ def digest(payloads: Sequence[Mapping[str, Any]], *, now: float) -> dict[str, An
     Of several messages of one incident the last counts. At most MAX_LISTED are listed, those that
     are not over first; `more` counts the rest, and what the messages themselves did not list.
     """
-    latest: dict[object, dict[str, Any]] = {}
-    more: dict[object, tuple[int, bool]] = {}  # by the first incident of a message; whether firing
-    for number, payload in enumerate(payloads):
-        given = [(one.get("incident") or f"message {number}", one) for one in _alerts(payload)]
-        latest.update(given)
-        more[given[0][0]] = int(payload.get("more") or 0), payload.get("ended_at") is None
-    unlisted = sum(count for count, _ in more.values())
-    alerts = list(latest.values())
+    alerts, unlisted, firing = _incidents(payloads, now=now)
     listed = sorted(alerts, key=lambda one: one.get("ended_at") is not None)[:MAX_LISTED]
-    firing = sum(one.get("ended_at") is None for one in alerts)
-    firing += sum(count for count, fires in more.values() if fires)
     starts = [one["started_at"] for one in alerts if one.get("started_at") is not None]
     first = payloads[0] if payloads else {}
     links = [str(payload.get("link", "")) for payload in payloads]
@@ -87,6 +78,30 @@ def report_due(*, reported_at: float, now: float) -> bool:
     return not 0 <= now - reported_at < REPORT_EVERY_S
 
 
+def _incidents(
+    payloads: Sequence[Mapping[str, Any]], *, now: float
+) -> tuple[list[dict[str, Any]], int, int]:
+    """Return what messages list, how many incidents they do not list, and how many fire of all."""
+    listed: dict[object, dict[str, Any]] = {}
+    fires: dict[object, bool] = {}  # each incident, as the last message of it says
+    nameless = nameless_firing = 0  # those that a message only counts
+    for number, payload in enumerate(payloads):
+        named, alerts = payload.get("incidents") or (), _alerts(payload)
+        fires_on = payload.get("ended_at") is None
+        fires.update(dict.fromkeys(named, fires_on))
+        for alert in alerts:
+            name = alert.get("incident") or f"message {number}"
+            listed[name], fires[name] = alert, alert.get("ended_at") is None
+        counted = max(0, payload.get("more", 0) - max(0, len(named) - len(alerts)))
+        nameless += counted
+        nameless_firing += counted if fires_on else 0
+    for name, alert in listed.items():
+        if not fires[name] and alert.get("ended_at") is None:
+            listed[name] = {**alert, "ended_at": now}
+    unlisted = len(fires.keys() - listed.keys()) + nameless
+    return list(listed.values()), unlisted, sum(fires.values()) + nameless_firing
+
+
 def _alerts(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what a message lists, each with what the whole message says of it."""
     whole = {
@@ -98,7 +113,7 @@ def _alerts(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
         "ended_at": payload.get("ended_at"),
     }
     found = []
-    for alert in payload.get("alerts") or [{}]:
+    for alert in payload.get("alerts") or ([] if payload.get("incidents") else [{}]):
         own = {key: value for key, value in alert.items() if value not in (None, "")}
         found.append({**alert, **whole, **own})
     return found

@@ -49,22 +49,26 @@ def is_group(exc: BaseException) -> bool:
     return issubclass(type(exc), BaseExceptionGroup)
 
 
-_OVERRIDDEN: Final = ("__getattribute__", "__traceback__", "__cause__", "__context__", "__dict__")
+_READ_PLAINLY: Final = ("__getattribute__", "__traceback__", "__cause__", "__context__")
 
 
 def is_plain(kind: type) -> bool:
     """Tell whether what an exception of a type holds may be read by attribute: that runs no code.
 
-    So it is unless a class on the way to `BaseException` replaces one; a mixin's own `__dict__`
-    is the interpreter's as well.
+    So it is unless a class on the way to `BaseException` replaces one. A mixin has a `__dict__`
+    of the interpreter's, which holds for its own objects only.
     """
     for base in bases_of(kind):
         if base is BaseException:
             break
         defined = names_of(base)
-        for name in _OVERRIDDEN:
-            if name in defined and type(defined[name]) is not GetSetDescriptorType:
-                return False
+        if any(name in defined for name in _READ_PLAINLY):
+            return False
+        state = defined.get("__dict__")
+        if state is not None and not (
+            type(state) is GetSetDescriptorType and state.__objclass__ is base
+        ):
+            return False
     return True
 
 

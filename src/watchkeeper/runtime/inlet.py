@@ -11,8 +11,11 @@ Trace = TypeVar("Trace")  # what is known of one, see `runtime.known`
 
 FOLD_AT: Final = 256  # entries that wait at most, but for what comes while the lock is held
 
+Where: TypeAlias = tuple[str, str, str]
+"""The method, the route and the user's hash; see `record.where_of`."""
+
 Entry: TypeAlias = Trace | tuple[Trace, str, str, str]
-"""A trace, with the method, the route and the user's hash where there is any."""
+"""A trace, with where it was met if there is anything of that."""
 
 
 class Inlet(list[Entry[Trace]], Generic[Trace]):
@@ -37,11 +40,8 @@ class Inlet(list[Entry[Trace]], Generic[Trace]):
         self.counted = counted
         self.room = min((1 << counted.bit_length()) - counted - 1, FOLD_AT)
 
-    def take(self, trace: Trace, at: float, where: tuple[str, str, str] | None) -> bool:
-        """Take an occurrence in; False if it must go the long way: a sample may be due.
-
-        `where` is method, route and the user's hash, or None if there is nothing of them.
-        """
+    def take(self, trace: Trace, at: float, where: Where | None) -> bool:
+        """Take an occurrence in; False if it must go the long way: a sample may be due."""
         waiting = len(self)
         if waiting >= self.room:
             return False

@@ -31,7 +31,7 @@ from watchkeeper.runtime.memo import Memo
 from watchkeeper.runtime.occurrences import BEYOND, ERROR, Occurrence, counts_of
 from watchkeeper.runtime.own_fingerprint import OwnFingerprint
 from watchkeeper.runtime.places import Places
-from watchkeeper.runtime.record import Inside, Record, RequestContext, current
+from watchkeeper.runtime.record import Inside, Record, RequestContext, current, where_of
 from watchkeeper.runtime.seen import SEEN, mark_seen, was_seen
 from watchkeeper.runtime.texts import thread as _thread
 from watchkeeper.runtime.told import Told
@@ -108,32 +108,31 @@ class Issues:
         None if it is not counted: this very object was captured before, it is an expected one (a
         cancellation, a disconnect, an HTTP answer below 500), or it happened within Watchkeeper.
         User and tags are those of the request or job that runs, as is `request` unless given.
-        `endpoint` is the code of the view, task or command; `fingerprint` groups in the user's
-        way; an exception's own `__watchkeeper_fingerprint__` comes before it, the configured
-        function after it.
+        `endpoint` is the code of the view, task or command; `fingerprint` groups as the user says:
+        an exception's own `__watchkeeper_fingerprint__` comes before it, a configured one after.
         """
         if _thread.inside:
             return None
         try:
             if fingerprint is None and level == ERROR:
-                # In a storm it is nearly always the latest. This way takes no lock and runs no
-                # code of others: a finalizer may enter it anew.
+                # In a storm it is nearly always the latest. This way takes no lock and, but for
+                # `_described`, runs no code of others: a finalizer may enter it anew.
                 known = self._latest.get(exc, endpoint)
                 if known is not None and (inlet := known.inlet) is not None:
-                    where = None
+                    state = exc.__dict__  # plainly, as the latest are
+                    state[SEEN] = perf_counter()
                     record = current.get()
                     if record is not None:
-                        request = request or _apart(record.describe)  # may ask the host's router
-                        where = _where(request, record.inside)
-                    elif request is not None:
-                        where = _where(request, None)
+                        request = request or _described(record)
+                        where = where_of(request, record.inside)
+                    else:
+                        where = None if request is None else where_of(request, None)
                     if inlet.take(known, self._clock(), where):
-                        exc.__dict__[SEEN] = perf_counter()  # plainly, as the latest are
                         return known
-            return _apart(self._capture, exc, request, endpoint, fingerprint, context, level)
+                    state.pop(SEEN, None)
         except Exception as error:  # noqa: BLE001  # as `_apart`, a call less where each counts
             _GUARD.swallow(error)
-        return None
+        return _apart(self._capture, exc, request, endpoint, fingerprint, context, level)
 
     def pass_over(self, exc: BaseException) -> None:
         """Take an exception as captured: it only carries another one that is."""
@@ -286,7 +285,7 @@ class Issues:
             return None
         known = self.known(exc)
         at = self._clock()
-        inside, request = (None, None) if record is None else (record.inside, record.describe())
+        inside, request = (None, None) if record is None else (record.inside, _described(record))
         sample = None
         # most are never counted: the budget of those that are stays untouched
         if self.groups.wants_sample(known, known.key, at) and self._held_budget.take(at):
@@ -325,9 +324,13 @@ class Issues:
         inside = None
         if record is not None:
             inside = record.inside
-            request = request or record.describe()
+            request = request or _described(record)
         inlet = known.inlet
-        if inlet is not None and level == ERROR and inlet.take(known, at, _where(request, inside)):
+        if (
+            inlet is not None
+            and level == ERROR
+            and inlet.take(known, at, where_of(request, inside))
+        ):
             return known
         user = inside.user if inside is not None else ""
         key = known.key  # once: the flusher may settle it meanwhile
@@ -385,12 +388,9 @@ def _apart(work: Callable[..., R], *given: object, depth: int = 0) -> R | None:
     return None
 
 
-def _where(request: RequestContext | None, inside: Inside | None) -> tuple[str, str, str] | None:
-    """Return method, route and the user's hash; None if there is nothing of them."""
-    user = inside.user if inside is not None else ""
-    if request is not None:
-        return request.method, request.route, user
-    return ("", "", user) if user else None
+def _described(record: Record) -> RequestContext | None:
+    """Ask which request this is; its framework may be asked for that, and fail."""
+    return _apart(record.describe, depth=MAX_DEPTH + 1)
 
 
 def _is_expected(exc: BaseException) -> bool:

@@ -69,6 +69,14 @@ class Inside:
         return part
 
 
+def where_of(request: RequestContext | None, inside: Inside | None) -> tuple[str, str, str] | None:
+    """Return the method, the route and the user's hash; None if there is nothing of them."""
+    user = inside.user if inside is not None else ""
+    if request is not None:
+        return request.method, request.route, user
+    return ("", "", user) if user else None
+
+
 class Taken:
     """A request that may be stored, as its wrapper saw it; shaped later, by the flusher."""
 
