@@ -165,7 +165,7 @@ class MariaDB:
             ["mariadb-install-db", "--no-defaults", f"--datadir={folder / 'data'}",
              "--auth-root-authentication-method=normal", "--skip-test-db",
              "--innodb-log-file-size=16M", "--innodb-flush-method=nosync"],
-            capture_output=True, text=True, check=False, cwd=folder, **_as(user),
+            capture_output=True, text=True, check=False, cwd=folder, **self._as_user(),
         )  # fmt: skip
         if made.returncode:
             raise RuntimeError(f"mariadb-install-db failed: {made.stderr or made.stdout}")
@@ -209,9 +209,13 @@ class MariaDB:
                  "--innodb-log-file-size=16M", "--innodb-buffer-pool-size=64M",
                  "--innodb-fast-shutdown=2", "--max-connections=100", "--skip-name-resolve",
                  *(() if self._durable else quick)],
-                stdout=output, stderr=subprocess.STDOUT, cwd=self._folder, **_as(self._user),
+                stdout=output, stderr=subprocess.STDOUT, cwd=self._folder, **self._as_user(),
             )  # fmt: skip
         _wait_until_listening(self._server, self._port, log)
+
+    def _as_user(self) -> dict[str, object]:
+        """Run it with a place for temporary tables of its own: each start empties that place."""
+        return _as(self._user, TMPDIR=str(self._folder))
 
     def stop(self) -> None:
         """End the server, and the sessions with it."""
@@ -340,8 +344,9 @@ def _other_user(*names: str) -> pwd.struct_passwd | None:
     return None
 
 
-def _as(user: pwd.struct_passwd | None) -> dict[str, object]:
+def _as(user: pwd.struct_passwd | None, **variables: str) -> dict[str, object]:
     environment = {name: value for name, value in os.environ.items() if name[:2] != "PG"}
+    environment |= variables
     if user is None:
         return {"env": environment}
     return {"env": environment, "user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
