@@ -10,7 +10,8 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 START_S = 60.0
 STOP_S = 20.0
 ROOMY_BYTES = 1 << 30
+_turns = count(137 * os.getpid())
 
 
 def missing(what: str) -> None:
@@ -29,10 +31,16 @@ def missing(what: str) -> None:
 
 
 def free_port() -> int:
-    """Return a port on 127.0.0.1 that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port on 127.0.0.1 that nobody listens on at the moment.
+
+    It is none that the system gives to a client, who would hold it when a server that was stopped
+    comes back; and processes that ask at the same time look in different places.
+    """
+    while True:
+        port = 10_000 + next(_turns) % 20_000
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def postgres_programs() -> Path | None:
