@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from servers import free_port
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
@@ -44,7 +46,7 @@ class Receiver:
         self._free.set()
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
-        self.port = 0
+        self.port = free_port()
         self.accept()
 
     @property
@@ -93,7 +95,6 @@ class Receiver:
         if self._server is not None:
             return
         self._server = _Server(("127.0.0.1", self.port), self._handler())
-        self.port = int(self._server.server_address[1])
         if self._certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self._certificate)
