@@ -11,6 +11,8 @@ from watchkeeper.core.histogram import Histogram
 from watchkeeper.core.metrics import Scope
 from watchkeeper.core.slot import Gauge, Value
 from watchkeeper.runtime.garbage import Garbage
+from watchkeeper.runtime.guard import take_errors
+from watchkeeper.runtime.live import LiveSeries
 from watchkeeper.runtime.recorder import Recorder
 
 
@@ -123,6 +125,24 @@ def test_nothing_listens_after_the_stop():
 
     assert len(before) + 1 == started
     assert before == gc.callbacks
+
+
+def test_a_fault_of_ours_stays_with_us(listening: Listening, monkeypatch: pytest.MonkeyPatch):
+    """It is swallowed, and does not come up as an exception that nobody could catch."""
+    told: list[object] = []
+
+    def fails(series: LiveSeries, value: float) -> None:
+        raise RuntimeError("a fault of ours")
+
+    listening.found()
+    take_errors()
+    with monkeypatch.context() as faulty:
+        faulty.setattr(sys, "unraisablehook", told.append)
+        faulty.setattr(LiveSeries, "record", fails)
+        gc.collect()
+
+    assert [] == told
+    assert 1 <= take_errors()["garbage collection"]
 
 
 def test_a_run_that_began_before_has_no_time(listening: Listening):

@@ -11,9 +11,12 @@ from watchkeeper.core.process_metrics import (
     GC_PAUSE,
     GC_UNCOLLECTABLE,
 )
+from watchkeeper.runtime.guard import guard
 from watchkeeper.runtime.increases import Increases
 from watchkeeper.runtime.live import LiveSeries
 from watchkeeper.runtime.recorder import Recorder
+
+_GUARD = guard("garbage collection")
 
 
 class Garbage:
@@ -62,9 +65,12 @@ class Garbage:
             series(ALLOCATED_BLOCKS, of).record(blocks)
 
     def _called(self, phase: str, info: dict[str, int]) -> None:
-        if phase == "start":
-            self._began = perf_counter()
-        elif self._began:  # else it began before we listened
-            if self._pauses is not None:
-                self._pauses.record(perf_counter() - self._began)
-            self._began = 0.0
+        try:
+            if phase == "start":
+                self._began = perf_counter()
+            elif self._began:  # else it began before we listened
+                if self._pauses is not None:
+                    self._pauses.record(perf_counter() - self._began)
+                self._began = 0.0
+        except Exception as error:  # noqa: BLE001  # amid any line of the host
+            _GUARD.swallow(error)
