@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context
+from math import inf
 from threading import Lock
-from time import monotonic
+from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Final
 from weakref import ref
 
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
 LOOK_EVERY_S: Final = 0.1  # while there is something to see
-# Waking a process that sleeps takes 50 to 150 µs, whatever it then does: ten times a second that
-# alone would be a tenth of a percent of a core (bench/resources.py).
-IDLE_EVERY_S: Final = 1.0
-BUSY_S: Final = 0.5  # looks are quick so long after a request, of which one a second tells, …
-LATE_S: Final = 0.05  # … and after a look that came so late
+# Waking a process that sleeps takes 50 to 700 µs, whatever it then does: ten times a second that
+# alone would be several tenths of a percent of a core (bench/resources.py).
+IDLE_EVERY_S: Final = 2.0
+LATE_S: Final = 0.05  # what comes so late is late
+BUSY_S: Final = 0.5  # looks are quick so long after a late one; after a request, of which one a …
+WORKS: Final = 0.01  # … second tells, while the thread uses so much of a core, and is awake anyway
+WELL_S: Final = 10.0  # a loop that was not late for so long is taken to be well while it sleeps
 MAX_LOOPS: Final = 8  # of one process; further ones are not watched
 MAX_MISSED: Final = 600  # looks that one long block swallowed and that are counted all the same
 MAX_LAGS: Final = 1_200  # of a loop, kept until the slot is closed and this worker has a number
@@ -34,8 +37,9 @@ _GUARD: Final = guard("event loop")
 class LoopLag:
     """A timer on each loop of this process that notes how late it is called.
 
-    Looks are quick while requests come or the loop is late, and a tenth as many while it is idle;
-    each of those counts ten times, so that every second has the same weight.
+    Looks are quick while requests keep the loop at work or it is late, and few while it is idle;
+    each of those counts as the quick ones that it stands for, also if a request comes before it,
+    so that every second has the same weight.
     It keeps no loop alive and holds none. It ends with the loop, or once watching has stopped.
     Where one block swallows several looks, each is counted with what it would have seen: otherwise
     a loop that hangs would give fewer figures than one that is well. A loop that hangs when the
@@ -114,15 +118,17 @@ class _Watched:
         self._context = Context()
         self._step_s = LOOK_EVERY_S
         self._turn = 0
+        self._late_at = -inf
         self.hurry(loop)
         self._look_later(loop)
 
     def hurry(self, loop: AbstractEventLoop) -> None:
         """Look quickly for a while: a request has come; runs in the loop's thread."""
         self.pool.find()
-        self._busy_until = monotonic() + BUSY_S
+        now = monotonic()
+        self._busy_until = now + BUSY_S
         if self._step_s != LOOK_EVERY_S:
-            self._due.clear()
+            self._rest(now)
             self._step_s = LOOK_EVERY_S
             self._look_later(loop)
 
@@ -141,6 +147,7 @@ class _Watched:
         return lags
 
     def _look_later(self, loop: AbstractEventLoop) -> None:
+        self._worked_s = thread_time()
         self._due.append(monotonic() + self._step_s)
         self._turn += 1  # not the timer is kept, which holds the loop: an older one does nothing
         loop.call_later(self._step_s, self._look, self._turn, context=self._context)
@@ -155,10 +162,27 @@ class _Watched:
                 return
             now = monotonic()
             if self._note(now, hangs=False) > LATE_S:
-                self._busy_until = now + BUSY_S
-            self._step_s = LOOK_EVERY_S if now < self._busy_until else IDLE_EVERY_S
+                self._late_at = now
+            is_quick = now - self._late_at < BUSY_S or (
+                now < self._busy_until and self._works(self._step_s)
+            )
+            self._step_s = LOOK_EVERY_S if is_quick else IDLE_EVERY_S
             self.pool.look()
             self._look_later(loop)
+
+    def _works(self, lasted_s: float) -> bool:
+        """Tell whether the loop's thread was at work since a look, so many seconds ago."""
+        return thread_time() - self._worked_s > WORKS * lasted_s
+
+    def _rest(self, now: float) -> None:
+        """Count an idle look that a request cuts short, if nothing says that it was not well."""
+        try:
+            due = self._due.pop()
+        except IndexError:
+            return  # the flusher's thread is at it
+        rested_s = self._step_s - (due - now)
+        if due > now and now - self._late_at > WELL_S and not self._works(rested_s):
+            self._lags.extend([0.0] * round(rested_s / LOOK_EVERY_S))
 
     def _note(self, now: float, *, hangs: bool) -> float:
         """Count the looks that are overdue; of a loop that hangs, if it is by a whole look.
