@@ -104,8 +104,8 @@ def test_an_idle_loop_is_looked_at_ten_times_a_second():
     assert 5 <= lags(recorder, lag).count <= 12
 
 
-def test_a_loop_that_serves_nobody_is_woken_each_two_seconds():
-    """Waking costs; each of these looks counts 20 times, so that seconds have equal weights."""
+def test_a_loop_that_serves_nobody_is_woken_once_a_second():
+    """Waking costs; each of these looks counts ten times, so that seconds have equal weights."""
     recorder, lag = make()
     looks: set[int] = set()
 
@@ -119,7 +119,7 @@ def test_a_loop_that_serves_nobody_is_woken_each_two_seconds():
 
     asyncio.run(idles())
 
-    assert 2 <= len(looks) <= 3
+    assert 2 <= len(looks) <= 5
     assert 20 <= lags(recorder, lag).count <= 40
 
 
@@ -132,12 +132,12 @@ def test_a_loop_that_works_after_a_request_is_looked_at_quickly(
 
     async def serves() -> None:
         lag.follow(yes)
-        until = time.monotonic() + 1.0
+        until = time.monotonic() + 0.8
         while time.monotonic() < until:
             begun = time.thread_time()
             while works and time.thread_time() - begun < 0.003:
                 pass
-            await asyncio.sleep(0.02 if works else 1.0)
+            await asyncio.sleep(0.02 if works else 0.8)
 
     asyncio.run(serves())
 
@@ -164,17 +164,21 @@ def test_a_loop_that_is_asked_now_and_then_has_all_its_seconds():
 def test_rest_after_a_block_counts_for_nothing():
     """Nobody looked then, and a loop that was late may have been so again."""
     recorder, lag = make()
+    counted: list[int] = []
 
     async def serves() -> None:
         lag.follow(yes)
         await asyncio.sleep(0)
         time.sleep(0.5)  # noqa: ASYNC251
-        await asyncio.sleep(2.3)  # quick looks for half a second
+        await asyncio.sleep(1.0)  # quick looks for half a second
+        counted.append(lags(recorder, lag).count)
         lag.follow(yes)
+        counted.append(lags(recorder, lag).count)
 
     asyncio.run(serves())
 
-    assert 8 <= lags(recorder, lag).count <= 20  # 28 and more if the rest were counted
+    assert 8 <= counted[0]
+    assert 0 == counted[1]
 
 
 def test_a_request_makes_looks_quick_at_once():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LOOK_EVERY_S: Final = 0.1  # while there is something to see
 # Waking a process that sleeps takes 50 to 700 µs, whatever it then does: ten times a second that
 # alone would be several tenths of a percent of a core (bench/resources.py).
-IDLE_EVERY_S: Final = 2.0
+IDLE_EVERY_S: Final = 1.0  # what blocks for longer is always seen
 LATE_S: Final = 0.05  # what comes so late is late
 BUSY_S: Final = 0.5  # looks are quick so long after a late one; after a request, of which one a …
 WORKS: Final = 0.01  # … second tells, while the thread uses so much of a core, and is awake anyway
